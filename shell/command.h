@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command.h - the command table: one row a command, from which parser, help, completion and manual come. */
+#ifndef DOMU_COMMAND_H
+#define DOMU_COMMAND_H
+
+#include "shell/rows.h"
+#include "task/session.h"
+
+enum domu_arg_type {
+	ARG_NONE,
+	ARG_GUEST, /* GUEST or GUEST@DEV: in the shell there is none, the session has it */
+	ARG_GUEST_PATH, /* GUEST:/path; in the shell /path or path */
+	ARG_ANY_PATH, /* a guest path or a host path (cp); in the shell a host path is one with "host:"-less ./ or ../ form through lcd */
+	ARG_HOST_PATH,
+	ARG_DEV,
+	ARG_SIZE,
+	ARG_WORD, /* anything: a mode, an ID */
+	ARG_COMMAND,
+};
+
+enum domu_arg_count { COUNT_ONE, COUNT_OPTIONAL, COUNT_ANY, COUNT_SOME };
+
+struct domu_arg {
+	const char *name; /* as the manual shows it: GUEST:PATH */
+	enum domu_arg_type type;
+	enum domu_arg_count count;
+};
+
+struct domu_option {
+	const char *name; /* long name without --, or NULL */
+	char letter; /* or 0 */
+	const char *value; /* the value's name in the manual, NULL: a flag */
+	const char *help; /* one line, lower case */
+};
+
+enum domu_needs {
+	NEED_GUEST = 1 << 0, /* a session on a guest */
+	NEED_WRITE = 1 << 1, /* changes it: staged, checked, committed */
+	NEED_LOOK = 1 << 2, /* reads also what is in use (list, info, status, history) */
+	NEED_MANY = 1 << 3, /* takes several guests by itself */
+	SHELL_ONLY = 1 << 4,
+	CLI_ONLY = 1 << 5,
+	NEED_STAGE = 1 << 6, /* works on the stage of an earlier session (diff, commit, rollback) */
+};
+
+struct domu_args; /* a parsed command line */
+struct domu_run; /* a command being run */
+
+/*
+ * worker: the command runs whole in the worker.  front: a task of the front.
+ * Exactly one of the two is set.
+ */
+struct domu_command {
+	const char *name;
+	const char *alias; /* or NULL */
+	const char *topic; /* "looking", "reading", "changing", "repair", "history", "shell" */
+	const char *summary;
+	const char *description; /* for help and the manual, paragraphs with \n\n; may be NULL */
+	const struct domu_arg *args; /* ended by name NULL */
+	const struct domu_option *options; /* ended by name NULL and letter 0; NULL: none */
+	const struct domu_column *columns; /* of the rows it gives; NULL: none */
+	const char *json_key; /* "entries", "guests"; NULL: "entries" */
+	const char *example; /* "domu-rescue ls web1:/etc"; a test runs it on the demo farm */
+	unsigned needs;
+	int (*worker)(struct domu_run *r);
+	int (*front)(struct domu_run *r);
+	/* How rows look as text; NULL: a table of the columns. */
+	const struct domu_layout *layout;
+};
+
+extern const struct domu_command *const domu_commands[]; /* NULL-terminated, in the manual's order */
+const struct domu_command *domu_command_find(const char *name); /* by name or alias */
+
+/* ---- a parsed command line ------------------------------------------------ */
+
+/* argv[0] is the command's name.  Options may stand anywhere before "--".  DOMU_USAGE. */
+int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc, char *const *argv, bool in_shell,
+                    struct domu_args **a);
+void domu_args_free(struct domu_args *a);
+bool domu_args_flag(const struct domu_args *a, const char *name); /* by long name, or "x" for letter x alone */
+const char *domu_args_value(const struct domu_args *a, const char *name); /* the last one given, or NULL */
+size_t domu_args_count(const struct domu_args *a);
+const char *domu_args_get(const struct domu_args *a, size_t i); /* operand i, as typed */
+
+/* ---- global options -------------------------------------------------------- */
+
+struct domu_globals {
+	bool dry_run, yes, quiet, verbose, json, live, no_undo, no_progress, progress_lines;
+	const char *state_dir, *undo_dir, *engine;
+	const char **waive; /* NULL-terminated */
+	const char **config_dirs; /* NULL-terminated */
+	const char **disks; /* NULL-terminated, or NULL */
+	const char *config, *format;
+};
+
+/* ---- a command being run ---------------------------------------------------- */
+
+struct domu_run {
+	struct domu_ctx *ctx;
+	const struct domu_command *cmd;
+	const struct domu_args *args;
+	const struct domu_globals *globals;
+	bool in_shell;
+	struct domu_out *out; /* rows and text; in the worker a sink that sends them */
+
+	/* In the worker. */
+	struct domu_work *work;
+	const char *cwd; /* absolute in the guest */
+	const char *use; /* or NULL */
+	int in_fd, out_fd; /* handed over: stdin, stdout where they are files or pipes; -1: not */
+
+	/* In the front. */
+	struct domu_session
+	    *session; /* of the guest named by the first operand (or the shell's); NULL with NEED_MANY */
+	struct domu_app *app; /* where, state directory, how to open further sessions */
+};
+
+/*
+ * The operand's path in this session's guest: the part after "GUEST:", or in
+ * the shell the operand itself.  What follows "GUEST" or "GUEST@DEV" alone is NULL.
+ */
+const char *domu_run_path(const struct domu_run *r, size_t operand);
+/* Walks it (cwd, use): in the worker. */
+int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out);
+/* Bulk bytes to stdout: straight where it was handed over, else through the front.  In the worker. */
+int domu_run_write(struct domu_run *r, const void *bytes, size_t len);
+
+/* ---- the program (shell/app.c) ----------------------------------------------- */
+
+struct domu_app {
+	struct domu_ctx *ctx;
+	struct domu_globals globals;
+	struct domu_where where;
+	struct domu_state *state; /* opened at first use */
+	char *command_line; /* as typed, for the history */
+	bool tty; /* somebody can answer */
+	/* The interactive shell's state: strings, resolved anew by each command. */
+	struct domu_session *session;
+	char *cwd, *use;
+};
+
+/* Finds the guest of an operand and opens a session; *g and *s are the caller's to free and close. */
+int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, struct domu_guest **g,
+                     struct domu_session **s);
+/*
+ * Runs one command line, whole: parse, session, stage, check, commit (CLI) or
+ * stage only (in the shell).  Returns the exit status.
+ */
+int domu_app_run(struct domu_app *app, int argc, char *const *argv);
+/* Runs a worker command in the session that r has: what most commands are. */
+int domu_run_in_worker(struct domu_run *r, struct domu_session *s);
+/* Prints the failure in ctx (text or JSON) and returns the exit status. */
+int domu_app_failure(struct domu_app *app, const char *command);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* io.h - the one table of functions through which the front changes anything on a disk or in its state directory. */
+#ifndef DOMU_IO_H
+#define DOMU_IO_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Plain system calls: -1 and errno as they have it.  A test puts its own
+ * table into the context to record what was written and in which order, or to
+ * fail the n-th call.  Reading needs no table.
+ */
+struct domu_io {
+	int (*open)(const char *path, int flags, mode_t mode);
+	int (*close)(int fd);
+	ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t offset);
+	int (*fsync)(int fd);
+	int (*fdatasync)(int fd);
+	int (*ftruncate)(int fd, off_t size);
+	int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+	int (*rename)(const char *from, const char *to);
+	int (*unlink)(const char *path);
+	int (*mkdir)(const char *path, mode_t mode);
+	int (*rmdir)(const char *path);
+};
+
+extern const struct domu_io domu_io_system;
+
+/* Whole transfers; 0 or a negative errno (-EIO: the file ended).  EINTR and short counts are dealt with. */
+int domu_pread_full(int fd, void *buf, size_t len, uint64_t offset);
+int domu_pwrite_full(const struct domu_io *io, int fd, const void *buf, size_t len, uint64_t offset);
+/* Syncs a folder, so that names in it survive a power cut. */
+int domu_sync_dir(const struct domu_io *io, const char *path);
+/* write(2) of everything to a pipe or file of the user. */
+int domu_write_full(int fd, const void *buf, size_t len);
+
+#endif

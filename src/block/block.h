@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* block.h - the layers of a block stack: raw disk, stage or replay, slice. */
+#ifndef DOMU_BLOCK_H
+#define DOMU_BLOCK_H
+
+#include "base/ctx.h"
+
+/* Allocates a block of ops with priv; the caller fills size and the like.  NULL: no memory. */
+struct domu_block *domu_block_new(struct domu_ctx *ctx, const struct domu_block_ops *ops, const char *name, void *priv);
+
+/*
+ * Raw: the descriptor of a file or block device, read-only: pwrite fails.
+ * fd stays the caller's.  size may be longer than the backing (zeros beyond),
+ * 0 takes the backing's; shorter is taken as the size.  A read beyond
+ * a backing that shrank is -EIO and says so.  sector_size 0: asked from a block device, 512 for a file.
+ */
+int domu_raw_open(struct domu_ctx *ctx, int fd, const char *name, uint64_t size, uint32_t sector_size,
+                  struct domu_block **b);
+
+/* Slice: [offset, offset+size) of below. */
+int domu_slice_open(struct domu_ctx *ctx, struct domu_block *below, const char *name, uint64_t offset, uint64_t size,
+                    struct domu_block **b);
+
+/*
+ * Overlay: what was written, as an append-only log of units of DOMU_UNIT
+ * bytes; what was not is read from below.  Both the stage (its log is a file
+ * of the state directory) and the replay layer (its log is an unlinked file)
+ * are overlays.  Several disks may share one log: disk says which this is.
+ * Each write is in the log before it returns.  Several processes may have
+ * the log open, one writing at a time; domu_overlay_refresh() reads what
+ * others appended.  log_fd stays the caller's and must be O_RDWR.
+ * The log is untrusted where a worker wrote it: every record is checked.
+ */
+#define DOMU_UNIT      4096u
+#define DOMU_MAX_DISKS 16u
+
+struct domu_overlay_stats {
+	uint64_t blocks; /* units that differ from below */
+	uint64_t records; /* in the log */
+};
+
+/* Writes the header of an empty log. */
+int domu_log_init(struct domu_ctx *ctx, int log_fd);
+/* readonly: the log may be O_RDONLY and writes fail. */
+int domu_overlay_open(struct domu_ctx *ctx, struct domu_block *below, int log_fd, unsigned disk, bool readonly,
+                      struct domu_block **b);
+int domu_overlay_refresh(struct domu_block *b);
+void domu_overlay_stats(struct domu_block *b, struct domu_overlay_stats *st);
+/* Copies everything that from holds into to (the replay layer promoted into the stage); both over the same disk. */
+int domu_overlay_promote(struct domu_block *from, struct domu_block *to);
+
+/*
+ * The last image of every unit in a log, for whoever commits or shows it:
+ * sorted by disk, then offset.  The entry's data is at log_offset in the log
+ * (zero: the unit is all zeros and has none).  old_crc is what the writer saw
+ * on the disk below at first touch: domu_unit_crc() of DOMU_UNIT bytes, the
+ * end of a shorter last unit filled up with zeros.
+ */
+struct domu_log_entry {
+	uint64_t unit; /* offset on the disk / DOMU_UNIT */
+	uint64_t log_offset;
+	uint32_t old_crc;
+	uint16_t disk;
+	bool zero;
+};
+
+/* The records up to the last whole one; *end is where it ends: a torn tail is not an error, wrong content is. */
+int domu_log_scan(struct domu_ctx *ctx, int log_fd, struct domu_log_entry **entries, size_t *n, uint64_t *end);
+/* Reads one entry's DOMU_UNIT bytes and compares their checksum with the record's. */
+int domu_log_read(struct domu_ctx *ctx, int log_fd, const struct domu_log_entry *e, void *unit);
+uint32_t domu_unit_crc(const void *unit);
+
+/* ---- a whole stack ------------------------------------------------------ */
+
+/* The layers of one disk, by descriptors: how front, worker, shim and export all build the same view. */
+struct domu_stack_desc {
+	int base_fd; /* O_RDONLY */
+	uint64_t size; /* bytes, may be longer than the backing; 0: the backing's */
+	uint32_t sector_size; /* 0: asked */
+	unsigned disk; /* index in the logs */
+	int stage_fd; /* -1: none */
+	int replay_fd; /* -1: none */
+	bool stage_readonly; /* the stage may be looked at only (a replay layer above takes the writes) */
+};
+
+struct domu_stack {
+	struct domu_block *raw, *stage, *replay; /* stage and replay may be NULL */
+	struct domu_block *top; /* the highest of them */
+};
+
+int domu_stack_open(struct domu_ctx *ctx, const struct domu_stack_desc *desc, const char *name, struct domu_stack *s);
+int domu_stack_refresh(struct domu_stack *s);
+int domu_stack_close(struct domu_stack *s); /* top first; a lost flush is a failure */
+/* A descriptor for a throw-away log: a memory file, or an unlinked file in dir where that is given. */
+int domu_replay_log(struct domu_ctx *ctx, const char *dir);
+
+/* ---- the adapter to libext2fs ------------------------------------------ */
+
+struct struct_io_manager;
+/* The manager that ext2fs_open() is given, and the name to give it for block b: valid until b is closed. */
+struct struct_io_manager *domu_ext_io(void);
+/* ext2fs_open() takes no user pointer: name is how the manager finds b again.  16 blocks may be open at once a thread. */
+int domu_ext_io_name(struct domu_block *b, char name[32]);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* commit.h - the state directory, and the only code that writes to a guest's disk: commit, recover, undo. */
+#ifndef DOMU_COMMIT_H
+#define DOMU_COMMIT_H
+
+#include "block/block.h"
+
+#define DOMU_ID_LEN 23 /* 20260102T030405-1a2b3c */
+
+/* What a disk was when it was opened: the same disk or not, later. */
+struct domu_identity {
+	char vdev[32];
+	char *path; /* realpath of the backing store */
+	char *by_id; /* a stable name of a block device: dm UUID, by-id; or NULL */
+	uint64_t size; /* bytes, of the backing */
+	uint64_t dev; /* st_dev of a file, st_rdev of a device: changes with a reboot, a hint only */
+	uint64_t inode; /* of a file; 0: a device */
+};
+
+/* A door: the sector of a filesystem's superblock that closes and opens it. */
+struct domu_door {
+	unsigned disk;
+	uint64_t offset; /* bytes from the start of the disk */
+	uint32_t size; /* of the sector */
+	bool root; /* of the guest's root filesystem: opened last */
+	const struct domu_fs_ops *fs; /* whose door_close() makes the closed image */
+};
+
+enum domu_commit_state {
+	DOMU_COMMIT_STAGED, /* a stage, not sealed */
+	DOMU_COMMIT_INTERRUPTED, /* sealed, cut short: recover is due */
+	DOMU_COMMIT_COMMITTED,
+	DOMU_COMMIT_UNDONE,
+	DOMU_COMMIT_SUPERSEDED, /* cut short, and the guest ran before recover: nothing was written */
+};
+
+struct domu_commit_info {
+	char id[DOMU_ID_LEN + 1];
+	enum domu_commit_state state;
+	char *guest; /* its name, or the path given */
+	char *command; /* as typed */
+	char *owner; /* who made it: user@tty */
+	int64_t owner_pid;
+	int64_t time; /* of the commit, or of the stage's start; seconds since the epoch */
+	uint64_t blocks, bytes;
+	bool undoable;
+	char *undoes; /* the ID of the commit that this one reverses, or NULL */
+	char *waived; /* checks waived, comma-separated, or NULL */
+	struct domu_identity *disks;
+	size_t n_disks;
+};
+
+void domu_commit_info_free(struct domu_commit_info *ci); /* what it holds */
+
+/* ---- the state directory: STATE/pending/ID/, STATE/history/ID/, STATE/seen/ */
+
+struct domu_state;
+
+/* Makes what is missing (mode 0700).  readonly: nothing is made, and an absent directory is an empty one. */
+int domu_state_open(struct domu_ctx *ctx, const char *dir, bool readonly, struct domu_state **st);
+void domu_state_close(struct domu_state *st);
+const char *domu_state_dir(const struct domu_state *st);
+
+/* Stages and commits on the disk at path (any of its identities), or all for NULL; newest first. */
+int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
+void domu_state_list_free(struct domu_commit_info *v, size_t n);
+
+/* What list shows without looking: a small file a guest.  get: -ENOENT. */
+int domu_seen_put(struct domu_state *st, const char *guest_key, const char *json);
+int domu_seen_get(struct domu_state *st, const char *guest_key, char **json, int64_t *time);
+
+/* ---- a stage ----------------------------------------------------------- */
+
+struct domu_stage; /* a folder pending/ID, its log, and its lock: held as long as it is open */
+
+/* info: guest, command, owner, disks are copied. */
+int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **s);
+/* -EBUSY (DOMU_INUSE): somebody has it open. */
+int domu_stage_resume(struct domu_state *st, const char *id, struct domu_stage **s);
+int domu_stage_log_fd(struct domu_stage *s); /* O_RDWR; stays the stage's */
+const struct domu_commit_info *domu_stage_info(struct domu_stage *s);
+int domu_stage_blocks(struct domu_stage *s, uint64_t *blocks); /* what the log holds now */
+/* A command's changes are whole or absent: mark before, cut back to the mark when it fails. */
+int domu_stage_mark(struct domu_stage *s, uint64_t *mark);
+int domu_stage_cut(struct domu_stage *s, uint64_t mark);
+int domu_stage_drop(struct domu_stage *s); /* deletes it; closes s */
+void domu_stage_close(struct domu_stage *s); /* keeps it for later */
+
+/* ---- commit ------------------------------------------------------------ */
+
+struct domu_commit_disk {
+	int fd; /* O_RDWR, O_EXCL where it is a device; stays the caller's */
+	uint64_t size; /* of the disk as the stage sees it */
+};
+
+struct domu_commit_opts {
+	const char *command; /* what history shows; NULL: as the stage says */
+	const char *undoes; /* an undo: the ID it reverses */
+	const char *waived;
+	bool no_undo;
+	const char *undo_dir; /* NULL: in the state directory */
+	/*
+	 * Called with the hotplug lock held, just before the doors close: the
+	 * checks that can have changed are made again.  0 goes on.  May be NULL.
+	 */
+	int (*recheck)(void *user);
+	void *user;
+};
+
+/*
+ * Writes the stage to the disks: the seven steps, each synced before the
+ * next (doc/design.md).  The caller holds the verdict and the disks' locks,
+ * and nobody else writes the log any more.  Afterwards the stage is closed
+ * and freed in every case.  -ESTALE: a block the stage rests on has changed;
+ * nothing was written.  Signals are held back while a door is closed.
+ */
+int domu_commit(struct domu_stage *s, const struct domu_commit_disk *disks, size_t n_disks,
+                const struct domu_door *doors, size_t n_doors, const struct domu_commit_opts *opts);
+
+/* Room that a commit of that many blocks needs against what is free in the state directory; fails with the figures. */
+int domu_commit_room(struct domu_state *st, const char *undo_dir, uint64_t blocks);
+
+/* ---- recover and undo --------------------------------------------------- */
+
+enum domu_recover_result {
+	DOMU_RECOVER_NOTHING, /* it was whole: marked so */
+	DOMU_RECOVER_APPLIED, /* the rest was written */
+	DOMU_RECOVER_STAGED, /* nothing had reached the disk: it is a stage again */
+	DOMU_RECOVER_SUPERSEDED, /* the guest ran meanwhile: nothing was written */
+};
+
+/* Finishes the commit id.  disks by index as in its info.  DOMU_UNRECOVERED names the block that is neither old nor new. */
+int domu_recover(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                 enum domu_recover_result *result);
+
+/*
+ * A new stage that holds what commit id replaced.  Refused (-ESTALE) where a
+ * block has changed since, naming how many and the first.  The caller
+ * commits it with opts.undoes set.
+ */
+int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                    const struct domu_commit_info *info, struct domu_stage **s);
+
+/* The doors stored with commit id are of drivers: how recover finds who can close one; tests put their own. */
+/* Is this sector a closed door?  id receives the commit's ID or "". */
+bool domu_door_is_closed(const void *sector, size_t len, char id[DOMU_ID_LEN + 1]);
+#define DOMU_DOOR_TEXT "domu-rescue commit "
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* table.h - what is on a disk: partitions by libfdisk, content by libblkid. */
+#ifndef DOMU_TABLE_H
+#define DOMU_TABLE_H
+
+#include "block/block.h"
+
+enum domu_node_kind { DOMU_NODE_DISK, DOMU_NODE_PARTITION, DOMU_NODE_LV };
+
+#define DOMU_MAX_NODES 4096
+#define DOMU_MAX_DEPTH 4
+
+struct domu_node {
+	char name[64]; /* xvda, xvda1, vg/lv */
+	int parent; /* index, -1: none */
+	enum domu_node_kind kind;
+	unsigned disk; /* index of the disk it lies on */
+	uint64_t start; /* bytes from the start of the disk */
+	uint64_t size; /* bytes */
+	unsigned partno; /* 0: not a partition */
+	bool extended; /* an MBR extended partition: holds others, no content */
+	char partuuid[40];
+	char parttype[40]; /* GPT type GUID or 0x83 */
+	struct domu_probe probe;
+};
+
+struct domu_nodes {
+	struct domu_node *v;
+	size_t n;
+	char **problems; /* what is wrong with tables: one line each, for a warning */
+	size_t n_problems;
+};
+
+void domu_nodes_free(struct domu_nodes *nodes);
+struct domu_node *domu_nodes_add(struct domu_nodes *nodes); /* zeroed, parent -1; NULL: no memory or too many */
+int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRINTF(2, 3);
+
+/*
+ * Adds the disk b (vdev, disk index) and its partitions.  A table that
+ * overlaps itself, loops, or runs past the end gives problems, and only
+ * partitions that lie inside the disk.  Reads through b (the stage's view),
+ * never a file of its own.  Does not probe filesystems.
+ */
+int domu_table_read(struct domu_ctx *ctx, struct domu_block *b, const char *vdev, unsigned disk,
+                    struct domu_nodes *nodes);
+
+/* Content by libblkid, for what no driver claims: type, uuid, label.  "empty" where nothing is, else "unknown". */
+int domu_blkid_probe(struct domu_block *b, struct domu_probe *probe);
+
+/* The table type of a disk: "gpt", "dos", or "" */
+int domu_table_type(struct domu_block *b, char type[16]);
+
+#endif

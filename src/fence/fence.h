@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fence.h - the processes: the worker that looks at guest bytes, programs on the stage, and the appliance. */
+#ifndef DOMU_FENCE_H
+#define DOMU_FENCE_H
+
+#include "base/msg.h"
+#include "fs/fs.h"
+
+/* The uid and gid of worker, programs and export, when the front is root: nobody's and nothing's. */
+#define DOMU_WORKER_UID 65533
+
+/* ---- the worker ---------------------------------------------------------- */
+
+/* Types of messages.  Requests go to the worker, the rest comes back; one END ends a request. */
+enum domu_msg_type {
+	DOMU_MSG_REQUEST = 1, /* str op, then what the op puts */
+	DOMU_MSG_ANSWER, /* to an upcall: u64 negative errno or 0; fds */
+	DOMU_MSG_SAY, /* u64 level, str text */
+	DOMU_MSG_PROGRESS, /* str what, u64 done, u64 total */
+	DOMU_MSG_ROWS, /* rows of a table, see shell/rows.h */
+	DOMU_MSG_DATA, /* bytes for the terminal */
+	DOMU_MSG_UPCALL, /* str "replay" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	DOMU_MSG_END, /* u64 0 or negative errno, u64 status, str message or NULL; then the op's reply */
+};
+
+/* In the worker: what an operation works with. */
+struct domu_work {
+	struct domu_ctx *ctx; /* messages and failures go to the front */
+	struct domu_tree *tree; /* NULL until domu_work_tree() */
+	int sock;
+	void *private_; /* the worker's own */
+};
+
+/* An operation.  req is read, reply is filled for END; fds of req are its to close. */
+typedef int (*domu_op_fn)(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
+struct domu_op {
+	const char *name;
+	domu_op_fn run;
+};
+
+/* The guest's tree, opened at first use with the options of the worker's start; "use" replaces opts.use (may be NULL). */
+int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
+/* Sends something that is not the END: rows, data. */
+int domu_work_send(struct domu_work *w, struct domu_msg *m);
+
+struct domu_worker_disk {
+	char vdev[32];
+	struct domu_stack_desc stack;
+};
+
+struct domu_worker_opts {
+	const struct domu_worker_disk *disks;
+	size_t n_disks;
+	struct domu_tree_opts tree;
+	const struct domu_op *ops; /* ended by name NULL; known before the fork */
+	uint64_t memory_limit; /* bytes of address space above what it has; 0: default */
+};
+
+/* Called in the front for what comes back.  Each may be NULL. */
+struct domu_worker_handlers {
+	int (*rows)(void *user, struct domu_msg *m);
+	int (*data)(void *user, const void *bytes, size_t len);
+	/* Upcalls: 0 or a negative errno; *fd is handed to the worker when not -1, and closed. */
+	int (*replay)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type);
+	int (*appliance)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
+	                 int *fd);
+	void *user;
+};
+
+struct domu_worker;
+
+/* Forks the worker: own uid, no capabilities, no_new_privs, empty root, only the descriptors above. */
+int domu_worker_start(struct domu_ctx *ctx, const struct domu_worker_opts *opts, struct domu_worker **w);
+/*
+ * One request: op and what the caller put into req (a REQUEST that starts
+ * with str op).  Returns the op's result; its failure is recorded in ctx.
+ * reply: the op's own part of END.  A worker that died is DOMU_FAILED with
+ * the signal; Ctrl-C ends the worker: -EINTR, DOMU_DECLINED.
+ */
+int domu_worker_call(struct domu_worker *w, struct domu_msg *req, const struct domu_worker_handlers *h,
+                     struct domu_msg *reply);
+/* Ends it (closes its filesystems first when asked to flush).  Frees w. */
+int domu_worker_end(struct domu_worker *w, bool flush);
+
+/* ---- programs ------------------------------------------------------------- */
+
+struct domu_program {
+	const char *const *argv; /* "@" elements are replaced by the device; argv[0] is found in PATH of the system */
+	struct domu_stack_desc stack; /* the disk's layers */
+	uint64_t offset, size; /* the part of the disk that the program sees, bytes */
+	bool shim; /* may go through the shim (dynamically linked, libext2fs) */
+	bool writable;
+	const char *const *env; /* NAME=VALUE, added to a minimal environment; NULL-terminated, or NULL */
+	unsigned time_limit; /* seconds, 0: default of 6 hours */
+	uint64_t output_limit; /* bytes, 0: default of 4 MiB; beyond it the program is ended */
+	domu_line_fn line; /* each line of output, control characters still in it; may be NULL */
+	void (*progress)(void *user, unsigned pass, uint64_t done, uint64_t total); /* e2fsck -C; may be NULL */
+	void *user;
+};
+
+/* *wstatus as of waitpid(2).  0 also when the program failed; DOMU_NOTFOUND-less: an absent one is DOMU_UNSUPPORTED with its package. */
+int domu_program_run(struct domu_ctx *ctx, const struct domu_program *p, int *wstatus);
+
+/* ---- the export and the appliance ------------------------------------------ */
+
+struct domu_export; /* a FUSE file that shows the top of a stack, in a mount namespace of its own */
+struct domu_export_opts {
+	struct domu_stack_desc stack;
+	uint64_t offset, size;
+	bool writable;
+	unsigned uid; /* who may open it */
+};
+/*
+ * Starts the server and runs child(user, path) in a new process that sees
+ * the export at path, with that uid.  *pid is that process.  -ENOSYS /
+ * DOMU_UNSUPPORTED without /dev/fuse.
+ */
+int domu_export_start(struct domu_ctx *ctx, const struct domu_export_opts *opts,
+                      int (*child)(void *user, const char *path), void *user, pid_t *pid, struct domu_export **e);
+int domu_export_end(struct domu_ctx *ctx, struct domu_export *e); /* a write the server could not do is a failure */
+
+/*
+ * The other end of an appliance: *fd is a socket that speaks the proxy's
+ * protocol (src/fs/proxy.h) for one filesystem of the disk.
+ */
+struct domu_appliance;
+int domu_appliance_start(struct domu_ctx *ctx, const struct domu_export_opts *disk, uint64_t offset, uint64_t size,
+                         const char *type, unsigned flags, int *fd, struct domu_appliance **a);
+int domu_appliance_end(struct domu_ctx *ctx, struct domu_appliance *a);
+
+/* What confines the worker on this kernel, a line each, for status --fence. */
+int domu_fence_describe(domu_line_fn fn, void *user);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fs.h - a guest's tree: its disks and nodes, filesystems, root, mounts, and paths that never leave it. */
+#ifndef DOMU_FS_H
+#define DOMU_FS_H
+
+#include "block/block.h"
+#include "block/table.h"
+
+/* ---- one filesystem ----------------------------------------------------- */
+
+/* The same as the ops, with arguments and names checked; a missing member is DOMU_UNSUPPORTED. */
+int domu_fs_close(struct domu_fs *fs); /* fs may be NULL */
+int domu_fs_flush(struct domu_fs *fs);
+int domu_fs_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t *ino);
+int domu_fs_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st);
+int domu_fs_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *user);
+int domu_fs_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
+ssize_t domu_fs_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);
+int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);
+int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf);
+int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,
+                   uint64_t *ino);
+int domu_fs_write(struct domu_fs *fs, uint64_t ino, const void *buf, size_t len, uint64_t offset);
+int domu_fs_truncate(struct domu_fs *fs, uint64_t ino, uint64_t size);
+int domu_fs_link(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t ino);
+int domu_fs_unlink(struct domu_fs *fs, uint64_t dir, const char *name);
+int domu_fs_rmdir(struct domu_fs *fs, uint64_t dir, const char *name);
+int domu_fs_rename(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t newdir, const char *newname);
+int domu_fs_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *st, unsigned mask);
+int domu_fs_setxattr(struct domu_fs *fs, uint64_t ino, const char *name, const void *value, size_t len);
+int domu_fs_removexattr(struct domu_fs *fs, uint64_t ino, const char *name);
+/* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
+int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, size_t *len);
+
+/* Asks the drivers, then libblkid; fills probe always.  Returns the driver that claims it, or NULL. */
+const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
+/* The driver for a probe type: "ext4", "xfs"; NULL: none. */
+const struct domu_fs_ops *domu_fs_driver(const char *type);
+
+/* ---- the tree ------------------------------------------------------------ */
+
+/*
+ * What the tree needs from whoever runs it (the worker asks the front).
+ * Each may be NULL: then a journal that needs replay or a filesystem without
+ * a driver here is DOMU_UNSUPPORTED.
+ */
+struct domu_tree_hooks {
+	/* Replay the journal of node (an ext filesystem) into the top of its disk; then the tree refreshes it. */
+	int (*replay)(void *user, const struct domu_node *node);
+	/* Open node through the appliance: a struct domu_fs that speaks to it. */
+	int (*appliance)(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs);
+	void *user;
+};
+
+struct domu_tree_opts {
+	const char *root_hint; /* what the config's root= says: /dev/xvda2, UUID=..., LABEL=..., or NULL */
+	const char *use; /* @DEV or the shell's "use": this filesystem is / and nothing is mounted below it */
+	bool writable; /* the tops of the disks are stages */
+	bool engine_guestfs; /* every filesystem through the appliance */
+};
+
+struct domu_tree;
+
+/* disks: the tops of the stacks, named by vdev, in the guest's order; they stay the caller's. */
+int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_disks, const struct domu_tree_opts *opts,
+                   const struct domu_tree_hooks *hooks, struct domu_tree **tree);
+int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */
+const struct domu_nodes *domu_tree_nodes(struct domu_tree *t); /* probed; lives as long as the tree */
+/* A node by what a user may call it: xvda3, sda3, hda3, /dev/xvda3, vg/lv, UUID=, LABEL=, PARTUUID=, PARTLABEL=. */
+int domu_tree_find(struct domu_tree *t, const char *dev, size_t *node);
+/* The filesystem of a node, opened at first use; stays the tree's. */
+int domu_tree_fs(struct domu_tree *t, size_t node, struct domu_fs **fs);
+/* The root filesystem's node, by the rules of the contract.  Several candidates: DOMU_USAGE names them. */
+int domu_tree_root(struct domu_tree *t, size_t *node);
+
+struct domu_mount {
+	size_t node;
+	char *target; /* "/", "/boot" */
+	char *spec; /* as fstab has it */
+};
+/* The root and what fstab mounts below it, root first.  What cannot be resolved is one warning. */
+int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n);
+
+/* ---- paths ---------------------------------------------------------------- */
+
+struct domu_path {
+	struct domu_fs *fs;
+	size_t node;
+	uint64_t ino; /* 0: does not exist (only with DOMU_WALK_PARENT) */
+	uint64_t dir; /* the directory it is in, on the same fs; the root's is itself */
+	char name[256]; /* its name in dir; "/" for a root */
+	struct domu_stat st; /* when ino is not 0 */
+	char path[4096]; /* absolute in the guest, links resolved except, with NOFOLLOW, the last */
+};
+
+enum domu_walk {
+	DOMU_WALK_NOFOLLOW = 1 << 0, /* the last component is not followed when it is a link */
+	DOMU_WALK_PARENT = 1 << 1, /* the last component need not exist */
+};
+
+/*
+ * Resolves path in the guest: links inside it, ".." at the root stays there,
+ * at most 40 links and 4095 bytes.  cwd (absolute) is for a relative path.
+ * -ENOENT is DOMU_NOTFOUND and names the component.
+ */
+int domu_path_walk(struct domu_tree *t, const char *cwd, const char *path, unsigned flags, struct domu_path *out);
+
+/* Stops a tree walk from running away: depth and count, and directories met twice. */
+struct domu_walk_entry {
+	const char *path; /* as found from the start: START/sub/name */
+	const struct domu_path *where;
+	unsigned depth; /* 0: the start itself */
+	int err; /* != 0: this inode cannot be read; st may be empty */
+};
+enum domu_walk_answer { DOMU_WALK_GO = 0, DOMU_WALK_PRUNE = 1 };
+typedef int (*domu_walk_fn)(void *user, const struct domu_walk_entry *e); /* an answer, or a negative errno to end */
+struct domu_walk_opts {
+	unsigned max_depth; /* 0 is the start only; ~0u: no limit of the caller */
+	bool one_fs; /* do not cross into what is mounted below */
+	bool post_order; /* a directory after what is in it */
+};
+/* Depth first, names sorted by bytes.  Errors inside go to fn as entries. */
+int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const char *shown,
+                   const struct domu_walk_opts *opts, domu_walk_fn fn, void *user);
+
+#endif

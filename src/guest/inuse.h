@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* inuse.h - a guest's disks on this host: opening, locking, and the verdict whether anybody uses them. */
+#ifndef DOMU_INUSE_H
+#define DOMU_INUSE_H
+
+#include "guest/guest.h"
+
+/* A backing store, opened read-only and known by what the kernel knows it by. */
+struct domu_backing {
+	const struct domu_disk *disk; /* the guest's */
+	char *path; /* resolved through links */
+	int fd; /* O_RDONLY */
+	bool is_device;
+	uint64_t dev; /* st_rdev of a device, st_dev of a file */
+	uint64_t inode; /* of a file */
+	uint64_t whole_dev; /* of a partition: the disk's device number; else dev */
+	uint64_t size; /* bytes */
+	uint32_t sector_size;
+	int lock_fd; /* our own lock, -1: not held */
+};
+
+/* DOMU_NOTFOUND, DOMU_FAILED (neither file nor device), DOMU_UNSUPPORTED (a format that no plugin reads). */
+int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
+void domu_backing_close(struct domu_backing *b);
+/* O_RDWR for a commit; O_EXCL on a device.  A negative errno, DOMU_INUSE where the kernel says busy. */
+int domu_backing_open_rw(struct domu_ctx *ctx, const struct domu_backing *b);
+/* Our own lock (check 2), in STATE/locks: exclusive, with the owner's pid and command in it.  DOMU_INUSE names the owner. */
+int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
+
+enum domu_check_result {
+	DOMU_CHECK_PASS,
+	DOMU_CHECK_FAIL,
+	DOMU_CHECK_SKIPPED, /* no Xen here */
+	DOMU_CHECK_UNKNOWN, /* cannot be told: in use, except where the check says otherwise */
+	DOMU_CHECK_WAIVED,
+};
+
+struct domu_verdict_line {
+	const char *check; /* its name: "mounts", "loops" ... */
+	char *disk; /* vdev */
+	enum domu_check_result result;
+	bool blocks; /* this line makes the verdict "in use" */
+	char *detail; /* who holds it, as an administrator would call it; or NULL */
+};
+
+struct domu_verdict {
+	bool in_use;
+	struct domu_verdict_line *v;
+	size_t n;
+};
+
+enum domu_verdict_depth {
+	DOMU_VERDICT_READ, /* the cheap ones, before reading */
+	DOMU_VERDICT_CHANGE, /* all */
+	DOMU_VERDICT_RECHECK, /* under the hotplug lock: those that can have changed */
+};
+
+/*
+ * Makes the checks on every disk (read-only cdroms excepted) that is in
+ * backings.  waive: NULL-terminated names, or NULL.  0 also when in use: look
+ * at in_use.  A check never writes.
+ */
+int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_backing *backings, size_t n,
+                      enum domu_verdict_depth depth, const char *const *waive, struct domu_verdict *out);
+void domu_verdict_free(struct domu_verdict *v);
+const char *domu_check_result_name(enum domu_check_result r);
+/* Fails with DOMU_INUSE: the first reason and the next command to type. */
+int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
+/* The names of all checks in order, NULL-terminated: --waive takes one of these. */
+const char *const *domu_check_names(void);
+
+/* Xen's hotplug lock, taken as its block script takes it.  -1 where there is no Xen; released by closing. */
+int domu_hotplug_lock(struct domu_ctx *ctx, int *fd);
+bool domu_xen_here(void);
+
+#endif

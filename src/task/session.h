@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session.h - a guest opened: its verdict, disks, stage and worker; everything that a task needs. */
+#ifndef DOMU_SESSION_H
+#define DOMU_SESSION_H
+
+#include "block/commit.h"
+#include "fence/fence.h"
+#include "guest/inuse.h"
+
+struct domu_session;
+
+struct domu_session_opts {
+	struct domu_state *state;
+	const struct domu_op *ops; /* what the worker can do */
+	bool live; /* --live: read though in use */
+	bool engine_guestfs;
+	bool no_appliance; /* --engine ext2fs */
+	const char *const *waive; /* NULL-terminated, or NULL */
+	bool no_undo;
+	const char *undo_dir;
+	const char *use; /* @DEV */
+	const char *command; /* as typed, for the history */
+	bool in_use_ok; /* info, status: no verdict, and no journal replay */
+	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */
+};
+
+/* Opens the guest's disks read-only and makes the cheap verdict.  g stays the caller's.  Warns of a recover that is due. */
+int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_session_opts *opts,
+                      struct domu_session **s);
+/* Keeps a stage that holds changes, drops an empty one. */
+int domu_session_close(struct domu_session *s);
+
+const struct domu_guest *domu_session_guest(struct domu_session *s);
+struct domu_ctx *domu_session_ctx(struct domu_session *s);
+/* The backings by disk index (cdroms and empty disks left out). */
+const struct domu_backing *domu_session_backings(struct domu_session *s, size_t *n);
+void domu_session_use(struct domu_session *s, const char *dev); /* NULL: by fstab again */
+
+/*
+ * Before the first change: recover what is due, lock, the whole verdict, a new stage.
+ * Where a stage of an earlier session exists: DOMU_INUSE with its owner, age and the ways on,
+ * unless it was resumed.
+ */
+int domu_session_begin(struct domu_session *s);
+/* A stage that exists on these disks and nobody has open: *id "" when none. */
+int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci);
+int domu_session_resume(struct domu_session *s, const char *id);
+bool domu_session_staging(struct domu_session *s); /* a stage is open */
+bool domu_session_dirty(struct domu_session *s); /* and holds changes */
+
+/* A command's changes are whole or absent: call begin, do the work, call end with its result (which it returns). */
+int domu_session_change_begin(struct domu_session *s);
+int domu_session_change_end(struct domu_session *s, int rc);
+
+/* One worker operation; starts the worker when there is none. */
+int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
+/* The worker's nodes, checked (inside their disks, at most 4096, 4 deep).  Freed with domu_nodes_free(). */
+int domu_session_nodes(struct domu_session *s, struct domu_nodes *nodes);
+/*
+ * Runs a program on the filesystem at node through the stage (or, when not
+ * staging, a throw-away layer above what is there): flushes and ends the
+ * worker first.  p's argv, line, progress, user, env, limits, shim are the caller's.
+ */
+int domu_session_program(struct domu_session *s, const struct domu_node *node, uint64_t size, struct domu_program *p,
+                         int *wstatus);
+/* The disk is to be longer than its backing (a resize): zeros beyond. */
+int domu_session_grow_view(struct domu_session *s, unsigned disk, uint64_t size);
+
+/* Verdict again, room, the worker ended, then domu_commit().  The stage is gone afterwards; id (when not NULL) is the commit's. */
+int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);
+int domu_session_rollback(struct domu_session *s);
+/* Finishes every commit that was cut short on this guest's disks. */
+int domu_session_recover(struct domu_session *s, unsigned *n_done);
+int domu_session_undo(struct domu_session *s, const char *id); /* NULL: the newest that can be undone */
+
+/* What list shows later: root, size, used. */
+int domu_session_seen(struct domu_session *s);
+
+#endif
