@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+TESTS =
+# A unit test links the library and Criterion; UNIT_LDADD and UNIT_CFLAGS are for each program.
+UNIT_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+UNIT_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
+UNIT_LDADD = $(WHOLE_LIBDOMU) $(DOMU_LIBS) $(SMARTCOLS_LIBS) $(CRITERION_LIBS)
+if HAVE_CRITERION
+include tests/unit/base.mk
+include tests/unit/block.mk
+include tests/unit/commit.mk
+include tests/unit/fs.mk
+include tests/unit/fsext.mk
+include tests/unit/guest.mk
+include tests/unit/fence.mk
+include tests/unit/shell.mk
+endif
