@@ -167,6 +167,7 @@ struct domu_fs_tools {
 
 enum domu_fs_flags {
 	DOMU_FS_WRITE = 1 << 0, /* the block is a stage: changes are wanted */
+	DOMU_FS_UNREPLAYED = 1 << 1, /* open though the journal was not replayed: only for reading what is in use */
 };
 
 /*
