@@ -22,6 +22,8 @@ struct domu_node {
 	char partuuid[40];
 	char parttype[40]; /* GPT type GUID or 0x83 */
 	struct domu_probe probe;
+	bool root;            /* the guest's root filesystem, where that can be told */
+	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */
 };
 
 struct domu_nodes {
