@@ -110,7 +110,8 @@ struct domu_probe {
 	bool needs_replay; /* its journal has to be replayed before it may be read */
 	bool closed; /* its door is closed: a commit was cut short */
 	char closed_by[40]; /* the commit's ID */
-	uint64_t door; /* offset of the door sector inside the block, 0: none */
+	bool has_door;
+	uint64_t door; /* offset of the door sector inside the block; only with has_door */
 	char features[512]; /* blank-separated, for people */
 };
 
