@@ -29,6 +29,9 @@ int domu_fs_rename(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t 
 int domu_fs_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *st, unsigned mask);
 int domu_fs_setxattr(struct domu_fs *fs, uint64_t ino, const char *name, const void *value, size_t len);
 int domu_fs_removexattr(struct domu_fs *fs, uint64_t ino, const char *name);
+int domu_fs_check(struct domu_fs *fs, enum domu_check_mode mode, domu_line_fn fn, void *user, int *result);
+/* May name be a directory entry's: 1 to 255 bytes, no '/', not "." or ".."? */
+bool domu_fs_name_ok(const char *name);
 /* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
 int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, size_t *len);
 

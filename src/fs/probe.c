@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* probe.c - which driver a filesystem belongs to. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/plugins.h"
+#include "fs/tree.h"
+
+/* A driver's strings end where its arrays do. */
+static void close_strings(struct domu_probe *p)
+{
+	p->type[sizeof p->type - 1] = '\0';
+	p->uuid[sizeof p->uuid - 1] = '\0';
+	p->label[sizeof p->label - 1] = '\0';
+	p->closed_by[sizeof p->closed_by - 1] = '\0';
+	p->features[sizeof p->features - 1] = '\0';
+}
+
+const struct domu_fs_ops *domu_probe_drivers(struct domu_block *b, struct domu_probe *probe)
+{
+	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_FS); *p != NULL; p++) {
+		const struct domu_fs_ops *ops = (*p)->fs;
+
+		if (ops->probe == NULL)
+			continue;
+		memset(probe, 0, sizeof *probe);
+		if (ops->probe(b, probe) == 0) {
+			close_strings(probe);
+			return ops;
+		}
+	}
+	memset(probe, 0, sizeof *probe);
+	return NULL;
+}
+
+const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe)
+{
+	const struct domu_fs_ops *ops = domu_probe_drivers(b, probe);
+
+	if (ops != NULL)
+		return ops;
+	if (domu_blkid_probe(b, probe) != 0) {
+		memset(probe, 0, sizeof *probe);
+		memcpy(probe->type, "unknown", sizeof "unknown");
+	}
+	close_strings(probe);
+	return domu_fs_driver(probe->type);
+}
+
+static const struct domu_plugin *plugin_for(const char *type)
+{
+	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_FS); *p != NULL; p++)
+		for (const char *const *t = (*p)->fs->types; t != NULL && *t != NULL; t++)
+			if (strcmp(*t, type) == 0)
+				return *p;
+	return NULL;
+}
+
+const struct domu_fs_ops *domu_fs_driver(const char *type)
+{
+	const struct domu_plugin *p = plugin_for(type);
+
+	return p != NULL ? p->fs : NULL;
+}
+
+bool domu_driver_is_here(const struct domu_fs_ops *ops)
+{
+	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_FS); *p != NULL; p++)
+		if ((*p)->fs == ops)
+			return (*p)->place != DOMU_IN_APPLIANCE && ops->open != NULL;
+	return false;
+}
