@@ -111,8 +111,9 @@ static int pass_dirent(void *user, const char *name, size_t len, uint64_t ino, u
 	if (strnlen(name, NAME_BYTES + 1) == len && domu_fs_name_ok(name))
 		return d->fn(d->user, name, len, ino, type_mode);
 	if (!d->warned && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-		domu_say(d->fs->ctx, DOMU_WARNING, "%s: directory inode %" PRIu64 " has entries with impossible names: left out",
-		         shown(d->fs), d->dir);
+		domu_say(d->fs->ctx, DOMU_WARNING,
+		         "%s: directory inode %" PRIu64 " has entries with impossible names: left out", shown(d->fs),
+		         d->dir);
 	d->warned = true;
 	return 0;
 }

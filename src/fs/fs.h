@@ -53,6 +53,8 @@ struct domu_tree_hooks {
 	/* Open node through the appliance: a struct domu_fs that speaks to it. */
 	int (*appliance)(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs);
 	void *user;
+	/* After a replay, makes what it wrote visible in the disk's stack; NULL: domu_overlay_refresh() of its top. */
+	int (*refresh)(void *user, unsigned disk);
 };
 
 struct domu_tree_opts {
@@ -60,6 +62,8 @@ struct domu_tree_opts {
 	const char *use; /* @DEV or the shell's "use": this filesystem is / and nothing is mounted below it */
 	bool writable; /* the tops of the disks are stages */
 	bool engine_guestfs; /* every filesystem through the appliance */
+	bool unreplayed; /* --live: no journal is replayed, filesystems are read as they are */
+	const char *guest; /* what to call it in a message that says what to type; NULL: GUEST */
 };
 
 struct domu_tree;
@@ -69,6 +73,8 @@ int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_dis
                    const struct domu_tree_hooks *hooks, struct domu_tree **tree);
 int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */
 const struct domu_nodes *domu_tree_nodes(struct domu_tree *t); /* probed; lives as long as the tree */
+/* Fills root and mountpoint of the nodes as far as that can be told; what cannot is left empty, and is no failure. */
+void domu_tree_place(struct domu_tree *t);
 /* A node by what a user may call it: xvda3, sda3, hda3, /dev/xvda3, vg/lv, UUID=, LABEL=, PARTUUID=, PARTLABEL=. */
 int domu_tree_find(struct domu_tree *t, const char *dev, size_t *node);
 /* The filesystem of a node, opened at first use; stays the tree's. */
@@ -90,6 +96,8 @@ struct domu_path {
 	struct domu_fs *fs;
 	size_t node;
 	uint64_t ino; /* 0: does not exist (only with DOMU_WALK_PARENT) */
+	unsigned mount; /* index in domu_tree_mounts() */
+	bool slash; /* what was given ended with a '/': only a directory may be made there */
 	uint64_t dir; /* the directory it is in, on the same fs; the root's is itself */
 	char name[256]; /* its name in dir; "/" for a root */
 	struct domu_stat st; /* when ino is not 0 */
