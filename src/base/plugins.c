@@ -41,7 +41,7 @@ const char *domu_plugin_dir(void)
 		slash = strrchr(dir, '/');
 		if (slash != NULL) {
 			strcpy(slash, "/plugins");
-			snprintf(probe, sizeof probe, "%s/fs-ext.so", dir);
+			snprintf(probe, sizeof probe, "%s/source-path.so", dir);
 			if (access(probe, R_OK) == 0)
 				return dir;
 		}

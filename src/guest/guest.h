@@ -21,11 +21,18 @@ struct domu_target {
 	char *path; /* from the "/" of the first ":/"; of the host when host; NULL: a guest alone */
 };
 
-/* GUEST, GUEST@DEV, GUEST:/path, GUEST@DEV:/path, or a host path.  want_guest: an argument without ":/" is a guest. */
+/*
+ * GUEST, GUEST@DEV, GUEST:/path, GUEST@DEV:/path, or a host path.
+ * want_guest: the argument is a guest, also without ":/" or when it starts
+ * with / or . (a disk or config by its path).  DEV follows the last '@' of
+ * what precedes ":/" that something like a DEV follows: xvda3, vg/lv,
+ * UUID=..., LABEL=...  ":/path" has an empty guest: the one that --config or
+ * --disk names.
+ */
 int domu_target_parse(struct domu_ctx *ctx, const char *arg, bool want_guest, struct domu_target *t);
 void domu_target_free(struct domu_target *t); /* what it holds */
 
-/* The guest that name means; name NULL: what --config or --disk say.  DOMU_NOTFOUND, DOMU_USAGE (ambiguous: both files). */
+/* The guest that name means; name NULL or empty: what --config or --disk say.  DOMU_NOTFOUND, DOMU_USAGE (ambiguous: both files). */
 int domu_guest_find(struct domu_ctx *ctx, const struct domu_where *where, const char *name, struct domu_guest **g);
 
 struct domu_guests {
@@ -37,9 +44,9 @@ int domu_guest_list(struct domu_ctx *ctx, const struct domu_where *where, struct
 void domu_guests_free(struct domu_guests *g);
 
 /* May a file of this name in a config folder be a guest's config?  (*.cfg *.xl *.hvm *.pv *.pvh, or without a dot.) */
-bool domu_config_name_counts(const char *name);
+DOMU_PUBLIC bool domu_config_name_counts(const char *name);
 /* Does an argument with this suffix name a config rather than a disk? */
-bool domu_config_suffix(const char *path);
+DOMU_PUBLIC bool domu_config_suffix(const char *path);
 const char *domu_state_name(enum domu_guest_state s); /* "stopped" */
 /* For messages: its name, else its first disk's path. */
 const char *domu_guest_shown(const struct domu_guest *g);

@@ -71,6 +71,6 @@ const char *const *domu_check_names(void);
 
 /* Xen's hotplug lock, taken as its block script takes it.  -1 where there is no Xen; released by closing. */
 int domu_hotplug_lock(struct domu_ctx *ctx, int *fd);
-bool domu_xen_here(void);
+DOMU_PUBLIC bool domu_xen_here(void);
 
 #endif
