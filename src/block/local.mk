@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
 	src/block/block.c src/block/block.h \
+	src/block/log.c src/block/log.h \
+	src/block/overlay.c \
+	src/block/raw.c \
+	src/block/slice.c \
+	src/block/stack.c \
+	src/block/unitmap.c src/block/unitmap.h \
 	src/block/commit.h src/block/table.h
