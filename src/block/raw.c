@@ -109,8 +109,8 @@ int domu_raw_open(struct domu_ctx *ctx, int fd, const char *name, uint64_t size,
                   struct domu_block **b)
 {
 	struct raw *r;
-	uint64_t backing;
-	bool device;
+	uint64_t backing = 0;
+	bool device = false;
 	int sector = 512;
 	int rc = backing_size(ctx, fd, name, &backing, &device);
 
