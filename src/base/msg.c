@@ -187,7 +187,24 @@ int domu_msg_take_fd(struct domu_msg *m)
 	return m->fds_taken < m->n_fds ? m->fds[m->fds_taken++] : -1;
 }
 
-static int send_all(int sock, const void *buf, size_t len)
+struct waiter {
+	int (*wait)(void *user);
+	void *user;
+};
+
+/* After a call that failed: 0 to make it again. */
+static int again(const struct waiter *w)
+{
+	int err = errno;
+
+	if (w->wait != NULL && (err == EINTR || err == EAGAIN))
+		return w->wait(w->user);
+	if (err == EINTR)
+		return 0;
+	return err == ECONNRESET ? -EPIPE : -err;
+}
+
+static int send_all(int sock, const void *buf, size_t len, const struct waiter *w)
 {
 	const char *p = buf;
 
@@ -195,9 +212,11 @@ static int send_all(int sock, const void *buf, size_t len)
 		ssize_t n = send(sock, p, len, MSG_NOSIGNAL);
 
 		if (n < 0) {
-			if (errno == EINTR)
+			int rc = again(w);
+
+			if (rc == 0)
 				continue;
-			return -errno;
+			return rc;
 		}
 		p += n;
 		len -= (size_t)n;
@@ -205,7 +224,7 @@ static int send_all(int sock, const void *buf, size_t len)
 	return 0;
 }
 
-int domu_msg_send(int sock, struct domu_msg *m)
+static int send_msg(int sock, struct domu_msg *m, const struct waiter *w)
 {
 	struct header h = { .type = m->type, .len = (uint32_t)m->len };
 	union {
@@ -215,6 +234,7 @@ int domu_msg_send(int sock, struct domu_msg *m)
 	struct iovec iov = { .iov_base = &h, .iov_len = sizeof h };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
+	int rc;
 
 	if (m->err != 0)
 		return m->err;
@@ -230,21 +250,20 @@ int domu_msg_send(int sock, struct domu_msg *m)
 		c->cmsg_len = CMSG_LEN(sizeof(int) * m->n_fds);
 		memcpy(CMSG_DATA(c), m->fds, sizeof(int) * m->n_fds);
 	}
-	do {
-		n = sendmsg(sock, &mh, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof h) {
-		int rc = send_all(sock, (char *)&h + n, sizeof h - (size_t)n);
-
+	while ((n = sendmsg(sock, &mh, MSG_NOSIGNAL)) < 0) {
+		rc = again(w);
 		if (rc != 0)
 			return rc;
 	}
-	return send_all(sock, m->data, m->len);
+	if ((size_t)n < sizeof h) {
+		rc = send_all(sock, (char *)&h + n, sizeof h - (size_t)n, w);
+		if (rc != 0)
+			return rc;
+	}
+	return send_all(sock, m->data, m->len, w);
 }
 
-static int recv_all(int sock, void *buf, size_t len)
+static int recv_all(int sock, void *buf, size_t len, const struct waiter *w)
 {
 	char *p = buf;
 
@@ -252,9 +271,11 @@ static int recv_all(int sock, void *buf, size_t len)
 		ssize_t n = recv(sock, p, len, 0);
 
 		if (n < 0) {
-			if (errno == EINTR)
+			int rc = again(w);
+
+			if (rc == 0)
 				continue;
-			return errno == ECONNRESET ? -EPIPE : -errno;
+			return rc;
 		}
 		if (n == 0)
 			return -EPIPE;
@@ -284,7 +305,7 @@ static void take_control(struct domu_msg *m, struct msghdr *mh)
 	}
 }
 
-int domu_msg_recv(int sock, struct domu_msg *m)
+static int recv_msg(int sock, struct domu_msg *m, const struct waiter *w)
 {
 	struct header h;
 	union {
@@ -299,24 +320,46 @@ int domu_msg_recv(int sock, struct domu_msg *m)
 	int rc;
 
 	domu_msg_reset(m, 0);
-	do {
-		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+	while ((n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC)) < 0) {
+		rc = again(w);
+		if (rc != 0)
+			return rc;
+	}
 	if (n == 0)
 		return -EPIPE;
 	m->fds_owned = 1;
 	take_control(m, &mh);
 	if ((size_t)n < sizeof h) {
-		rc = recv_all(sock, (char *)&h + n, sizeof h - (size_t)n);
+		rc = recv_all(sock, (char *)&h + n, sizeof h - (size_t)n, w);
 		if (rc != 0)
 			return rc;
 	}
 	m->type = h.type;
 	if (h.len > DOMU_MSG_MAX)
 		return -EMSGSIZE;
+	if (h.len == 0)
+		return 0;
 	if (grow(m, h.len) == NULL)
 		return m->err;
-	return recv_all(sock, m->data, h.len);
+	return recv_all(sock, m->data, h.len, w);
+}
+
+int domu_msg_send_wait(int sock, struct domu_msg *m, int (*wait)(void *user), void *user)
+{
+	return send_msg(sock, m, &(struct waiter){ wait, user });
+}
+
+int domu_msg_recv_wait(int sock, struct domu_msg *m, int (*wait)(void *user), void *user)
+{
+	return recv_msg(sock, m, &(struct waiter){ wait, user });
+}
+
+int domu_msg_send(int sock, struct domu_msg *m)
+{
+	return domu_msg_send_wait(sock, m, NULL, NULL);
+}
+
+int domu_msg_recv(int sock, struct domu_msg *m)
+{
+	return domu_msg_recv_wait(sock, m, NULL, NULL);
 }

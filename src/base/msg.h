@@ -44,5 +44,12 @@ int domu_msg_take_fd(struct domu_msg *m); /* -1: none left */
 /* Over a stream socket.  0, or a negative errno; recv: -EPIPE when the other end is gone. */
 int domu_msg_send(int sock, struct domu_msg *m);
 int domu_msg_recv(int sock, struct domu_msg *m);
+/*
+ * The same for an end that is not trusted to answer: wait(user) is called
+ * whenever a signal came or the socket's own time limit (SO_RCVTIMEO,
+ * SO_SNDTIMEO) ran out; 0 goes on, a negative errno gives up.
+ */
+int domu_msg_send_wait(int sock, struct domu_msg *m, int (*wait)(void *user), void *user);
+int domu_msg_recv_wait(int sock, struct domu_msg *m, int (*wait)(void *user), void *user);
 
 #endif

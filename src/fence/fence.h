@@ -14,7 +14,7 @@
 /* Types of messages.  Requests go to the worker, the rest comes back; one END ends a request. */
 enum domu_msg_type {
 	DOMU_MSG_REQUEST = 1, /* str op, then what the op puts */
-	DOMU_MSG_ANSWER, /* to an upcall: u64 negative errno or 0; fds */
+	DOMU_MSG_ANSWER, /* to an upcall: as END; fds */
 	DOMU_MSG_SAY, /* u64 level, str text */
 	DOMU_MSG_PROGRESS, /* str what, u64 done, u64 total */
 	DOMU_MSG_ROWS, /* rows of a table, see shell/rows.h */
@@ -31,7 +31,7 @@ struct domu_work {
 	void *private_; /* the worker's own */
 };
 
-/* An operation.  req is read, reply is filled for END; fds of req are its to close. */
+/* An operation.  req is read, reply is filled for END; fds it takes from req are its to close, those it puts are closed for it. */
 typedef int (*domu_op_fn)(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 struct domu_op {
 	const char *name;
@@ -56,7 +56,7 @@ struct domu_worker_opts {
 	uint64_t memory_limit; /* bytes of address space above what it has; 0: default */
 };
 
-/* Called in the front for what comes back.  Each may be NULL. */
+/* Called in the front for what comes back.  Each may be NULL.  rows and data: not 0 ends the worker and is the call's result. */
 struct domu_worker_handlers {
 	int (*rows)(void *user, struct domu_msg *m);
 	int (*data)(void *user, const void *bytes, size_t len);
@@ -79,6 +79,12 @@ int domu_worker_start(struct domu_ctx *ctx, const struct domu_worker_opts *opts,
  */
 int domu_worker_call(struct domu_worker *w, struct domu_msg *req, const struct domu_worker_handlers *h,
                      struct domu_msg *reply);
+/*
+ * False after a call that ended it: it died, was interrupted, or a handler
+ * wanted no more.  Only domu_worker_end() is of use then; what it had not
+ * yet written to the stage is lost.
+ */
+bool domu_worker_alive(const struct domu_worker *w);
 /* Ends it (closes its filesystems first when asked to flush).  Frees w. */
 int domu_worker_end(struct domu_worker *w, bool flush);
 

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* work.c - the worker after the fork: its fence, its requests, and the guest's tree. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "fence/confine.h"
+#include "fence/work.h"
+#include "fs/proxy.h"
+
+#pragma weak domu_tree_open
+#pragma weak domu_tree_close
+#pragma weak domu_stack_open
+#pragma weak domu_stack_refresh
+#pragma weak domu_stack_close
+#pragma weak domu_proxy_open
+
+#define DEFAULT_MEMORY (UINT64_C(2) << 30)
+#define MAX_FILES      256
+
+struct worker {
+	const struct domu_worker_opts *opts;
+	struct domu_ctx ctx;
+	struct domu_work_say say;
+	struct domu_work work;
+	struct domu_stack stacks[DOMU_MAX_DISKS];
+	size_t n_stacks; /* open */
+	char *use; /* with which the tree was opened */
+};
+
+int domu_work_send(struct domu_work *w, struct domu_msg *m)
+{
+	return domu_msg_send(w->sock, m);
+}
+
+/* ---- what only the front can do ------------------------------------------ */
+
+static int upcall(struct worker *w, const char *name, const struct domu_node *node, unsigned flags, int *fd)
+{
+	struct domu_msg ask = DOMU_MSG_INIT(DOMU_MSG_UPCALL), answer = DOMU_MSG_INIT(0);
+	int rc, r;
+
+	domu_msg_put_str(&ask, name);
+	domu_msg_put_u64(&ask, node->disk);
+	domu_msg_put_u64(&ask, node->start);
+	domu_msg_put_u64(&ask, node->size);
+	domu_msg_put_str(&ask, node->probe.type);
+	domu_msg_put_u64(&ask, flags);
+	r = domu_msg_send(w->work.sock, &ask);
+	if (r == 0)
+		r = domu_msg_recv(w->work.sock, &answer);
+	/* The front is trusted; when it is gone, so are we. */
+	if (r != 0 || answer.type != DOMU_MSG_ANSWER || domu_work_get_end(&answer, &w->ctx, &rc) != 0)
+		_exit(1);
+	if (rc == 0 && fd != NULL) {
+		*fd = domu_msg_take_fd(&answer);
+		if (*fd < 0)
+			rc = domu_fail(&w->ctx, DOMU_FAILED, -EBADMSG, "%s: no appliance came", node->name);
+	}
+	domu_msg_free(&ask);
+	domu_msg_free(&answer);
+	return rc;
+}
+
+static int replay(void *user, const struct domu_node *node)
+{
+	struct worker *w = user;
+	int rc = upcall(w, "replay", node, 0, NULL);
+
+	if (rc == 0 && node->disk < w->n_stacks)
+		rc = domu_stack_refresh(&w->stacks[node->disk]);
+	return rc;
+}
+
+static int appliance(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
+{
+	struct worker *w = user;
+	int fd, rc;
+
+	if (node->disk >= w->n_stacks)
+		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "%s: on no disk", node->name);
+	rc = upcall(w, "appliance", node, flags, &fd);
+	if (rc != 0)
+		return rc;
+	return domu_proxy_open(&w->ctx, fd, w->stacks[node->disk].top, flags, fs);
+}
+
+/* ---- the tree ------------------------------------------------------------- */
+
+static int close_tree(struct worker *w)
+{
+	int rc = w->work.tree != NULL ? domu_tree_close(w->work.tree) : 0;
+
+	w->work.tree = NULL;
+	free(w->use);
+	w->use = NULL;
+	return rc;
+}
+
+static int close_all(struct worker *w)
+{
+	int rc = close_tree(w);
+
+	while (w->n_stacks > 0) {
+		int r = domu_stack_close(&w->stacks[--w->n_stacks]);
+
+		rc = rc != 0 ? rc : r;
+	}
+	return rc;
+}
+
+static int open_stacks(struct worker *w)
+{
+	while (w->n_stacks < w->opts->n_disks) {
+		const struct domu_worker_disk *d = &w->opts->disks[w->n_stacks];
+		int rc = domu_stack_open(&w->ctx, &d->stack, d->vdev, &w->stacks[w->n_stacks]);
+
+		if (rc != 0)
+			return rc;
+		w->n_stacks++;
+	}
+	return 0;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+int domu_work_tree(struct domu_work *work, const char *use, struct domu_tree **t)
+{
+	struct worker *w = work->private_;
+	struct domu_tree_opts opts = w->opts->tree;
+	const struct domu_tree_hooks hooks = { .replay = replay, .appliance = appliance, .user = w };
+	struct domu_block *tops[DOMU_MAX_DISKS];
+	int rc;
+
+	opts.use = use != NULL ? use : w->opts->tree.use;
+	if (work->tree != NULL && !same(w->use, opts.use)) {
+		rc = close_tree(w);
+		if (rc != 0)
+			return rc;
+	}
+	if (work->tree == NULL) {
+		rc = open_stacks(w);
+		if (rc != 0)
+			return rc;
+		w->use = opts.use != NULL ? strdup(opts.use) : NULL;
+		if (opts.use != NULL && w->use == NULL)
+			return domu_nomem(&w->ctx);
+		opts.use = w->use;
+		for (size_t i = 0; i < w->n_stacks; i++)
+			tops[i] = w->stacks[i].top;
+		rc = domu_tree_open(&w->ctx, tops, w->n_stacks, &opts, &hooks, &work->tree);
+		if (rc != 0) {
+			work->tree = NULL;
+			return rc;
+		}
+	}
+	*t = work->tree;
+	return 0;
+}
+
+/* ---- requests ------------------------------------------------------------- */
+
+static domu_op_fn find_op(const struct worker *w, const char *name)
+{
+	if (strcmp(name, DOMU_OP_NODES) == 0)
+		return domu_nodes_op;
+	for (const struct domu_op *op = w->opts->ops; op != NULL && op->name != NULL; op++)
+		if (strcmp(op->name, name) == 0)
+			return op->run;
+	return NULL;
+}
+
+static void append(struct domu_msg *m, const struct domu_msg *body)
+{
+	uint8_t *p;
+
+	if (m->err == 0)
+		m->err = body->err;
+	if (m->err != 0 || body->len == 0)
+		return;
+	if (body->len > DOMU_MSG_MAX - m->len) {
+		m->err = -EMSGSIZE;
+		return;
+	}
+	p = realloc(m->data, m->len + body->len);
+	if (p == NULL) {
+		m->err = -ENOMEM;
+		return;
+	}
+	memcpy(p + m->len, body->data, body->len);
+	m->data = p;
+	m->len = m->cap = m->len + body->len;
+}
+
+static void send_end(struct worker *w, int rc, struct domu_msg *body)
+{
+	struct domu_msg end = DOMU_MSG_INIT(DOMU_MSG_END);
+
+	domu_work_put_end(&end, &w->ctx, rc);
+	append(&end, body);
+	for (unsigned i = 0; i < body->n_fds; i++)
+		domu_msg_put_fd(&end, body->fds[i]);
+	if (end.err != 0) {
+		domu_fail(&w->ctx, DOMU_FAILED, end.err, "an answer that is too long: %s", strerror(-end.err));
+		domu_msg_reset(&end, DOMU_MSG_END);
+		domu_work_put_end(&end, &w->ctx, -EMSGSIZE);
+	}
+	if (domu_msg_send(w->work.sock, &end) != 0)
+		_exit(1);
+	for (unsigned i = 0; i < body->n_fds; i++)
+		close(body->fds[i]);
+	domu_msg_free(&end);
+}
+
+/* One request.  False: it was the last. */
+static bool serve(struct worker *w)
+{
+	struct domu_msg req = DOMU_MSG_INIT(0), body = DOMU_MSG_INIT(0);
+	const char *name;
+	domu_op_fn run;
+	bool last;
+	int rc;
+
+	if (domu_msg_recv(w->work.sock, &req) != 0 || req.type != DOMU_MSG_REQUEST)
+		_exit(1);
+	domu_error_clear(&w->ctx);
+	name = domu_msg_get_str(&req);
+	last = name != NULL && strcmp(name, DOMU_OP_END) == 0;
+	run = name != NULL && !last ? find_op(w, name) : NULL;
+	if (last)
+		rc = close_all(w);
+	else if (run == NULL)
+		rc = domu_fail(&w->ctx, DOMU_FAILED, -ENOSYS, "the worker has no operation \"%s\"",
+		               name != NULL ? name : "");
+	else
+		rc = run(&w->work, &req, &body);
+	send_end(w, rc, &body);
+	domu_msg_free(&req);
+	domu_msg_free(&body);
+	return !last;
+}
+
+static int confine(const struct worker *w, int sock, pid_t parent, const char **what)
+{
+	int keep[1 + 3 * DOMU_MAX_DISKS];
+	struct domu_confine c = { .keep = keep,
+		                  .parent = parent,
+		                  .empty_root = true,
+		                  .no_fork = true,
+		                  .files = MAX_FILES,
+		                  .uid = DOMU_WORKER_UID };
+
+	keep[c.n_keep++] = sock;
+	for (size_t i = 0; i < w->opts->n_disks; i++) {
+		keep[c.n_keep++] = w->opts->disks[i].stack.base_fd;
+		keep[c.n_keep++] = w->opts->disks[i].stack.stage_fd;
+		keep[c.n_keep++] = w->opts->disks[i].stack.replay_fd;
+	}
+	c.memory = w->opts->memory_limit != 0 ? w->opts->memory_limit : DEFAULT_MEMORY;
+	return domu_confine(&c, what);
+}
+
+_Noreturn void domu_work_main(const struct domu_worker_opts *opts, int sock, pid_t parent)
+{
+	struct domu_msg none = DOMU_MSG_INIT(0);
+	struct worker w = { .opts = opts };
+	const char *what = "";
+	int rc;
+
+	domu_confine_signals();
+	prctl(PR_SET_NAME, "domu-worker", 0, 0, 0);
+	domu_work_ctx(&w.ctx, &w.say, sock);
+	w.work = (struct domu_work){ .ctx = &w.ctx, .sock = sock, .private_ = &w };
+	rc = confine(&w, sock, parent, &what);
+	if (rc != 0)
+		domu_fail(&w.ctx, DOMU_FAILED, rc, "the worker cannot %s: %s", what, strerror(-rc));
+	send_end(&w, rc, &none);
+	if (rc == 0)
+		while (serve(&w))
+			;
+	_exit(rc != 0);
+}
