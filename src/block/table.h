@@ -46,6 +46,13 @@ int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRIN
 int domu_table_read(struct domu_ctx *ctx, struct domu_block *b, const char *vdev, unsigned disk,
                     struct domu_nodes *nodes);
 
+/*
+ * Makes partition partno size bytes long (never shorter), with the extended
+ * partition that holds it where it is logical, and puts a GPT's backup at the
+ * disk's end.  Written to b.  Nothing else in the table changes.
+ */
+int domu_table_grow(struct domu_ctx *ctx, struct domu_block *b, unsigned partno, uint64_t size);
+
 /* Content by libblkid, for what no driver claims: type, uuid, label.  "empty" where nothing is, else "unknown". */
 int domu_blkid_probe(struct domu_block *b, struct domu_probe *probe);
 

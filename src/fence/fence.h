@@ -40,6 +40,10 @@ struct domu_op {
 
 /* The guest's tree, opened at first use with the options of the worker's start; "use" replaces opts.use (may be NULL). */
 int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
+/* The top of a disk's stack, to be written below the filesystems: the tree is closed first. */
+int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
+/* The guest as its disks are without the stage; the caller closes it. */
+int domu_work_base_tree(struct domu_work *w, struct domu_tree **t);
 /* Sends something that is not the END: rows, data. */
 int domu_work_send(struct domu_work *w, struct domu_msg *m);
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,12 +167,52 @@ int domu_work_tree(struct domu_work *work, const char *use, struct domu_tree **t
 	return 0;
 }
 
+int domu_work_disk(struct domu_work *work, uint64_t disk, struct domu_block **top)
+{
+	struct worker *w = work->private_;
+	int rc = open_stacks(w);
+
+	if (rc != 0)
+		return rc;
+	if (disk >= w->n_stacks)
+		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %" PRIu64, disk);
+	/* Whoever asks writes below the filesystems: none may be open. */
+	rc = close_tree(w);
+	*top = w->stacks[disk].top;
+	return rc;
+}
+
+int domu_work_base_tree(struct domu_work *work, struct domu_tree **t)
+{
+	struct worker *w = work->private_;
+	struct domu_tree_opts opts = w->opts->tree;
+	struct domu_block *raw[DOMU_MAX_DISKS];
+	int rc = open_stacks(w);
+
+	if (rc != 0)
+		return rc;
+	opts.writable = false;
+	opts.unreplayed = true;
+	for (size_t i = 0; i < w->n_stacks; i++)
+		raw[i] = w->stacks[i].raw;
+	return domu_tree_open(&w->ctx, raw, w->n_stacks, &opts, NULL, t);
+}
+
+static int flush_op(struct domu_work *work, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)req;
+	(void)reply;
+	return work->tree != NULL ? domu_tree_flush(work->tree) : 0;
+}
+
 /* ---- requests ------------------------------------------------------------- */
 
 static domu_op_fn find_op(const struct worker *w, const char *name)
 {
 	if (strcmp(name, DOMU_OP_NODES) == 0)
 		return domu_nodes_op;
+	if (strcmp(name, DOMU_OP_FLUSH) == 0)
+		return flush_op;
 	for (const struct domu_op *op = w->opts->ops; op != NULL && op->name != NULL; op++)
 		if (strcmp(op->name, name) == 0)
 			return op->run;

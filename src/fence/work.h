@@ -6,6 +6,7 @@
 #include "fence/fence.h"
 
 #define DOMU_OP_END   "end" /* closes the tree, then the worker ends */
+#define DOMU_OP_FLUSH "flush" /* what the filesystems hold of changes reaches the stage */
 #define DOMU_OP_NODES "nodes" /* see nodes.h */
 
 /* The child's whole life, from the fork on.  Does not return. */

@@ -71,6 +71,8 @@ struct domu_tree;
 /* disks: the tops of the stacks, named by vdev, in the guest's order; they stay the caller's. */
 int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_disks, const struct domu_tree_opts *opts,
                    const struct domu_tree_hooks *hooks, struct domu_tree **tree);
+/* Whatever the drivers hold of changes reaches the disks' tops. */
+int domu_tree_flush(struct domu_tree *t);
 int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */
 const struct domu_nodes *domu_tree_nodes(struct domu_tree *t); /* probed; lives as long as the tree */
 /* Fills root and mountpoint of the nodes as far as that can be told; what cannot is left empty, and is no failure. */

@@ -92,6 +92,16 @@ out:
 	return rc;
 }
 
+int domu_tree_flush(struct domu_tree *t)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < t->nodes.n; i++)
+		if (t->state[i].fs != NULL && t->state[i].fs->writable)
+			rc = domu_fs_flush(t->state[i].fs);
+	return rc;
+}
+
 int domu_tree_close(struct domu_tree *t)
 {
 	int rc = 0, r;

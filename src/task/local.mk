@@ -1,3 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
-	src/task/session.h
+	src/task/check.c src/task/check.h \
+	src/task/fsck.c src/task/fsck.h \
+	src/task/resize-plan.c src/task/resize.c src/task/resize.h \
+	src/task/seen.c \
+	src/task/session-commit.c src/task/session-impl.h \
+	src/task/session-stage.c \
+	src/task/session.c src/task/session.h

@@ -54,8 +54,8 @@ int domu_session_change_end(struct domu_session *s, int rc);
 
 /* One worker operation; starts the worker when there is none. */
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
-/* The worker's nodes, checked (inside their disks, at most 4096, 4 deep).  Freed with domu_nodes_free(). */
-int domu_session_nodes(struct domu_session *s, struct domu_nodes *nodes);
+/* The worker's nodes, checked; mounts: also which is the root and what is mounted where.  Freed with domu_nodes_free(). */
+int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *nodes);
 /*
  * Runs a program on the filesystem at node through the stage (or, when not
  * staging, a throw-away layer above what is there): flushes and ends the
@@ -65,6 +65,14 @@ int domu_session_program(struct domu_session *s, const struct domu_node *node, u
                          int *wstatus);
 /* The disk is to be longer than its backing (a resize): zeros beyond. */
 int domu_session_grow_view(struct domu_session *s, unsigned disk, uint64_t size);
+
+/*
+ * Checks what the stage holds: every filesystem it changes must have nothing
+ * wrong that was not wrong before.  commit does it by itself.
+ */
+int domu_session_verify(struct domu_session *s, const struct domu_nodes *nodes);
+/* The stage was checked by who changed it (a repair): commit need not check again. */
+void domu_session_verified(struct domu_session *s);
 
 /* Verdict again, room, the worker ended, then domu_commit().  The stage is gone afterwards; id (when not NULL) is the commit's. */
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);

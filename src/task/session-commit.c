@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session-commit.c - what a session does with its stage: commit, recover, undo. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/num.h"
+#include "task/session-impl.h"
+
+/* ---- writable descriptors ------------------------------------------------------- */
+
+int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks)
+{
+	for (size_t i = 0; i < s->n_backings; i++) {
+		const struct domu_backing *b = &s->backings[i];
+
+		disks[i].fd = -1;
+		disks[i].size = s->view[i] != 0 ? s->view[i] : b->size;
+	}
+	for (size_t i = 0; i < s->n_backings; i++) {
+		if (s->backings[i].disk->readonly)
+			continue;
+		disks[i].fd = domu_backing_open_rw(s->ctx, &s->backings[i]);
+		if (disks[i].fd < 0)
+			return disks[i].fd;
+	}
+	return 0;
+}
+
+void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks)
+{
+	for (size_t i = 0; i < s->n_backings; i++)
+		if (disks[i].fd >= 0)
+			close(disks[i].fd);
+}
+
+/* ---- doors ------------------------------------------------------------------------ */
+
+static bool overlaps(const struct domu_node *n, const struct domu_log_entry *e, size_t n_entries)
+{
+	uint64_t first = n->start / DOMU_UNIT, last = (n->start + n->size - 1) / DOMU_UNIT;
+	size_t lo = 0, hi = n_entries;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (e[mid].disk < n->disk || (e[mid].disk == n->disk && e[mid].unit < first))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n_entries && e[lo].disk == n->disk && e[lo].unit <= last;
+}
+
+/* A door is there only when the disk itself, not the stage, has this filesystem now. */
+static bool door_on_disk(struct domu_session *s, const struct domu_door *d)
+{
+	unsigned char sector[DOMU_UNIT];
+
+	if (d->size > sizeof sector || domu_pread_full(s->backings[d->disk].fd, sector, d->size, d->offset) != 0)
+		return false;
+	return d->fs->door_close(sector, d->size, "") == 0;
+}
+
+int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes, bool **out)
+{
+	struct domu_log_entry *entries = NULL;
+	size_t n_entries = 0;
+	uint64_t end;
+	bool *v;
+	int rc;
+
+	rc = domu_log_scan(s->ctx, domu_stage_log_fd(s->stage), &entries, &n_entries, &end);
+	if (rc != 0)
+		return rc;
+	v = calloc(nodes->n + 1, sizeof *v);
+	for (size_t i = 0; v != NULL && i < nodes->n; i++)
+		v[i] = nodes->v[i].size > 0 && !nodes->v[i].extended && overlaps(&nodes->v[i], entries, n_entries);
+	free(entries);
+	*out = v;
+	return v != NULL ? 0 : domu_nomem(s->ctx);
+}
+
+/* The doors of every filesystem that the stage changes; nodes come from the worker and were checked. */
+static int find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out, size_t *n_out)
+{
+	struct domu_door *doors = calloc(nodes->n + 1, sizeof *doors);
+	bool *touched = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (doors == NULL)
+		return domu_nomem(s->ctx);
+	rc = domu_session_touched(s, nodes, &touched);
+	for (size_t i = 0; rc == 0 && i < nodes->n; i++) {
+		const struct domu_node *node = &nodes->v[i];
+		const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
+		struct domu_door d = { .disk = node->disk, .fs = fs, .size = s->backings[node->disk].sector_size };
+
+		if (!touched[i] || !node->probe.has_door || fs == NULL || fs->door_close == NULL ||
+		    !domu_inside(node->probe.door, d.size, node->size))
+			continue;
+		d.offset = node->start + node->probe.door;
+		d.root = node->root;
+		if (door_on_disk(s, &d))
+			doors[n++] = d;
+	}
+	free(touched);
+	if (rc != 0) {
+		free(doors);
+		return rc;
+	}
+	*out = doors;
+	*n_out = n;
+	return 0;
+}
+
+/* The nodes as the stage has them, without a journal replay: looking adds nothing to the stage. */
+static int look_at_nodes(struct domu_session *s, struct domu_nodes *nodes)
+{
+	bool in_use_ok = s->opts.in_use_ok;
+	int rc, r;
+
+	rc = domu_session_end_worker(s, true);
+	if (rc != 0)
+		return rc;
+	s->opts.in_use_ok = true;
+	rc = domu_session_nodes(s, true, nodes);
+	r = domu_session_end_worker(s, false);
+	s->opts.in_use_ok = in_use_ok;
+	return rc != 0 ? rc : r;
+}
+
+/* ---- commit ------------------------------------------------------------------------- */
+
+static char *join_waived(struct domu_session *s)
+{
+	char *out = NULL;
+	size_t len = 0;
+	FILE *f;
+
+	if (s->opts.waive == NULL || s->opts.waive[0] == NULL)
+		return NULL;
+	f = open_memstream(&out, &len);
+	if (f == NULL)
+		return NULL;
+	for (size_t i = 0; s->opts.waive[i] != NULL; i++)
+		fprintf(f, "%s%s", i > 0 ? "," : "", s->opts.waive[i]);
+	fclose(f);
+	return out;
+}
+
+/* The stage as it is now goes to the disks.  Afterwards there is none. */
+static int write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
+{
+	struct domu_commit_disk disks[DOMU_MAX_DISKS];
+	struct domu_commit_opts o = {
+		.command = s->opts.command,
+		.undoes = undoes,
+		.no_undo = s->opts.no_undo,
+		.undo_dir = s->opts.undo_dir,
+		.recheck = domu_session_recheck,
+		.user = s,
+	};
+	char *waived = join_waived(s);
+	uint64_t blocks = 0;
+	int rc;
+
+	o.waived = waived;
+	rc = domu_stage_blocks(s->stage, &blocks);
+	if (rc == 0 && !s->opts.no_undo)
+		rc = domu_commit_room(s->opts.state, s->opts.undo_dir, blocks);
+	if (rc == 0)
+		rc = domu_session_open_rw(s, disks);
+	else
+		for (size_t i = 0; i < s->n_backings; i++)
+			disks[i].fd = -1;
+	if (rc == 0) {
+		struct domu_stage *stage = s->stage;
+
+		s->stage = NULL;
+		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
+		memset(s->view, 0, s->n_backings * sizeof *s->view);
+	}
+	domu_session_close_rw(s, disks);
+	free(waived);
+	return rc;
+}
+
+int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
+{
+	struct domu_door *doors = NULL;
+	struct domu_nodes nodes = { 0 };
+	size_t n_doors = 0;
+	int rc;
+
+	if (id != NULL)
+		id[0] = '\0';
+	if (s->stage == NULL)
+		return 0;
+	/* Nobody writes the log from here on. */
+	rc = domu_session_end_worker(s, true);
+	if (rc == 0 && !domu_session_dirty(s))
+		return domu_session_rollback(s);
+	if (rc == 0)
+		rc = domu_session_lock(s);
+	if (rc == 0)
+		rc = domu_session_recheck(s);
+	if (rc == 0)
+		rc = look_at_nodes(s, &nodes);
+	if (rc == 0 && !s->verified)
+		rc = domu_session_verify(s, &nodes);
+	if (rc == 0)
+		rc = find_doors(s, &nodes, &doors, &n_doors);
+	if (rc == 0) {
+		if (id != NULL)
+			snprintf(id, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
+		rc = write_stage(s, doors, n_doors, NULL);
+	}
+	domu_nodes_free(&nodes);
+	free(doors);
+	return rc;
+}
+
+/* ---- recover -------------------------------------------------------------------------- */
+
+/* The disks of an earlier commit among this guest's, by path: indexes may differ from the session's. */
+static int match_disks(struct domu_session *s, const struct domu_commit_info *ci, const struct domu_commit_disk *mine,
+                       struct domu_commit_disk *out)
+{
+	if (ci->n_disks > DOMU_MAX_DISKS)
+		return domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s names too many disks", ci->id);
+	for (size_t i = 0; i < ci->n_disks; i++) {
+		out[i].fd = -1;
+		for (size_t k = 0; k < s->n_backings && out[i].fd < 0; k++)
+			if (strcmp(ci->disks[i].path, s->backings[k].path) == 0)
+				out[i] = mine[k];
+		if (out[i].fd < 0)
+			return domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
+			                 "commit %s also changed %s (%s), which %s does not have now", ci->id,
+			                 ci->disks[i].path, ci->disks[i].vdev, domu_guest_shown(s->guest));
+	}
+	return 0;
+}
+
+static int recover_one(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	static const char *const words[] = {
+		[DOMU_RECOVER_NOTHING] = "was whole already",
+		[DOMU_RECOVER_APPLIED] = "was finished",
+		[DOMU_RECOVER_STAGED] = "had not reached the disk: it is a stage again",
+		[DOMU_RECOVER_SUPERSEDED] = "is superseded: the guest ran meanwhile, nothing was written",
+	};
+	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
+	enum domu_recover_result result;
+	int rc = domu_session_open_rw(s, mine);
+
+	if (rc == 0)
+		rc = match_disks(s, ci, mine, disks);
+	if (rc == 0)
+		rc = domu_recover(s->opts.state, ci->id, disks, ci->n_disks, &result);
+	if (rc == 0)
+		domu_say(s->ctx, DOMU_WARNING, "%s: commit %s (%s) %s", domu_guest_shown(s->guest), ci->id,
+		         ci->command != NULL ? ci->command : "", words[result]);
+	domu_session_close_rw(s, mine);
+	return rc;
+}
+
+int domu_session_recover(struct domu_session *s, unsigned *n_done)
+{
+	struct domu_commit_info *v;
+	size_t n;
+	int rc = domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n);
+
+	*n_done = 0;
+	if (rc != 0 || n == 0)
+		return rc;
+	rc = domu_session_end_worker(s, false);
+	if (rc == 0)
+		rc = domu_session_lock(s);
+	/* The oldest first: a later commit rests on it. */
+	for (size_t i = n; rc == 0 && i-- > 0;) {
+		rc = recover_one(s, &v[i]);
+		if (rc == 0)
+			++*n_done;
+	}
+	domu_state_list_free(v, n);
+	return rc;
+}
+
+/* ---- undo ------------------------------------------------------------------------------- */
+
+static int find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
+{
+	struct domu_commit_info *v;
+	size_t n;
+	int rc = domu_state_list(s->opts.state, s->backings[0].path, false, &v, &n);
+
+	if (rc != 0)
+		return rc;
+	rc = -ENOENT;
+	for (size_t i = 0; i < n && rc != 0; i++) {
+		if (id != NULL ? strcmp(v[i].id, id) != 0 : !v[i].undoable)
+			continue;
+		if (!v[i].undoable) {
+			domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "commit %s cannot be undone: %s", v[i].id,
+			          v[i].state == DOMU_COMMIT_UNDONE ? "it was undone already" : "it has no undo data");
+			break;
+		}
+		*ci = v[i];
+		memset(&v[i], 0, sizeof v[i]);
+		rc = 0;
+	}
+	domu_state_list_free(v, n);
+	if (rc != 0)
+		domu_fail(s->ctx, DOMU_NOTFOUND, rc, id != NULL ? "%s has no commit %s" : "%s has no commit to undo%s",
+		          domu_guest_shown(s->guest), id != NULL ? id : "");
+	return rc;
+}
+
+int domu_session_undo(struct domu_session *s, const char *id)
+{
+	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
+	struct domu_commit_info old = { 0 }, ci = { 0 };
+	struct domu_nodes nodes = { 0 };
+	struct domu_door *doors = NULL;
+	size_t n_doors = 0;
+	unsigned n;
+	int rc;
+
+	for (size_t i = 0; i < s->n_backings; i++)
+		mine[i].fd = -1;
+	rc = domu_session_lock(s);
+	if (rc == 0)
+		rc = domu_session_recover(s, &n);
+	if (rc == 0)
+		rc = domu_session_clear_stage(s);
+	if (rc == 0)
+		rc = find_undoable(s, id, &old);
+	if (rc == 0)
+		rc = domu_session_open_rw(s, mine);
+	if (rc == 0)
+		rc = match_disks(s, &old, mine, disks);
+	for (size_t i = 0; rc == 0 && i < old.n_disks; i++)
+		if (disks[i].fd != mine[i].fd)
+			rc = domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL,
+			               "%s has its disks in another order than when commit %s was made",
+			               domu_guest_shown(s->guest), old.id);
+	if (rc == 0)
+		rc = domu_session_describe(s, &ci);
+	if (rc == 0)
+		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
+	domu_session_close_rw(s, mine);
+	if (rc == 0)
+		rc = look_at_nodes(s, &nodes);
+	if (rc == 0)
+		rc = find_doors(s, &nodes, &doors, &n_doors);
+	if (rc == 0)
+		rc = write_stage(s, doors, n_doors, old.id);
+	if (rc != 0 && s->stage != NULL)
+		domu_session_rollback(s);
+	domu_commit_info_free(&old);
+	domu_commit_info_free(&ci);
+	domu_nodes_free(&nodes);
+	free(doors);
+	return rc;
+}

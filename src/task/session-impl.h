@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session-impl.h - what the files of the session share. */
+#ifndef DOMU_SESSION_IMPL_H
+#define DOMU_SESSION_IMPL_H
+
+#include "task/session.h"
+
+struct domu_session {
+	struct domu_ctx *ctx;
+	const struct domu_guest *guest;
+	struct domu_session_opts opts;
+	char *use;
+
+	struct domu_backing *backings; /* by disk index: the index in logs and identities too */
+	uint64_t *view; /* by disk index: the size the stage sees, 0: the backing's */
+	size_t n_backings;
+	bool locked; /* our own lock on every disk is held, the whole verdict was free */
+
+	struct domu_stage *stage; /* NULL: only reading */
+	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
+	uint64_t mark; /* of the change under way */
+	unsigned changing; /* nested change_begin() */
+	bool verified; /* the stage was checked since its last change */
+
+	struct domu_worker *worker;
+	struct domu_appliance *appliance;
+};
+
+/* The layers of a disk as this session sees it now. */
+int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc);
+/* Ends worker and appliance; flush: what they hold reaches the stage first. */
+int domu_session_end_worker(struct domu_session *s, bool flush);
+/* Our own lock and the whole verdict; DOMU_INUSE names the holder. */
+int domu_session_lock(struct domu_session *s);
+/* The verdict under the hotplug lock: domu_commit_opts.recheck. */
+int domu_session_recheck(void *session);
+/* O_RDWR descriptors of every disk that may be written. */
+int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
+void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
+/* Commits cut short (or stages) on this guest's disks, newest first. */
+int domu_session_pending(struct domu_session *s, enum domu_commit_state state, struct domu_commit_info **v, size_t *n);
+/* Which nodes the stage changes: an array as long as nodes, freed by the caller. */
+int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes, bool **touched);
+/* An earlier stage in the way is refused (DOMU_INUSE), an empty and ownerless one dropped. */
+int domu_session_clear_stage(struct domu_session *s);
+/* What a new stage says of itself; freed with domu_commit_info_free(). */
+int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci);
+
+#endif

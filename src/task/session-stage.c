@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session-stage.c - the session's stage: lock and verdict before it, whole or absent changes in it. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "fence/work.h"
+#include "task/session-impl.h"
+
+static int need_state(struct domu_session *s)
+{
+	if (s->opts.state == NULL)
+		return domu_fail(s->ctx, DOMU_FAILED, -ENOENT, "no state directory");
+	return 0;
+}
+
+/* ---- lock and verdict -------------------------------------------------------- */
+
+int domu_session_lock(struct domu_session *s)
+{
+	struct domu_verdict v;
+	int rc = need_state(s);
+
+	if (rc != 0 || s->locked)
+		return rc;
+	for (size_t i = 0; i < s->n_backings; i++) {
+		rc = domu_backing_lock(s->ctx, domu_state_dir(s->opts.state), &s->backings[i]);
+		if (rc != 0)
+			return rc;
+	}
+	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_CHANGE, s->opts.waive, &v);
+	if (rc != 0)
+		return rc;
+	if (v.in_use)
+		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
+	domu_verdict_free(&v);
+	s->locked = rc == 0;
+	return rc;
+}
+
+int domu_session_recheck(void *session)
+{
+	struct domu_session *s = session;
+	struct domu_verdict v;
+	int rc;
+
+	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_RECHECK, s->opts.waive, &v);
+	if (rc != 0)
+		return rc;
+	if (v.in_use)
+		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
+	domu_verdict_free(&v);
+	return rc;
+}
+
+/* ---- what is pending on these disks ------------------------------------------- */
+
+int domu_session_pending(struct domu_session *s, enum domu_commit_state state, struct domu_commit_info **out,
+                         size_t *n_out)
+{
+	struct domu_commit_info *all = NULL;
+	size_t n_all = 0, n = 0;
+
+	*out = NULL;
+	*n_out = 0;
+	if (s->opts.state == NULL)
+		return 0;
+	/* A stage of two disks is found by either of them, once. */
+	for (size_t i = 0; i < s->n_backings && n == 0; i++) {
+		int rc = domu_state_list(s->opts.state, s->backings[i].path, true, &all, &n_all);
+
+		if (rc != 0)
+			return rc;
+		for (size_t k = 0; k < n_all; k++) {
+			if (all[k].state != state) {
+				domu_commit_info_free(&all[k]);
+				continue;
+			}
+			if (k != n) {
+				all[n] = all[k];
+				memset(&all[k], 0, sizeof all[k]);
+			}
+			n++;
+		}
+		if (n == 0)
+			domu_state_list_free(all, 0);
+	}
+	if (n > 0) {
+		*out = all;
+		*n_out = n;
+	}
+	return 0;
+}
+
+int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci)
+{
+	struct domu_commit_info *v;
+	size_t n;
+	int rc = domu_session_pending(s, DOMU_COMMIT_STAGED, &v, &n);
+
+	memset(ci, 0, sizeof *ci);
+	if (rc != 0 || n == 0)
+		return rc;
+	*ci = v[0];
+	memset(&v[0], 0, sizeof v[0]);
+	domu_state_list_free(v, n);
+	return 0;
+}
+
+static int refuse_stage(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	const char *name = domu_guest_shown(s->guest);
+	char age[DOMU_AGE_TEXT];
+
+	domu_age_format((int64_t)time(NULL) - ci->time, age);
+	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
+	                 "%s has a stage with changes by %s, %s old (%s): look with domu-rescue diff %s, then "
+	                 "domu-rescue commit %s, domu-rescue rollback %s, or go on with domu-rescue shell %s",
+	                 name, ci->owner != NULL ? ci->owner : "somebody", age, ci->id, name, name, name, name);
+}
+
+/* An earlier stage is in the way, except an empty one that nobody has open: its shell was killed before a change. */
+int domu_session_clear_stage(struct domu_session *s)
+{
+	struct domu_commit_info ci;
+	struct domu_stage *old;
+	uint64_t blocks;
+	int rc = domu_session_find_stage(s, &ci);
+
+	if (rc != 0 || ci.id[0] == '\0')
+		return rc;
+	if (ci.blocks == 0 && domu_stage_resume(s->opts.state, ci.id, &old) == 0) {
+		if (domu_stage_blocks(old, &blocks) == 0 && blocks == 0) {
+			rc = domu_stage_drop(old);
+			domu_commit_info_free(&ci);
+			return rc;
+		}
+		domu_stage_close(old);
+	}
+	domu_error_clear(s->ctx);
+	rc = refuse_stage(s, &ci);
+	domu_commit_info_free(&ci);
+	return rc;
+}
+
+/* ---- the stage ------------------------------------------------------------------ */
+
+static char *owner_name(void)
+{
+	const char *user = getenv("SUDO_USER"), *tty = ttyname(STDIN_FILENO);
+	char *out;
+
+	if (user == NULL)
+		user = getenv("LOGNAME");
+	if (user == NULL)
+		user = geteuid() == 0 ? "root" : "user";
+	if (tty != NULL && strncmp(tty, "/dev/", 5) == 0)
+		tty += 5;
+	if (asprintf(&out, tty != NULL ? "%s@%s" : "%s", user, tty) < 0)
+		return NULL;
+	return out;
+}
+
+int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
+{
+	memset(ci, 0, sizeof *ci);
+	ci->guest = strdup(domu_guest_shown(s->guest));
+	ci->command = strdup(s->opts.command != NULL ? s->opts.command : "");
+	ci->owner = owner_name();
+	ci->owner_pid = getpid();
+	ci->time = time(NULL);
+	ci->disks = calloc(s->n_backings, sizeof *ci->disks);
+	if (ci->guest == NULL || ci->command == NULL || ci->owner == NULL || ci->disks == NULL)
+		return domu_nomem(s->ctx);
+	ci->n_disks = s->n_backings;
+	for (size_t i = 0; i < s->n_backings; i++) {
+		const struct domu_backing *b = &s->backings[i];
+		struct domu_identity *id = &ci->disks[i];
+
+		snprintf(id->vdev, sizeof id->vdev, "%s", b->disk->vdev);
+		id->path = strdup(b->path);
+		if (id->path == NULL)
+			return domu_nomem(s->ctx);
+		id->size = b->size;
+		id->dev = b->dev;
+		id->inode = b->inode;
+	}
+	return 0;
+}
+
+int domu_session_begin(struct domu_session *s)
+{
+	struct domu_commit_info ci = { 0 };
+	unsigned n;
+	int rc;
+
+	if (s->stage != NULL)
+		return 0;
+	if (s->opts.live)
+		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY, "%s is in use: with --live it can only be read",
+		                 domu_guest_shown(s->guest));
+	rc = need_state(s);
+	if (rc == 0)
+		rc = domu_session_lock(s);
+	if (rc == 0)
+		rc = domu_session_recover(s, &n);
+	if (rc == 0)
+		rc = domu_session_clear_stage(s);
+	if (rc != 0)
+		return rc;
+	/* What the reader saw through its throw-away layer is seen anew through the stage. */
+	rc = domu_session_end_worker(s, false);
+	if (rc == 0)
+		rc = domu_session_describe(s, &ci);
+	if (rc == 0)
+		rc = domu_stage_create(s->opts.state, &ci, &s->stage);
+	domu_commit_info_free(&ci);
+	return rc;
+}
+
+int domu_session_resume(struct domu_session *s, const char *id)
+{
+	int rc = need_state(s);
+
+	if (rc == 0)
+		rc = domu_session_lock(s);
+	if (rc == 0)
+		rc = domu_session_end_worker(s, false);
+	if (rc == 0)
+		rc = domu_stage_resume(s->opts.state, id, &s->stage);
+	return rc;
+}
+
+bool domu_session_staging(struct domu_session *s)
+{
+	return s->stage != NULL;
+}
+
+bool domu_session_dirty(struct domu_session *s)
+{
+	uint64_t blocks = 0;
+
+	return s->stage != NULL && (domu_stage_blocks(s->stage, &blocks) != 0 || blocks > 0);
+}
+
+static int flush_worker(struct domu_session *s)
+{
+	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = { 0 };
+	int rc;
+
+	if (s->worker == NULL)
+		return 0;
+	domu_msg_put_str(&req, DOMU_OP_FLUSH);
+	rc = domu_session_call(s, &req, &reply);
+	domu_msg_free(&req);
+	domu_msg_free(&reply);
+	return rc;
+}
+
+int domu_session_change_begin(struct domu_session *s)
+{
+	int rc;
+
+	if (s->changing++ > 0)
+		return 0;
+	rc = flush_worker(s);
+	if (rc == 0)
+		rc = domu_stage_mark(s->stage, &s->mark);
+	if (rc != 0)
+		s->changing--;
+	return rc;
+}
+
+int domu_session_change_end(struct domu_session *s, int rc)
+{
+	if (--s->changing > 0)
+		return rc;
+	s->verified = false;
+	if (rc == 0)
+		rc = flush_worker(s);
+	if (rc != 0) {
+		/* What the worker holds in memory belongs to the change that failed. */
+		domu_session_end_worker(s, false);
+		domu_stage_cut(s->stage, s->mark);
+	}
+	return rc;
+}
+
+int domu_session_rollback(struct domu_session *s)
+{
+	struct domu_stage *stage = s->stage;
+	int rc;
+
+	if (stage == NULL)
+		return 0;
+	rc = domu_session_end_worker(s, false);
+	s->stage = NULL;
+	memset(s->view, 0, s->n_backings * sizeof *s->view);
+	return domu_stage_drop(stage) != 0 ? -EIO : rc;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session.c - a guest opened: disks, verdict, worker, and programs on what the session sees. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/plugins.h"
+#include "fence/nodes.h"
+#include "task/session-impl.h"
+
+const struct domu_guest *domu_session_guest(struct domu_session *s)
+{
+	return s->guest;
+}
+
+struct domu_ctx *domu_session_ctx(struct domu_session *s)
+{
+	return s->ctx;
+}
+
+const struct domu_backing *domu_session_backings(struct domu_session *s, size_t *n)
+{
+	*n = s->n_backings;
+	return s->backings;
+}
+
+/* ---- opening -------------------------------------------------------------- */
+
+static int open_disks(struct domu_session *s)
+{
+	const struct domu_guest *g = s->guest;
+
+	s->backings = calloc(g->n_disks + 1, sizeof *s->backings);
+	s->view = calloc(g->n_disks + 1, sizeof *s->view);
+	if (s->backings == NULL || s->view == NULL)
+		return domu_nomem(s->ctx);
+	for (size_t i = 0; i < g->n_disks; i++) {
+		int rc;
+
+		if (g->disks[i].cdrom || g->disks[i].path == NULL)
+			continue;
+		if (s->n_backings == DOMU_MAX_DISKS)
+			return domu_fail(s->ctx, DOMU_UNSUPPORTED, -E2BIG, "%s: more than %u disks",
+			                 domu_guest_shown(g), DOMU_MAX_DISKS);
+		rc = domu_backing_open(s->ctx, &g->disks[i], &s->backings[s->n_backings]);
+		if (rc != 0)
+			return rc;
+		s->n_backings++;
+	}
+	if (s->n_backings == 0)
+		return domu_fail(s->ctx, DOMU_NOTFOUND, -ENOENT, "%s has no disk", domu_guest_shown(g));
+	return 0;
+}
+
+/* The verdict before reading; a guest in use is read only when asked to. */
+static int read_verdict(struct domu_session *s)
+{
+	struct domu_verdict v;
+	int rc;
+
+	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_READ, s->opts.waive, &v);
+	if (rc != 0)
+		return rc;
+	if (v.in_use && s->opts.live)
+		domu_say(s->ctx, DOMU_WARNING,
+		         "%s is in use: what is read may be inconsistent, and its journal is not replayed",
+		         domu_guest_shown(s->guest));
+	else if (v.in_use)
+		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
+	else
+		s->opts.live = false;
+	domu_verdict_free(&v);
+	return rc;
+}
+
+static void warn_recover(struct domu_session *s)
+{
+	struct domu_commit_info *v;
+	size_t n;
+
+	if (domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n) != 0)
+		return;
+	if (n > 0)
+		domu_say(s->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
+		         domu_guest_shown(s->guest), v[0].id, domu_guest_shown(s->guest));
+	domu_state_list_free(v, n);
+}
+
+int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_session_opts *opts,
+                      struct domu_session **out)
+{
+	struct domu_session *s = calloc(1, sizeof *s);
+	int rc;
+
+	*out = NULL;
+	if (s == NULL)
+		return domu_nomem(ctx);
+	s->ctx = ctx;
+	s->guest = g;
+	s->opts = *opts;
+	s->replay_fd = -1;
+	if (g->error != NULL) {
+		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "%s: %s", g->source, g->error);
+		goto out;
+	}
+	if (opts->use != NULL) {
+		s->use = strdup(opts->use);
+		if (s->use == NULL) {
+			rc = domu_nomem(ctx);
+			goto out;
+		}
+	}
+	rc = domu_plugins_load(ctx, DOMU_PLUGIN_FS);
+	if (rc == 0)
+		rc = open_disks(s);
+	if (rc != 0)
+		goto out;
+	if (!opts->in_use_ok)
+		rc = read_verdict(s);
+	if (rc != 0)
+		goto out;
+	warn_recover(s);
+out:
+	if (rc != 0)
+		domu_session_close(s);
+	else
+		*out = s;
+	return rc;
+}
+
+int domu_session_close(struct domu_session *s)
+{
+	uint64_t blocks = 1;
+	int rc;
+
+	if (s == NULL)
+		return 0;
+	rc = domu_session_end_worker(s, s->stage != NULL);
+	if (s->stage != NULL) {
+		if (domu_stage_blocks(s->stage, &blocks) == 0 && blocks == 0)
+			domu_stage_drop(s->stage);
+		else
+			domu_stage_close(s->stage);
+	}
+	for (size_t i = 0; i < s->n_backings; i++)
+		domu_backing_close(&s->backings[i]);
+	if (s->replay_fd >= 0)
+		close(s->replay_fd);
+	free(s->backings);
+	free(s->view);
+	free(s->use);
+	free(s);
+	return rc;
+}
+
+void domu_session_use(struct domu_session *s, const char *dev)
+{
+	free(s->use);
+	s->use = dev != NULL ? strdup(dev) : NULL;
+}
+
+/* ---- the worker ------------------------------------------------------------ */
+
+int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc)
+{
+	const struct domu_backing *b = &s->backings[disk];
+
+	*desc = (struct domu_stack_desc){
+		.base_fd = b->fd,
+		.size = s->view[disk] != 0 ? s->view[disk] : b->size,
+		.sector_size = b->sector_size,
+		.disk = (unsigned)disk,
+		.stage_fd = -1,
+		.replay_fd = -1,
+	};
+	if (s->stage != NULL && !b->disk->readonly) {
+		desc->stage_fd = domu_stage_log_fd(s->stage);
+		return 0;
+	}
+	if (s->replay_fd < 0) {
+		s->replay_fd = domu_replay_log(s->ctx, s->opts.state != NULL ? domu_state_dir(s->opts.state) : NULL);
+		if (s->replay_fd < 0)
+			return s->replay_fd;
+	}
+	desc->replay_fd = s->replay_fd;
+	return 0;
+}
+
+int domu_session_end_worker(struct domu_session *s, bool flush)
+{
+	int rc = 0, r;
+
+	if (s->worker != NULL)
+		rc = domu_worker_end(s->worker, flush);
+	s->worker = NULL;
+	if (s->appliance != NULL) {
+		r = domu_appliance_end(s->ctx, s->appliance);
+		if (rc == 0)
+			rc = r;
+	}
+	s->appliance = NULL;
+	return rc;
+}
+
+static void log_line(void *user, const char *line)
+{
+	struct domu_session *s = user;
+
+	domu_say(s->ctx, DOMU_DEBUG, "%s", line);
+}
+
+/* What a worker's call needs while it is answered. */
+struct relay {
+	struct domu_session *s;
+	const struct domu_worker_handlers *h; /* the caller's, or NULL */
+};
+
+/* Upcall: the worker met a journal.  Nobody else writes the layer: the worker waits for the answer. */
+static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
+{
+	struct domu_session *s = ((struct relay *)user)->s;
+	const struct domu_fs_ops *ops = domu_fs_driver(type);
+	struct domu_program p = { .offset = offset, .size = size, .writable = true, .line = log_line, .user = s };
+	int status, rc;
+
+	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
+		return -EOPNOTSUPP;
+	if (s->opts.live || s->opts.in_use_ok)
+		return -EBUSY;
+	p.argv = ops->tools->replay;
+	p.shim = ops->tools->shim;
+	rc = domu_session_stack(s, disk, &p.stack);
+	if (rc == 0)
+		rc = domu_program_run(s->ctx, &p, &status);
+	if (rc != 0)
+		return rc;
+	if (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0)
+		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
+		                 "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
+		                 s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+	domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
+	         s->stage != NULL ? "" : " in a layer that is dropped at the end");
+	return 0;
+}
+
+static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
+                            int *fd)
+{
+	struct domu_session *s = ((struct relay *)user)->s;
+	struct domu_export_opts e = { .writable = true, .uid = DOMU_WORKER_UID };
+	int rc;
+
+	if (s->opts.no_appliance)
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s needs the appliance: leave --engine ext2fs out", type);
+	if (s->appliance != NULL)
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EBUSY,
+		                 "one filesystem at a time in the appliance: name it with %s@DEV",
+		                 domu_guest_shown(s->guest));
+	rc = domu_session_stack(s, disk, &e.stack);
+	if (rc != 0)
+		return rc;
+	e.size = e.stack.size;
+	domu_say(s->ctx, DOMU_INFO, "starting the appliance for %s", type);
+	return domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance);
+}
+
+static int start_worker(struct domu_session *s)
+{
+	struct domu_worker_disk *disks = calloc(s->n_backings, sizeof *disks);
+	struct domu_worker_opts o = { .disks = disks, .n_disks = s->n_backings, .ops = s->opts.ops };
+	int rc = 0;
+
+	if (disks == NULL)
+		return domu_nomem(s->ctx);
+	for (size_t i = 0; i < s->n_backings && rc == 0; i++) {
+		snprintf(disks[i].vdev, sizeof disks[i].vdev, "%s", s->backings[i].disk->vdev);
+		rc = domu_session_stack(s, i, &disks[i].stack);
+	}
+	o.tree.root_hint = s->guest->root_hint;
+	o.tree.use = s->use;
+	o.tree.writable = s->stage != NULL && !s->opts.in_use_ok;
+	o.tree.engine_guestfs = s->opts.engine_guestfs;
+	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok;
+	if (rc == 0)
+		rc = domu_worker_start(s->ctx, &o, &s->worker);
+	free(disks);
+	return rc;
+}
+
+static int relay_rows(void *user, struct domu_msg *m)
+{
+	struct relay *r = user;
+
+	return r->h != NULL && r->h->rows != NULL ? r->h->rows(r->h->user, m) : 0;
+}
+
+static int relay_data(void *user, const void *bytes, size_t len)
+{
+	struct relay *r = user;
+
+	return r->h != NULL && r->h->data != NULL ? r->h->data(r->h->user, bytes, len) : 0;
+}
+
+static const struct domu_worker_handlers relay_handlers = {
+	.rows = relay_rows,
+	.data = relay_data,
+	.replay = upcall_replay,
+	.appliance = upcall_appliance,
+};
+
+static int ready_worker(struct domu_session *s)
+{
+	return s->worker != NULL ? 0 : start_worker(s);
+}
+
+/* A dead worker is a message and a new worker. */
+static void check_worker(struct domu_session *s)
+{
+	if (!domu_worker_alive(s->worker))
+		domu_session_end_worker(s, false);
+}
+
+int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct relay relay = { .s = s, .h = s->opts.handlers };
+	struct domu_worker_handlers h = relay_handlers;
+	int rc = ready_worker(s);
+
+	if (rc != 0)
+		return rc;
+	h.user = &relay;
+	rc = domu_worker_call(s->worker, req, &h, reply);
+	check_worker(s);
+	return rc;
+}
+
+int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
+{
+	struct relay relay = { .s = s };
+	struct domu_worker_handlers h = relay_handlers;
+	uint64_t sizes[DOMU_MAX_DISKS];
+	const struct domu_nodes_request r = {
+		.flags = mounts ? DOMU_NODES_MOUNTS : 0,
+		.sizes = sizes,
+		.n_disks = s->n_backings,
+	};
+	int rc = ready_worker(s);
+
+	memset(nodes, 0, sizeof *nodes);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < s->n_backings; i++)
+		sizes[i] = s->view[i] != 0 ? s->view[i] : s->backings[i].size;
+	h.user = &relay;
+	rc = domu_nodes_request(s->ctx, s->worker, &r, &h, nodes);
+	check_worker(s);
+	return rc;
+}
+
+int domu_session_program(struct domu_session *s, const struct domu_node *node, uint64_t size, struct domu_program *p,
+                         int *wstatus)
+{
+	int rc = domu_session_end_worker(s, s->stage != NULL);
+
+	if (rc != 0)
+		return rc;
+	rc = domu_session_stack(s, node->disk, &p->stack);
+	if (rc != 0)
+		return rc;
+	p->offset = node->start;
+	p->size = size;
+	return domu_program_run(s->ctx, p, wstatus);
+}
+
+int domu_session_grow_view(struct domu_session *s, unsigned disk, uint64_t size)
+{
+	int rc = domu_session_end_worker(s, s->stage != NULL);
+
+	if (rc == 0 && size >= s->backings[disk].size)
+		s->view[disk] = size;
+	return rc;
+}
