@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* mounts.c - what the guest's fstab mounts below its root, and where each hangs. */
+#include "config.h"
+
+#include <errno.h>
+#include <libmount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/tree.h"
+
+#define FSTAB_BYTES (1u << 20)
+#define MAX_MOUNTS  256
+
+/* ---- fstab ------------------------------------------------------------------ */
+
+static bool has_option(struct libmnt_fs *fs, const char *name)
+{
+	return mnt_fs_match_options(fs, name) == 1;
+}
+
+/* Of what fstab has, only filesystems on the guest's own disks that it mounts by itself. */
+static bool entry_counts(struct libmnt_fs *fs)
+{
+	const char *spec = mnt_fs_get_source(fs);
+	const char *target = mnt_fs_get_target(fs);
+
+	if (spec == NULL || target == NULL || target[0] != '/')
+		return false;
+	if (mnt_fs_is_swaparea(fs) || mnt_fs_is_pseudofs(fs) || mnt_fs_is_netfs(fs))
+		return false;
+	if (has_option(fs, "noauto") || has_option(fs, "bind") || has_option(fs, "rbind") || has_option(fs, "loop"))
+		return false;
+	if (strncmp(spec, "/dev/sr", 7) == 0 || strncmp(spec, "/dev/cdrom", 10) == 0 ||
+	    strncmp(spec, "/dev/fd", 7) == 0)
+		return false;
+	return strncmp(spec, "/dev/", 5) == 0 || strncmp(spec, "UUID=", 5) == 0 || strncmp(spec, "LABEL=", 6) == 0 ||
+	       strncmp(spec, "PARTUUID=", 9) == 0 || strncmp(spec, "PARTLABEL=", 10) == 0;
+}
+
+/* "/a//b/./c/" as "/a/b/c"; false: it climbs with "..", or is too long. */
+static bool tidy_target(const char *target, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (;;) {
+		size_t n;
+
+		while (*target == '/')
+			target++;
+		n = strcspn(target, "/");
+		if (n == 0)
+			break;
+		if (n == 2 && target[0] == '.' && target[1] == '.')
+			return false;
+		if (!(n == 1 && target[0] == '.')) {
+			if (n > 255 || len + n + 2 > size)
+				return false;
+			out[len++] = '/';
+			memcpy(out + len, target, n);
+			len += n;
+		}
+		target += n;
+	}
+	if (len == 0)
+		out[len++] = '/';
+	out[len] = '\0';
+	return true;
+}
+
+static int add_mount(struct domu_tree *t, size_t node, const char *target, const char *spec)
+{
+	struct domu_mount *v = realloc(t->mounts, (t->n_mounts + 1) * sizeof *v);
+
+	if (v == NULL)
+		return domu_nomem(t->ctx);
+	t->mounts = v;
+	v[t->n_mounts].node = node;
+	v[t->n_mounts].target = strdup(target);
+	v[t->n_mounts].spec = strdup(spec);
+	t->n_mounts++;
+	return v[t->n_mounts - 1].target != NULL && v[t->n_mounts - 1].spec != NULL ? 0 : domu_nomem(t->ctx);
+}
+
+static int add_entry(struct domu_tree *t, struct libmnt_fs *fs)
+{
+	const char *spec = mnt_fs_get_source(fs);
+	char target[4096];
+	size_t node;
+	int rc;
+
+	if (!tidy_target(mnt_fs_get_target(fs), target, sizeof target)) {
+		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: the mount point of %s cannot be used", spec);
+		return 0;
+	}
+	if (strcmp(target, "/") == 0)
+		return 0;
+	for (size_t i = 0; i < t->n_mounts; i++) {
+		if (strcmp(t->mounts[i].target, target) == 0) {
+			domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s is named twice: only %s is mounted there",
+			         target, t->mounts[i].spec);
+			return 0;
+		}
+	}
+	rc = domu_tree_find_quietly(t, spec, &node);
+	if (rc != 0) {
+		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s, for %s, is %s", spec, target,
+		         rc == -ENOTUNIQ ? "several of the guest's devices" : "on no disk of the guest");
+		return 0;
+	}
+	if (node == t->root) {
+		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s, for %s, is the root filesystem again: left out", spec,
+		         target);
+		return 0;
+	}
+	return add_mount(t, node, target, spec);
+}
+
+static int on_error(struct libmnt_table *tb, const char *filename, int line)
+{
+	(void)tb;
+	(void)filename;
+	(void)line;
+	return 1; /* the line is left out, as mount(8) does */
+}
+
+static int parse_fstab(struct domu_tree *t, char *text, size_t len)
+{
+	struct libmnt_table *tb = mnt_new_table();
+	struct libmnt_iter *it = mnt_new_iter(MNT_ITER_FORWARD);
+	FILE *f = fmemopen(text, len, "r");
+	struct libmnt_fs *fs;
+	int rc = 0;
+
+	if (tb == NULL || it == NULL || f == NULL) {
+		rc = domu_nomem(t->ctx);
+		goto out;
+	}
+	mnt_table_set_parser_errcb(tb, on_error);
+	if (mnt_table_parse_stream(tb, f, "/etc/fstab") != 0) {
+		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab cannot be read: nothing is mounted below the root");
+		goto out;
+	}
+	while (rc == 0 && t->n_mounts < MAX_MOUNTS && mnt_table_next_fs(tb, it, &fs) == 0)
+		if (entry_counts(fs))
+			rc = add_entry(t, fs);
+out:
+	if (f != NULL)
+		fclose(f);
+	mnt_free_iter(it);
+	mnt_unref_table(tb);
+	return rc;
+}
+
+/* A guest without an fstab, or with one that is no file, has its root and nothing else. */
+static int read_fstab(struct domu_tree *t)
+{
+	struct domu_path *p = malloc(sizeof *p);
+	bool clean = t->ctx->error.status == DOMU_OK;
+	char *text = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (p == NULL)
+		return domu_nomem(t->ctx);
+	rc = domu_walk_in(t, t->root, false, "/", "/etc/fstab", 0, p);
+	if (rc == 0 && S_ISREG(p->st.mode)) {
+		rc = domu_fs_slurp(p->fs, p->ino, FSTAB_BYTES, &text, &len);
+		if (rc != 0)
+			domu_say(t->ctx, DOMU_WARNING,
+			         "/etc/fstab cannot be read (%s): nothing is mounted below the root",
+			         rc == -EFBIG ? "larger than a MiB" : strerror(-rc));
+	}
+	if (rc != 0 && clean)
+		domu_error_clear(t->ctx);
+	rc = len > 0 ? parse_fstab(t, text, len) : 0;
+	free(text);
+	free(p);
+	return rc;
+}
+
+/* ---- the list --------------------------------------------------------------- */
+
+static bool is_below(const char *target, const char *above)
+{
+	size_t n = strlen(above);
+
+	if (n == 1)
+		return true;
+	return strncmp(target, above, n) == 0 && target[n] == '/';
+}
+
+static unsigned depth_of(const char *target)
+{
+	unsigned n = 0;
+
+	for (; *target != '\0'; target++)
+		n += *target == '/';
+	return n;
+}
+
+/* What is above comes first; stable, since fstab's order counts otherwise. */
+static void sort_mounts(struct domu_tree *t)
+{
+	for (size_t i = 2; i < t->n_mounts; i++) {
+		struct domu_mount m = t->mounts[i];
+		size_t j;
+
+		for (j = i; j > 1 && depth_of(t->mounts[j - 1].target) > depth_of(m.target); j--)
+			t->mounts[j] = t->mounts[j - 1];
+		t->mounts[j] = m;
+	}
+}
+
+static int make_places(struct domu_tree *t)
+{
+	t->places = calloc(t->n_mounts, sizeof *t->places);
+	if (t->places == NULL)
+		return domu_nomem(t->ctx);
+	for (size_t i = 1; i < t->n_mounts; i++)
+		for (size_t j = 0; j < t->n_mounts; j++)
+			if (j != i && is_below(t->mounts[i].target, t->mounts[j].target) &&
+			    strlen(t->mounts[j].target) >= strlen(t->mounts[t->places[i].above].target))
+				t->places[i].above = (unsigned)j;
+	return 0;
+}
+
+int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n)
+{
+	size_t root;
+	int rc = domu_tree_root(t, &root);
+
+	if (rc == 0 && !t->mounts_known) {
+		rc = add_mount(t, root, "/", t->nodes.v[root].name);
+		if (rc == 0 && t->opts.use == NULL)
+			rc = read_fstab(t);
+		if (rc == 0) {
+			sort_mounts(t);
+			rc = make_places(t);
+		}
+		if (rc == 0)
+			t->mounts_known = true;
+		while (rc != 0 && t->n_mounts > 0) {
+			t->n_mounts--;
+			free(t->mounts[t->n_mounts].target);
+			free(t->mounts[t->n_mounts].spec);
+		}
+	}
+	*m = t->mounts;
+	*n = rc == 0 ? t->n_mounts : 0;
+	return rc;
+}
+
+void domu_tree_place(struct domu_tree *t)
+{
+	bool clean = t->ctx->error.status == DOMU_OK;
+	const struct domu_mount *m;
+	size_t n;
+
+	if (t->opts.use != NULL)
+		return;
+	if (domu_tree_mounts(t, &m, &n) != 0 && clean)
+		domu_error_clear(t->ctx);
+	for (size_t i = 0; i < n; i++) {
+		struct domu_node *node = &t->nodes.v[m[i].node];
+
+		if (i == 0)
+			node->root = true;
+		if (node->mountpoint[0] == '\0' && strlen(m[i].target) < sizeof node->mountpoint)
+			snprintf(node->mountpoint, sizeof node->mountpoint, "%s", m[i].target);
+	}
+}
+
+/* ---- where each hangs --------------------------------------------------------- */
+
+unsigned domu_mount_over(struct domu_tree *t, unsigned m, uint64_t ino)
+{
+	for (unsigned i = 1; i < t->n_mounts; i++)
+		if (t->places[i].placed && t->places[i].at_mount == m && t->places[i].at_ino == ino)
+			return i;
+	return 0;
+}
+
+static void place(struct domu_tree *t, unsigned i, struct domu_path *p)
+{
+	bool clean = t->ctx->error.status == DOMU_OK;
+	int rc = domu_walk_in(t, 0, true, "/", t->mounts[i].target, 0, p);
+
+	if (rc == 0 && !S_ISDIR(p->st.mode))
+		rc = -ENOTDIR;
+	if (rc != 0) {
+		if (clean)
+			domu_error_clear(t->ctx);
+		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s cannot be mounted: there is no directory %s",
+		         t->mounts[i].spec, t->mounts[i].target);
+		return;
+	}
+	t->places[i].at_mount = p->mount;
+	t->places[i].at_ino = p->ino;
+	t->places[i].placed = true;
+}
+
+int domu_mount_enter(struct domu_tree *t, unsigned m, struct domu_fs **fs)
+{
+	int rc = domu_tree_fs(t, t->mounts[m].node, fs);
+	struct domu_path *p = NULL;
+
+	if (rc != 0 || t->places[m].entered)
+		return rc;
+	t->places[m].entered = true;
+	for (unsigned i = 1; i < t->n_mounts; i++) {
+		if (t->places[i].above != m)
+			continue;
+		if (p == NULL)
+			p = malloc(sizeof *p);
+		if (p == NULL)
+			return domu_nomem(t->ctx);
+		place(t, i, p);
+	}
+	free(p);
+	return 0;
+}
