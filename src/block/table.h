@@ -21,6 +21,7 @@ struct domu_node {
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];
 	char parttype[40]; /* GPT type GUID or 0x83 */
+	char partlabel[112]; /* GPT name, UTF-8, or "" */
 	struct domu_probe probe;
 	bool root;            /* the guest's root filesystem, where that can be told */
 	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */

@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
+	src/fs/find.c \
 	src/fs/fs.c src/fs/fs.h \
-	src/fs/proxy.h src/fs/tree.h
+	src/fs/mounts.c \
+	src/fs/probe.c \
+	src/fs/proxy.h \
+	src/fs/root.c \
+	src/fs/tree.c src/fs/tree.h \
+	src/fs/treewalk.c \
+	src/fs/walk.c
