@@ -75,8 +75,6 @@ int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_dis
 int domu_tree_flush(struct domu_tree *t);
 int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */
 const struct domu_nodes *domu_tree_nodes(struct domu_tree *t); /* probed; lives as long as the tree */
-/* Fills root and mountpoint of the nodes as far as that can be told; what cannot is left empty, and is no failure. */
-void domu_tree_place(struct domu_tree *t);
 /* A node by what a user may call it: xvda3, sda3, hda3, /dev/xvda3, vg/lv, UUID=, LABEL=, PARTUUID=, PARTLABEL=. */
 int domu_tree_find(struct domu_tree *t, const char *dev, size_t *node);
 /* The filesystem of a node, opened at first use; stays the tree's. */

@@ -4,7 +4,8 @@ libdomu_a_SOURCES += \
 	src/fs/fs.c src/fs/fs.h \
 	src/fs/mounts.c \
 	src/fs/probe.c \
-	src/fs/proxy.h \
+	src/fs/proxy.c src/fs/proxy.h \
+	src/fs/proxy-serve.c src/fs/proxy-wire.h \
 	src/fs/root.c \
 	src/fs/tree.c src/fs/tree.h \
 	src/fs/treewalk.c \

@@ -253,26 +253,6 @@ int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n
 	return rc;
 }
 
-void domu_tree_place(struct domu_tree *t)
-{
-	bool clean = t->ctx->error.status == DOMU_OK;
-	const struct domu_mount *m;
-	size_t n;
-
-	if (t->opts.use != NULL)
-		return;
-	if (domu_tree_mounts(t, &m, &n) != 0 && clean)
-		domu_error_clear(t->ctx);
-	for (size_t i = 0; i < n; i++) {
-		struct domu_node *node = &t->nodes.v[m[i].node];
-
-		if (i == 0)
-			node->root = true;
-		if (node->mountpoint[0] == '\0' && strlen(m[i].target) < sizeof node->mountpoint)
-			snprintf(node->mountpoint, sizeof node->mountpoint, "%s", m[i].target);
-	}
-}
-
 /* ---- where each hangs --------------------------------------------------------- */
 
 unsigned domu_mount_over(struct domu_tree *t, unsigned m, uint64_t ino)

@@ -300,12 +300,16 @@ static int not_a_filesystem(struct domu_tree *t, size_t node)
 static int open_in_appliance(struct domu_tree *t, size_t node, unsigned flags, struct domu_fs **fs)
 {
 	const struct domu_node *n = &t->nodes.v[node];
+	int rc;
 
 	if (t->hooks.appliance == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: %s needs the appliance: install libguestfs0, and leave --engine at auto", n->name,
 		                 n->probe.type);
-	return t->hooks.appliance(t->hooks.user, n, flags, fs);
+	rc = t->hooks.appliance(t->hooks.user, n, flags, fs);
+	if (rc == 0)
+		(*fs)->block = t->state[node].block;
+	return rc;
 }
 
 static int replay(struct domu_tree *t, size_t node)
