@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
 	src/block/block.c src/block/block.h \
+	src/block/ext_io.c src/block/ext_io.h \
 	src/block/log.c src/block/log.h \
 	src/block/overlay.c \
 	src/block/raw.c \
+	src/block/shim.c src/block/shim.h \
 	src/block/slice.c \
 	src/block/stack.c \
 	src/block/unitmap.c src/block/unitmap.h \
