@@ -256,8 +256,8 @@ int domu_confine(const struct domu_confine *c, const char **what)
 
 	/* 1. Descriptors: nothing open but what was handed over. */
 	*what = "close descriptors";
-	rc = domu_confine_fds(c->keep, c->n_keep);
-	if (rc == 0)
+	rc = c->keep_all ? 0 : domu_confine_fds(c->keep, c->n_keep);
+	if (rc == 0 && !c->keep_all)
 		rc = standard_fds(c->keep, c->n_keep);
 	if (rc != 0)
 		return rc;

@@ -13,6 +13,7 @@
 struct domu_confine {
 	const int *keep; /* descriptors that stay; 0, 1 and 2 become /dev/null unless they are named; -1 is skipped */
 	size_t n_keep;
+	bool keep_all; /* descriptors stay as they are */
 	pid_t parent; /* its death is ours, at once; 0: no */
 	bool empty_root; /* root only: / is a deleted, empty folder */
 	bool no_fork; /* no new processes or threads */

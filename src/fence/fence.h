@@ -106,19 +106,27 @@ struct domu_program {
 	domu_line_fn line; /* each line of output, control characters still in it; may be NULL */
 	void (*progress)(void *user, unsigned pass, uint64_t done, uint64_t total); /* e2fsck -C; may be NULL */
 	void *user;
+	const char *name; /* stands in lines for the device's path; may be NULL */
 };
 
-/* *wstatus as of waitpid(2).  0 also when the program failed; DOMU_NOTFOUND-less: an absent one is DOMU_UNSUPPORTED with its package. */
+/*
+ * *wstatus as of waitpid(2).  0 also when the program failed: its status is
+ * the caller's to judge.  A program that is not there is DOMU_UNSUPPORTED
+ * with its package; Ctrl-C ends it: -EINTR, DOMU_DECLINED.  Nobody else may
+ * write the stage meanwhile, so a worker is ended before.
+ */
 int domu_program_run(struct domu_ctx *ctx, const struct domu_program *p, int *wstatus);
 
 /* ---- the export and the appliance ------------------------------------------ */
 
+struct domu_confine; /* confine.h */
 struct domu_export; /* a FUSE file that shows the top of a stack, in a mount namespace of its own */
 struct domu_export_opts {
 	struct domu_stack_desc stack;
 	uint64_t offset, size;
 	bool writable;
 	unsigned uid; /* who may open it */
+	const struct domu_confine *confine; /* what the child gives up; NULL: all but its descriptors */
 };
 /*
  * Starts the server and runs child(user, path) in a new process that sees
@@ -127,6 +135,7 @@ struct domu_export_opts {
  */
 int domu_export_start(struct domu_ctx *ctx, const struct domu_export_opts *opts,
                       int (*child)(void *user, const char *path), void *user, pid_t *pid, struct domu_export **e);
+const char *domu_export_path(const struct domu_export *e); /* as the child sees it */
 int domu_export_end(struct domu_ctx *ctx, struct domu_export *e); /* a write the server could not do is a failure */
 
 /*

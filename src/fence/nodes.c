@@ -10,13 +10,6 @@
 #include "fence/nodes.h"
 #include "fence/work.h"
 
-#pragma weak domu_tree_nodes
-#pragma weak domu_tree_root
-#pragma weak domu_tree_mounts
-#pragma weak domu_nodes_add
-#pragma weak domu_nodes_free
-#pragma weak domu_nodes_problem
-
 #define MAX_PROBLEMS 256
 #define MAX_SECTOR   4096
 
@@ -50,6 +43,7 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->extended);
 	domu_msg_put_str(m, n->partuuid);
 	domu_msg_put_str(m, n->parttype);
+	domu_msg_put_str(m, n->partlabel);
 	domu_msg_put_u64(m, n->root);
 	domu_msg_put_str(m, n->mountpoint);
 	put_probe(m, &n->probe);
@@ -72,53 +66,43 @@ void domu_nodes_encode(struct domu_msg *m, const struct domu_nodes *nodes)
 	put_problems(m, nodes);
 }
 
-static const struct domu_mount *mount_of(const struct domu_mount *v, size_t n, size_t node)
+/* The same with what the tree knows of mounts. */
+static void put_nodes(struct domu_msg *m, const struct domu_nodes *nodes, size_t root, const struct domu_mount *v,
+                      size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (v[i].node == node)
-			return &v[i];
-	return NULL;
-}
-
-/* A guest without a root that can be told is no failure here: its nodes are still worth showing. */
-static void put_nodes(struct domu_work *w, struct domu_tree *t, bool mounts, struct domu_msg *reply)
-{
-	const struct domu_nodes *nodes = domu_tree_nodes(t);
-	const struct domu_mount *v = NULL;
-	size_t n = 0, root = nodes->n;
-
-	if (mounts && domu_tree_root(t, &root) != 0)
-		root = nodes->n;
-	if (root < nodes->n && domu_tree_mounts(t, &v, &n) != 0)
-		n = 0;
-	domu_error_clear(w->ctx);
-	domu_msg_put_u64(reply, nodes->n);
+	domu_msg_put_u64(m, nodes->n);
 	for (size_t i = 0; i < nodes->n; i++) {
 		struct domu_node node = nodes->v[i];
-		const struct domu_mount *mount = mount_of(v, n, i);
 
-		if (mounts) {
-			node.root = i == root;
-			snprintf(node.mountpoint, sizeof node.mountpoint, "%s", mount != NULL ? mount->target : "");
-		}
-		put_node(reply, &node);
+		node.root |= i == root;
+		for (size_t j = 0; j < n; j++)
+			if (v[j].node == i && node.mountpoint[0] == '\0')
+				snprintf(node.mountpoint, sizeof node.mountpoint, "%s", v[j].target);
+		put_node(m, &node);
 	}
-	put_problems(reply, nodes);
+	put_problems(m, nodes);
 }
 
 int domu_nodes_op(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	const char *use = domu_msg_get_str(req);
 	uint64_t flags = domu_msg_get_u64(req);
+	const struct domu_mount *v = NULL;
+	size_t n = 0, root = SIZE_MAX;
 	struct domu_tree *t;
 	int rc;
 
 	if (req->err != 0)
 		return req->err;
 	rc = domu_work_tree(w, use, &t);
-	if (rc == 0)
-		put_nodes(w, t, (flags & DOMU_NODES_MOUNTS) != 0, reply);
-	return rc;
+	if (rc != 0)
+		return rc;
+	if ((flags & DOMU_NODES_MOUNTS) != 0 && (domu_tree_root(t, &root) != 0 || domu_tree_mounts(t, &v, &n) != 0))
+		n = 0;
+	/* A guest without a root that can be told is no failure: its nodes are still worth showing. */
+	domu_error_clear(w->ctx);
+	put_nodes(reply, domu_tree_nodes(t), root, v, n);
+	return 0;
 }
 
 /* ---- in the front ----------------------------------------------------------- */
@@ -194,6 +178,7 @@ static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_
 	n->extended = get_upto(m, 1) != 0;
 	get_text(m, n->partuuid, sizeof n->partuuid);
 	get_text(m, n->parttype, sizeof n->parttype);
+	get_text(m, n->partlabel, sizeof n->partlabel);
 	n->root = get_upto(m, 1) != 0;
 	get_text(m, n->mountpoint, sizeof n->mountpoint);
 	get_probe(m, n->size, &n->probe);

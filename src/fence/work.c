@@ -14,13 +14,6 @@
 #include "fence/work.h"
 #include "fs/proxy.h"
 
-#pragma weak domu_tree_open
-#pragma weak domu_tree_close
-#pragma weak domu_stack_open
-#pragma weak domu_stack_refresh
-#pragma weak domu_stack_close
-#pragma weak domu_proxy_open
-
 #define DEFAULT_MEMORY (UINT64_C(2) << 30)
 #define MAX_FILES      256
 
