@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* fs-ext.h - what the files of the ext2/ext3/ext4 driver share. */
+#ifndef DOMU_FS_EXT_H
+#define DOMU_FS_EXT_H
+
+#include <ext2fs/ext2fs.h>
+
+#include "domu-plugin.h"
+#include "base/num.h"
+
+/*
+ * libext2fs trusts much of what it reads.  So everything that only reads has
+ * its own bounded code here (maps, directories, inline data, xattrs), and
+ * libext2fs is used for what is hard to write and safe to read: opening,
+ * inodes, checksums, bitmaps, and changing trees that were found sane.
+ */
+#define EXT_MAX_DEPTH 5 /* of an extent tree: more cannot be needed for 2^32 blocks */
+#define EXT_MAX_INODE 4096 /* bytes of an inode on disk */
+#define EXT_MAX_LINK  4095 /* bytes of a symbolic link's target */
+#define EXT_MAX_XATTR 65536 /* bytes of a value */
+#define EXT_MAX_RUN   256 /* blocks read or written in one go */
+#define EXT_DOOR_BIT  0x40000000u /* incompat feature that nobody knows: a commit was cut short */
+#define EXT_DOOR_TEXT "domu-rescue commit "
+
+struct ext_tree_block {
+	uint64_t blk; /* 0: none */
+	uint8_t *data;
+};
+
+struct ext_fs {
+	struct domu_fs *fs;
+	ext2_filsys e2;
+	uint8_t *buf; /* one block, for partial transfers; never held over a callback */
+	struct ext_tree_block tree[EXT_MAX_DEPTH]; /* mapping blocks met last, by level */
+	bool bitmaps; /* read, and everything needed for a change was checked */
+	uint32_t serial; /* mixed into new generations */
+};
+
+struct ext_inode {
+	uint32_t ino;
+	union {
+		struct ext2_inode i;
+		struct ext2_inode_large large;
+		uint8_t raw[EXT_MAX_INODE];
+	};
+};
+
+static inline bool ext_casefolded(const struct ext_inode *in)
+{
+	return (in->i.i_flags & EXT4_CASEFOLD_FL) != 0;
+}
+
+static inline struct ext_fs *ext_of(struct domu_fs *fs)
+{
+	return fs->priv;
+}
+
+/* ---- plugin.c: opening, and errors -------------------------------------- */
+
+const struct domu_fs_ops *ext_ops(void);
+/* A libext2fs error as a recorded failure: "DEVICE: what: text". 0 for 0. */
+int ext_fail(struct ext_fs *x, errcode_t rc, const char *fmt, ...) DOMU_PRINTF(3, 4);
+/* The disk says what cannot be: -EUCLEAN, with the advice to check. */
+int ext_damaged(struct ext_fs *x, const char *fmt, ...) DOMU_PRINTF(2, 3);
+int ext_nomem(struct ext_fs *x);
+/* Reads whole blocks. */
+int ext_read_blocks(struct ext_fs *x, uint64_t blk, uint32_t count, void *buf);
+int ext_write_blocks(struct ext_fs *x, uint64_t blk, uint32_t count, const void *buf);
+bool ext_block_ok(const struct ext_fs *x, uint64_t blk, uint64_t count);
+/* Before any change: writable, bitmaps read, nothing cached that will be stale. */
+int ext_begin_change(struct ext_fs *x);
+
+/* ---- probe.c ------------------------------------------------------------- */
+
+int ext_probe(struct domu_block *b, struct domu_probe *out);
+int ext_door_close(void *sector, uint32_t sector_size, const char *id);
+/* Names of the bits set in the three words, blank-separated. */
+void ext_feature_names(uint32_t compat, uint32_t incompat, uint32_t ro_compat, char *out, size_t size);
+
+/* ---- open.c -------------------------------------------------------------- */
+
+int ext_open(struct domu_ctx *ctx, struct domu_block *b, unsigned flags, struct domu_fs **fs);
+int ext_close(struct domu_fs *fs);
+int ext_flush(struct domu_fs *fs);
+int ext_statfs(struct domu_fs *fs, struct domu_statfs *sf);
+
+/* ---- inode.c ------------------------------------------------------------- */
+
+/* An inode in use that a name may point to. */
+int ext_iget(struct ext_fs *x, uint64_t ino, struct ext_inode *in);
+/* Any inode, also the filesystem's own. */
+int ext_iread(struct ext_fs *x, uint32_t ino, struct ext_inode *in);
+int ext_iput(struct ext_fs *x, struct ext_inode *in); /* writes it */
+uint64_t ext_isize(const struct ext_fs *x, const struct ext_inode *in);
+/* The largest size that can be mapped, in bytes. */
+uint64_t ext_max_size(const struct ext_fs *x, const struct ext_inode *in);
+bool ext_fast_link(const struct ext_fs *x, const struct ext_inode *in);
+static inline size_t ext_inode_size(const struct ext_fs *x)
+{
+	return (size_t)EXT2_INODE_SIZE(x->e2->super);
+}
+/* Whether bytes up to end (from the inode's start) belong to its fixed fields. */
+static inline bool ext_has_bytes(const struct ext_fs *x, const struct ext_inode *in, size_t end)
+{
+	size_t fixed = EXT2_GOOD_OLD_INODE_SIZE + (size_t)in->large.i_extra_isize;
+
+	return ext_inode_size(x) > EXT2_GOOD_OLD_INODE_SIZE && end <= fixed && fixed <= ext_inode_size(x);
+}
+#define ext_has(x, in, field) ext_has_bytes(x, in, offsetof(struct ext2_inode_large, field) + sizeof((in)->large.field))
+int ext_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st);
+struct timespec ext_time_get(uint32_t base, uint32_t extra);
+/* The halves of t; a time outside what the inode can hold is cut to the nearest. */
+void ext_time_put(struct timespec t, bool has_extra, uint32_t *base, uint32_t *extra);
+enum ext_touch { EXT_ATIME = 1, EXT_MTIME = 2, EXT_CTIME = 4, EXT_CRTIME = 8 };
+void ext_set_time(struct ext_fs *x, struct ext_inode *in, unsigned which, struct timespec t);
+struct timespec ext_now(void);
+
+/* ---- map.c --------------------------------------------------------------- */
+
+struct ext_run {
+	uint64_t pblk; /* 0: a hole */
+	uint64_t len; /* blocks, at least 1 */
+	bool unwritten; /* allocated, reads as zeros */
+};
+
+/* Where block lblk of the file is, and how many from there are alike (at most max). */
+int ext_map(struct ext_fs *x, const struct ext_inode *in, uint64_t lblk, uint64_t max, struct ext_run *run);
+void ext_map_forget(struct ext_fs *x);
+
+/* ---- dir.c --------------------------------------------------------------- */
+
+struct ext_dirent {
+	const char *name; /* not terminated */
+	unsigned len;
+	uint32_t ino;
+	unsigned file_type; /* EXT2_FT_*, 0: not told */
+};
+
+/* 0 goes on, 1 ends the walk with success, anything negative ends it. */
+typedef int (*ext_dirent_fn)(void *user, const struct ext_dirent *de);
+
+/* Every entry with sound form, "." and ".." too; what is damaged is passed over and reported at the end. */
+int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn, void *user);
+/* -ENOENT is not recorded. */
+int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino);
+int ext_dir_get(struct ext_fs *x, uint64_t ino, struct ext_inode *dir); /* -ENOTDIR, or cannot be read */
+int ext_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t *ino);
+int ext_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *user);
+
+/* ---- read.c -------------------------------------------------------------- */
+
+ssize_t ext_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);
+ssize_t ext_read_inode(struct ext_fs *x, const struct ext_inode *in, void *buf, size_t len, uint64_t offset);
+int ext_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
+
+/* ---- xattr.c ------------------------------------------------------------- */
+
+/* Prefixes of names by their index on disk. */
+enum {
+	EXT_XATTR_USER = 1,
+	EXT_XATTR_ACL_ACCESS = 2,
+	EXT_XATTR_ACL_DEFAULT = 3,
+	EXT_XATTR_TRUSTED = 4,
+	EXT_XATTR_SECURITY = 6,
+	EXT_XATTR_SYSTEM = 7,
+};
+#define EXT_ACL_ACCESS_NAME  "system.posix_acl_access"
+#define EXT_ACL_DEFAULT_NAME "system.posix_acl_default"
+
+struct ext_xattr {
+	int index;
+	const char *name; /* without its prefix, not terminated */
+	unsigned name_len;
+	const uint8_t *value; /* NULL when inum is not 0 */
+	uint32_t value_len;
+	uint32_t inum; /* an inode that holds the value, or 0 */
+	bool in_block;
+};
+
+typedef int (*ext_xattr_fn)(void *user, const struct ext_xattr *xa);
+
+/* Every attribute of the inode itself, then of its block; ends with what fn gives unless that is 0. */
+int ext_xattr_walk(struct ext_fs *x, const struct ext_inode *in, ext_xattr_fn fn, void *user);
+/* Reads the attribute block into buf and checks its header; *blk 0: there is none. */
+int ext_xattr_block(struct ext_fs *x, const struct ext_inode *in, uint8_t *buf, uint64_t *blk);
+int ext_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);
+/* The second part of inline data (the first is i_block): inside the inode, at most EXT_MAX_INODE bytes. */
+int ext_inline_more(struct ext_fs *x, const struct ext_inode *in, const uint8_t **data, size_t *len);
+bool ext_xattr_prefix(int index, const char **prefix);
+
+/* ---- acl.c --------------------------------------------------------------- */
+
+/* Tags of entries, the same in both forms. */
+enum {
+	EXT_ACL_USER_OBJ = 1,
+	EXT_ACL_USER = 2,
+	EXT_ACL_GROUP_OBJ = 4,
+	EXT_ACL_GROUP = 8,
+	EXT_ACL_MASK = 16,
+	EXT_ACL_OTHER = 32,
+};
+
+/* Between the form on disk and that of getxattr(2).  0, -EINVAL, -ENOMEM; the caller frees *out. */
+int ext_acl_from_disk(const uint8_t *disk, size_t len, uint8_t **out, size_t *out_len);
+int ext_acl_to_disk(const uint8_t *acl, size_t len, uint8_t **out, size_t *out_len);
+
+#endif
