@@ -176,7 +176,7 @@ int ext_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st)
 	st->gid = inode_gid(in.i);
 	st->size = ext_isize(x, &in);
 	st->sectors = ext2fs_get_stat_i_blocks(x->e2, &in.i);
-	if ((in.i.i_flags & EXT4_INLINE_DATA_FL) != 0)
+	if ((in.i.i_flags & EXT4_INLINE_DATA_FL) != 0 && LINUX_S_ISREG(in.i.i_mode))
 		st->sectors += (st->size + 511) / 512;
 	st->block_size = x->e2->blocksize;
 	st->flags = in.i.i_flags;
