@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+check_PROGRAMS += tests/unit/test-fs-proxy
+TESTS += tests/unit/test-fs-proxy
+tests_unit_test_fs_proxy_SOURCES = tests/unit/test-fs-proxy.c tests/unit/memfs.c tests/unit/memfs.h
+tests_unit_test_fs_proxy_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fs_proxy_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fs_proxy_LDADD = $(UNIT_LDADD)
