@@ -16,6 +16,9 @@ enum domu_arg_type {
 	ARG_SIZE,
 	ARG_WORD, /* anything: a mode, an ID */
 	ARG_COMMAND,
+	ARG_GUEST_DIR, /* as ARG_GUEST_PATH; in the shell it may be left out: the current directory */
+	ARG_REST, /* what stands after "--": the command of run */
+	ARG_MODE, /* as ARG_WORD; may begin with "-": -w, u+x */
 };
 
 enum domu_arg_count { COUNT_ONE, COUNT_OPTIONAL, COUNT_ANY, COUNT_SOME };
@@ -41,6 +44,11 @@ enum domu_needs {
 	SHELL_ONLY = 1 << 4,
 	CLI_ONLY = 1 << 5,
 	NEED_STAGE = 1 << 6, /* works on the stage of an earlier session (diff, commit, rollback) */
+	GIVES_BYTES = 1 << 7, /* its output is bytes of the guest (cat): stdout is handed to the worker; no JSON */
+	TAKES_BYTES = 1 << 8, /* its input is stdin, handed to the worker where that is a file or pipe */
+	RAW_ARGS = 1 << 9, /* options are words with one dash, the command parses them itself (find) */
+	FSCK_STATUS = 1 << 10, /* ends with fsck's bits */
+	HIDDEN = 1 << 11, /* not in lists */
 };
 
 struct domu_args; /* a parsed command line */
@@ -81,6 +89,13 @@ bool domu_args_flag(const struct domu_args *a, const char *name); /* by long nam
 const char *domu_args_value(const struct domu_args *a, const char *name); /* the last one given, or NULL */
 size_t domu_args_count(const struct domu_args *a);
 const char *domu_args_get(const struct domu_args *a, size_t i); /* operand i, as typed */
+/* The n-th value of an option that may be given several times; NULL beyond the last. */
+const char *domu_args_value_at(const struct domu_args *a, const char *name, size_t n);
+char domu_args_last(const struct domu_args *a, const char *letters); /* the one of these letters given last, or 0 */
+/* RAW_ARGS: the words from the first that begins with "-", "(" or "!"; else what stood after "--".  NULL-terminated. */
+char *const *domu_args_rest(const struct domu_args *a, size_t *n);
+/* -y after a changing command that has no use of its own for it: --yes. */
+bool domu_args_yes(const struct domu_args *a);
 
 /* ---- global options -------------------------------------------------------- */
 
@@ -91,7 +106,21 @@ struct domu_globals {
 	const char **config_dirs; /* NULL-terminated */
 	const char **disks; /* NULL-terminated, or NULL */
 	const char *config, *format;
+	bool help, version;
 };
+
+/* The table of global options, for help, completion and manual: ended by name NULL. */
+extern const struct domu_option domu_global_options[];
+/*
+ * Takes the global options out of argv (which is changed): up to the first
+ * word that is none when c is NULL (short forms count there), anywhere before "--"
+ * when c is the command whose words these are.  DOMU_USAGE.
+ */
+int domu_globals_take(struct domu_ctx *ctx, struct domu_globals *g, const struct domu_command *c, int *argc,
+                      char **argv);
+/* A copy whose lists are its own, so that one command's options do not stay. */
+int domu_globals_copy(struct domu_ctx *ctx, const struct domu_globals *from, struct domu_globals *to);
+void domu_globals_free(struct domu_globals *g);
 
 /* ---- a command being run ---------------------------------------------------- */
 
@@ -101,7 +130,11 @@ struct domu_run {
 	const struct domu_args *args;
 	const struct domu_globals *globals;
 	bool in_shell;
+	bool no_guest; /* operands name no guest: in the shell, or --disk and --config said which */
+	const char *guest; /* its name, as shown */
+	bool many; /* several guests were named: output says which */
 	struct domu_out *out; /* rows and text; in the worker a sink that sends them */
+	int exit_status; /* fsck's own; -1: by the result */
 
 	/* In the worker. */
 	struct domu_work *work;
@@ -120,6 +153,13 @@ struct domu_run {
  * the shell the operand itself.  What follows "GUEST" or "GUEST@DEV" alone is NULL.
  */
 const char *domu_run_path(const struct domu_run *r, size_t operand);
+/*
+ * Runs fn for every operand from the first on, and goes on after one that
+ * failed, as coreutils do: later failures become warnings, the first is returned.
+ * With no operand (the shell's ls) fn is called once, for operand SIZE_MAX.
+ */
+int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
+                  void *user);
 /* Walks it (cwd, use): in the worker. */
 int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out);
 /* Bulk bytes to stdout: straight where it was handed over, else through the front.  In the worker. */
@@ -131,9 +171,13 @@ struct domu_app {
 	struct domu_ctx *ctx;
 	struct domu_globals globals;
 	struct domu_where where;
-	struct domu_state *state; /* opened at first use */
+	struct domu_state *state; /* by domu_app_state() */
+	bool state_readonly;
 	char *command_line; /* as typed, for the history */
 	bool tty; /* somebody can answer */
+	volatile sig_atomic_t *signal; /* the last signal that came, 0: none */
+	FILE *out; /* where results go: stdout */
+	int depth; /* of commands that run commands */
 	/* The interactive shell's state: strings, resolved anew by each command. */
 	struct domu_session *session;
 	char *cwd, *use;
@@ -147,6 +191,12 @@ int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, 
  * stage only (in the shell).  Returns the exit status.
  */
 int domu_app_run(struct domu_app *app, int argc, char *const *argv);
+/* The state directory; write: made where it is missing. */
+int domu_app_state(struct domu_app *app, bool write, struct domu_state **st);
+/* Loads the source plugins and says where guests are looked for. */
+int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct domu_where *where);
+/* What the worker can be asked to do: for struct domu_session_opts. */
+extern const struct domu_op domu_worker_ops[];
 /* Runs a worker command in the session that r has: what most commands are. */
 int domu_run_in_worker(struct domu_run *r, struct domu_session *s);
 /* Prints the failure in ctx (text or JSON) and returns the exit status. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cmd.h - the rows of the command table, each defined beside its function. */
+#ifndef DOMU_CMD_H
+#define DOMU_CMD_H
+
+#include "shell/command.h"
+
+/* looking */
+extern const struct domu_command domu_cmd_list;
+extern const struct domu_command domu_cmd_info;
+extern const struct domu_command domu_cmd_status;
+
+/* reading */
+extern const struct domu_command domu_cmd_ls;
+extern const struct domu_command domu_cmd_cat;
+extern const struct domu_command domu_cmd_head;
+extern const struct domu_command domu_cmd_tail;
+extern const struct domu_command domu_cmd_stat;
+extern const struct domu_command domu_cmd_find;
+extern const struct domu_command domu_cmd_readlink;
+extern const struct domu_command domu_cmd_df;
+
+/* shell */
+extern const struct domu_command domu_cmd_shell;
+extern const struct domu_command domu_cmd_help;
+extern const struct domu_command domu_cmd_use;
+extern const struct domu_command domu_cmd_cd;
+extern const struct domu_command domu_cmd_pwd;
+extern const struct domu_command domu_cmd_lcd;
+extern const struct domu_command domu_cmd_begin;
+extern const struct domu_command domu_cmd_quit;
+
+#endif

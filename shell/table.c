@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* table.c - every command in the manual's order, and every operation of the worker: a new one is one line here. */
+#include "config.h"
+
+#include <string.h>
+
+#include "shell/cmd.h"
+#include "shell/ops.h"
+
+const struct domu_command *const domu_commands[] = {
+	/* looking */
+	&domu_cmd_list,
+	/* reading */
+	/* changing */
+	/* repair */
+	/* history */
+	/* shell */
+	&domu_cmd_help,
+	NULL,
+};
+
+const struct domu_op domu_worker_ops[] = {
+	{ "command", domu_op_command },
+	{ NULL, NULL },
+};
+
+const struct domu_command *domu_command_find(const char *name)
+{
+	for (size_t i = 0; domu_commands[i] != NULL; i++) {
+		const struct domu_command *c = domu_commands[i];
+
+		if (strcmp(c->name, name) == 0 || (c->alias != NULL && strcmp(c->alias, name) == 0))
+			return c;
+	}
+	return NULL;
+}
