@@ -325,6 +325,73 @@ char *const *domu_args_rest(const struct domu_args *a, size_t *n)
 	return a->rest;
 }
 
+const struct domu_arg *domu_args_arg(const struct domu_args *a, size_t i)
+{
+	const struct domu_arg *list[16], *repeated = NULL;
+	size_t n = 0, before = 0, after;
+
+	for (const struct domu_arg *arg = a->cmd->args; arg != NULL && arg->name != NULL && n < 16; arg++) {
+		if ((a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST)
+			continue;
+		if (repeated == NULL && (arg->count == COUNT_ANY || arg->count == COUNT_SOME)) {
+			repeated = arg;
+			before = n;
+		}
+		list[n++] = arg;
+	}
+	if (repeated == NULL)
+		return i < n ? list[i] : NULL;
+	after = n - before - 1;
+	if (i < before)
+		return list[i];
+	/* cp SRC... DST: the last operands belong to what follows the repeated one. */
+	return i + after >= a->n_operands && i < a->n_operands ? list[n - (a->n_operands - i)] : repeated;
+}
+
+char **domu_args_words(const struct domu_args *a, size_t first, size_t n, int *argc)
+{
+	char **words = calloc(2 * a->n_given + n + a->n_rest + 4, sizeof *words);
+	size_t at = 0;
+	int rc;
+
+	if (words == NULL)
+		return NULL;
+	rc = add_word(words, &at, a->cmd->name);
+	if (rc == 0 && a->yes)
+		rc = add_word(words, &at, "-y");
+	for (size_t i = 0; rc == 0 && i < a->n_given; i++) {
+		const struct given *g = &a->given[i];
+		char word[80];
+
+		if (g->option->letter != 0)
+			snprintf(word, sizeof word, "-%c", g->option->letter);
+		else
+			snprintf(word, sizeof word, "--%s", g->option->name);
+		rc = add_word(words, &at, word);
+		if (rc == 0 && g->value != NULL)
+			rc = add_word(words, &at, g->value);
+	}
+	if (rc == 0 && (a->cmd->needs & RAW_ARGS) == 0)
+		rc = add_word(words, &at, "--");
+	for (size_t i = first; rc == 0 && i < first + n && i < a->n_operands; i++)
+		rc = add_word(words, &at, a->operands[i]);
+	for (size_t i = 0; rc == 0 && i < a->n_rest; i++)
+		rc = add_word(words, &at, a->rest[i]);
+	if (rc != 0) {
+		domu_words_free(words);
+		return NULL;
+	}
+	*argc = (int)at;
+	return words;
+}
+
+void domu_words_free(char **words)
+{
+	for (size_t i = 0; words != NULL && words[i] != NULL; i++)
+		free(words[i]);
+	free(words);
+}
+
 bool domu_args_yes(const struct domu_args *a)
 {
 	return a->yes;

@@ -94,6 +94,14 @@ const char *domu_args_value_at(const struct domu_args *a, const char *name, size
 char domu_args_last(const struct domu_args *a, const char *letters); /* the one of these letters given last, or 0 */
 /* RAW_ARGS: the words from the first that begins with "-", "(" or "!"; else what stood after "--".  NULL-terminated. */
 char *const *domu_args_rest(const struct domu_args *a, size_t *n);
+/*
+ * The words again: name, options, "--", operands from first on (n of them), NULL.
+ * What is sent to the worker, and a part of the operands.  The caller frees with domu_words_free().
+ */
+char **domu_args_words(const struct domu_args *a, size_t first, size_t n, int *argc);
+void domu_words_free(char **words);
+/* The row's argument that operand i is of. */
+const struct domu_arg *domu_args_arg(const struct domu_args *a, size_t i);
 /* -y after a changing command that has no use of its own for it: --yes. */
 bool domu_args_yes(const struct domu_args *a);
 
@@ -175,9 +183,14 @@ struct domu_app {
 	bool state_readonly;
 	char *command_line; /* as typed, for the history */
 	bool tty; /* somebody can answer */
+	struct domu_out *rows; /* of the command being run: what a worker sends goes there */
 	volatile sig_atomic_t *signal; /* the last signal that came, 0: none */
 	FILE *out; /* where results go: stdout */
-	int depth; /* of commands that run commands */
+	struct domu_worker_handlers handlers; /* what comes back from workers: to rows */
+	bool err_tty; /* stderr is a terminal */
+	size_t progress_shown; /* columns of the line that is there */
+	double progress_at;
+	char **where_dirs, *where_env;
 	/* The interactive shell's state: strings, resolved anew by each command. */
 	struct domu_session *session;
 	char *cwd, *use;
@@ -195,6 +208,8 @@ int domu_app_run(struct domu_app *app, int argc, char *const *argv);
 int domu_app_state(struct domu_app *app, bool write, struct domu_state **st);
 /* Loads the source plugins and says where guests are looked for. */
 int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct domu_where *where);
+/* Asks on the terminal; letters are the answers ("cdkr"), the last one is taken where nobody can answer. */
+char domu_app_choose(struct domu_app *app, const char *question, const char *letters);
 /* What the worker can be asked to do: for struct domu_session_opts. */
 extern const struct domu_op domu_worker_ops[];
 /* Runs a worker command in the session that r has: what most commands are. */

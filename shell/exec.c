@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* exec.c - one command line, whole: parsed, its needs met, run, committed, its end reported. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "shell/app.h"
+#include "shell/help.h"
+
+struct exec {
+	struct domu_app *app;
+	const struct domu_command *c;
+	struct domu_run run; /* of the guest going on; the out's layout asks it */
+	struct domu_out *out;
+	bool in_shell, no_guest;
+	int exit_status; /* the highest that a run gave, -1: none */
+};
+
+/* ---- running in a session ------------------------------------------------------- */
+
+static int run_now(struct exec *e, struct domu_args *args, struct domu_session *s, const char *guest, const char *use)
+{
+	struct domu_run *r = &e->run;
+	int rc;
+
+	r->args = args;
+	r->session = s;
+	r->guest = guest;
+	r->use = use;
+	r->exit_status = -1;
+	rc = e->c->worker != NULL ? domu_run_in_worker(r, s) : e->c->front(r);
+	if (r->exit_status > e->exit_status)
+		e->exit_status = r->exit_status;
+	return rc;
+}
+
+/* A changing command: its changes are whole or absent in the stage. */
+static int run_staged(struct exec *e, struct domu_args *args, struct domu_session *s, const char *guest,
+                      const char *use)
+{
+	int rc = 0;
+
+	if ((e->c->needs & NEED_WRITE) == 0)
+		return run_now(e, args, s, guest, use);
+	if (!domu_session_staging(s))
+		rc = domu_session_begin(s);
+	if (rc == 0)
+		rc = domu_session_change_begin(s);
+	if (rc == 0)
+		rc = domu_session_change_end(s, run_now(e, args, s, guest, use));
+	return rc;
+}
+
+/* What the stage holds goes to the disk, or is dropped. */
+static int finish_change(struct exec *e, struct domu_session *s, int rc)
+{
+	char id[DOMU_ID_LEN + 1] = "";
+	int r;
+
+	if (!domu_session_staging(s))
+		return rc;
+	if (rc == 0 && domu_interrupted(e->app->ctx))
+		rc = domu_fail(e->app->ctx, DOMU_DECLINED, -EINTR, "interrupted; nothing was written");
+	if (rc == 0 && domu_session_dirty(s) && !e->app->globals.dry_run) {
+		rc = domu_session_commit(s, id);
+		if (rc == 0) {
+			domu_say(e->app->ctx, DOMU_DEBUG, "committed as %s", id);
+			domu_out_member(e->out, "commit", json_object_new_string(id));
+		}
+		return rc;
+	}
+	if (rc == 0 && e->app->globals.dry_run) {
+		domu_out_member(e->out, "dry_run", json_object_new_boolean(1));
+		domu_say(e->app->ctx, DOMU_INFO, "dry run: %s",
+		         domu_session_dirty(s) ? "it can be done; nothing was written" : "there is nothing to change");
+	}
+	r = domu_session_rollback(s);
+	return rc != 0 ? rc : r;
+}
+
+static int resume_stage(struct exec *e, struct domu_session *s, const char *guest)
+{
+	struct domu_commit_info ci = { 0 };
+	int rc = domu_session_find_stage(s, &ci);
+
+	if (rc == 0 && ci.id[0] == '\0')
+		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT, "%s has no stage: no changes are waiting to be committed",
+		               guest);
+	if (rc == 0)
+		rc = domu_session_resume(s, ci.id);
+	domu_commit_info_free(&ci);
+	return rc;
+}
+
+static int run_on_guest(struct exec *e, struct domu_args *args, const char *operand)
+{
+	struct domu_session *s = NULL;
+	struct domu_guest *g = NULL;
+	struct domu_target t = { 0 };
+	int rc, r;
+
+	if (operand != NULL) {
+		rc = domu_target_parse(e->app->ctx, operand, true, &t);
+		if (rc != 0)
+			return rc;
+	}
+	rc = domu_app_session(e->app, operand, e->c->needs, &g, &s);
+	if (rc != 0)
+		goto out;
+	if ((e->c->needs & NEED_STAGE) != 0)
+		rc = resume_stage(e, s, domu_guest_shown(g));
+	if (rc == 0)
+		rc = run_staged(e, args, s, domu_guest_shown(g), t.at);
+	if ((e->c->needs & NEED_WRITE) != 0)
+		rc = finish_change(e, s, rc);
+	r = domu_session_close(s);
+	rc = rc != 0 ? rc : r;
+out:
+	e->run.session = NULL;
+	e->run.guest = NULL;
+	domu_guest_free(g);
+	domu_target_free(&t);
+	return rc;
+}
+
+/* ---- which guest ------------------------------------------------------------------ */
+
+static bool names_guest(const struct domu_arg *arg, const char *word)
+{
+	if (arg == NULL)
+		return false;
+	if (arg->type == ARG_GUEST || arg->type == ARG_GUEST_DIR)
+		return true;
+	return arg->type == ARG_GUEST_PATH && strstr(word, ":/") != NULL;
+}
+
+static int same_guest(struct domu_ctx *ctx, const char *a, const char *b, bool *same)
+{
+	struct domu_target x = { 0 }, y = { 0 };
+	int rc = domu_target_parse(ctx, a, true, &x);
+
+	if (rc == 0)
+		rc = domu_target_parse(ctx, b, true, &y);
+	if (rc == 0)
+		*same = strcmp(x.guest, y.guest) == 0 && strcmp(x.at ? x.at : "", y.at ? y.at : "") == 0;
+	domu_target_free(&x);
+	domu_target_free(&y);
+	return rc;
+}
+
+/* The first operand that names a guest, from first on: *at, n when there is none. */
+static const char *find_guest(const struct domu_args *args, size_t first, size_t *at)
+{
+	size_t n = domu_args_count(args);
+
+	for (*at = first; *at < n; ++*at)
+		if (names_guest(domu_args_arg(args, *at), domu_args_get(args, *at)))
+			return domu_args_get(args, *at);
+	for (*at = first; *at < n; ++*at) {
+		const struct domu_arg *arg = domu_args_arg(args, *at);
+
+		if (arg != NULL && arg->type == ARG_GUEST_PATH)
+			return domu_args_get(args, *at);
+	}
+	return NULL;
+}
+
+/* The operands from first on that are of one guest: *end is the first of another. */
+static int one_group(struct exec *e, const struct domu_args *args, const char *guest, size_t from, size_t *end)
+{
+	size_t n = domu_args_count(args);
+
+	for (*end = from; *end < n; ++*end) {
+		const char *word = domu_args_get(args, *end);
+		bool same = true;
+		int rc = 0;
+
+		if (names_guest(domu_args_arg(args, *end), word))
+			rc = same_guest(e->app->ctx, guest, word, &same);
+		if (rc != 0)
+			return rc;
+		if (!same)
+			break;
+	}
+	return 0;
+}
+
+static int run_group(struct exec *e, const struct domu_args *all, size_t first, size_t n, const char *guest)
+{
+	struct domu_args *args = NULL;
+	int argc, rc;
+	char **words = domu_args_words(all, first, n, &argc);
+
+	if (words == NULL)
+		return domu_nomem(e->app->ctx);
+	rc = domu_args_parse(e->app->ctx, e->c, argc, words, e->no_guest, &args);
+	if (rc == 0)
+		rc = run_on_guest(e, args, guest);
+	e->run.args = all;
+	domu_words_free(words);
+	domu_args_free(args);
+	return rc;
+}
+
+/* Operands of several guests: one after the other, each in its own session. */
+static int run_guests(struct exec *e, struct domu_args *args)
+{
+	size_t n = domu_args_count(args), at, end;
+	const char *guest = find_guest(args, 0, &at);
+	int rc;
+
+	if (guest == NULL)
+		return run_on_guest(e, args, NULL);
+	rc = one_group(e, args, guest, at, &end);
+	if (rc != 0)
+		return rc;
+	if (end == n)
+		return run_on_guest(e, args, guest);
+	if ((e->c->needs & NEED_WRITE) != 0 || e->c->front != NULL)
+		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s", e->c->name,
+		                 guest, domu_args_get(args, end));
+	e->run.many = true;
+	for (at = 0; rc == 0 && at < n; at = end) {
+		size_t named;
+
+		guest = find_guest(args, at, &named);
+		rc = one_group(e, args, guest, named, &end);
+		if (rc == 0)
+			rc = run_group(e, args, at, end - at, guest);
+	}
+	return rc;
+}
+
+/* Do --config and --disk say which guest, so that no operand does? */
+static int parse(struct exec *e, int argc, char *const *argv, struct domu_args **args)
+{
+	const struct domu_globals *g = &e->app->globals;
+	struct domu_ctx *ctx = e->app->ctx;
+	bool given = g->config != NULL || (g->disks != NULL && g->disks[0] != NULL);
+	const struct domu_arg *arg;
+	int rc;
+
+	rc = domu_args_parse(ctx, e->c, argc, argv, e->no_guest, args);
+	if (e->no_guest || !given || (e->c->needs & NEED_GUEST) == 0)
+		return rc;
+	arg = rc == 0 ? domu_args_arg(*args, 0) : NULL;
+	if (arg != NULL && (arg->type != ARG_GUEST || domu_args_get(*args, 0) != NULL) &&
+	    (strstr(domu_args_get(*args, 0) != NULL ? domu_args_get(*args, 0) : "", ":/") != NULL ||
+	     (arg->type == ARG_GUEST && domu_args_get(*args, 0)[0] != '\0')))
+		return 0;
+	domu_args_free(*args);
+	*args = NULL;
+	domu_error_clear(ctx);
+	e->no_guest = true;
+	return domu_args_parse(ctx, e->c, argc, argv, true, args);
+}
+
+static int dispatch(struct exec *e, struct domu_args *args)
+{
+	struct domu_app *app = e->app;
+	bool session = (e->c->needs & NEED_GUEST) != 0 && (e->c->needs & NEED_MANY) == 0;
+
+	if (domu_args_yes(args))
+		app->globals.yes = true;
+	if (app->globals.json && (e->c->needs & GIVES_BYTES) != 0)
+		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s gives bytes, for which there is no JSON", e->c->name);
+	if (e->in_shell && session)
+		return run_staged(e, args, app->session, domu_guest_shown(domu_session_guest(app->session)), app->use);
+	if (!session)
+		return run_now(e, args, e->in_shell ? app->session : NULL, NULL, e->in_shell ? app->use : NULL);
+	return e->no_guest ? run_on_guest(e, args, NULL) : run_guests(e, args);
+}
+
+/* ---- the end ------------------------------------------------------------------------ */
+
+static int fsck_status(enum domu_status status)
+{
+	switch (status) {
+	case DOMU_OK:
+		return 0;
+	case DOMU_USAGE:
+		return 16;
+	case DOMU_DECLINED:
+		return 32;
+	default:
+		return 8;
+	}
+}
+
+static int end_status(struct exec *e, int rc)
+{
+	struct domu_ctx *ctx = e->app->ctx;
+	int status;
+
+	if (rc == 0)
+		return e->exit_status > 0 ? e->exit_status : 0;
+	status = (int)domu_error_status(ctx);
+	/* The reader of a pipe went away: it has what it wanted. */
+	if (!e->app->globals.json && (ctx->error.err != -EPIPE || status != DOMU_FAILED))
+		domu_app_print(e->app, "", ctx->error.message != NULL ? ctx->error.message : "failed");
+	if ((e->c->needs & FSCK_STATUS) != 0)
+		return (e->exit_status > 0 ? e->exit_status : 0) | fsck_status((enum domu_status)status);
+	return e->exit_status > 0 ? e->exit_status : status;
+}
+
+static int run_command(struct exec *e, int argc, char *const *argv)
+{
+	struct domu_app *app = e->app;
+	const struct domu_out_opts opts = {
+		.command = e->c->name,
+		.columns = e->c->columns,
+		.json_key = e->c->json_key,
+		.layout = e->c->layout,
+		.user = &e->run,
+		.file = app->out,
+		.json = app->globals.json,
+		.tty = isatty(fileno(app->out)) == 1,
+		.width = domu_app_width(fileno(app->out)),
+	};
+	struct domu_out *before = app->rows;
+	struct domu_args *args = NULL;
+	int rc = domu_out_open(app->ctx, &opts, &e->out), r;
+
+	e->run = (struct domu_run){ .ctx = app->ctx, .cmd = e->c, .globals = &app->globals, .in_shell = e->in_shell,
+		                    .out = e->out, .cwd = e->in_shell && app->cwd != NULL ? app->cwd : "/",
+		                    .in_fd = -1, .out_fd = -1, .app = app, .exit_status = -1 };
+	app->rows = e->out;
+	if (rc == 0)
+		rc = parse(e, argc, argv, &args);
+	e->run.args = args;
+	e->run.no_guest = e->no_guest;
+	if (rc == 0)
+		rc = dispatch(e, args);
+	r = domu_out_close(e->out, rc != 0 ? &app->ctx->error : NULL);
+	rc = rc != 0 ? rc : r;
+	domu_args_free(args);
+	app->rows = before;
+	return end_status(e, rc);
+}
+
+static int exec_with(struct domu_app *app, const struct domu_command *c, int argc, char **argv, bool in_shell)
+{
+	struct exec e = { .app = app, .c = c, .in_shell = in_shell, .no_guest = in_shell, .exit_status = -1 };
+
+	if (domu_globals_take(app->ctx, &app->globals, c, &argc, argv) != 0)
+		return domu_app_failure(app, c->name);
+	if (app->globals.help) {
+		domu_help_command(app->out, c, in_shell);
+		return DOMU_OK;
+	}
+	if ((c->needs & (in_shell ? CLI_ONLY : SHELL_ONLY)) != 0) {
+		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s is a command %s the shell only", c->name, in_shell ? "outside" : "of");
+		return domu_app_failure(app, c->name);
+	}
+	return run_command(&e, argc, argv);
+}
+
+int domu_app_exec(struct domu_app *app, int argc, char *const *argv, bool in_shell)
+{
+	const struct domu_command *c = domu_command_find(argv[0]);
+	struct domu_globals kept = app->globals;
+	char **words;
+	int status;
+
+	domu_error_clear(app->ctx);
+	if (c == NULL) {
+		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "there is no command %s; see %s", argv[0],
+		          in_shell ? "help" : "domu-rescue help");
+		return domu_app_failure(app, argv[0]);
+	}
+	words = calloc((size_t)argc + 1, sizeof *words);
+	if (words == NULL || domu_globals_copy(app->ctx, &kept, &app->globals) != 0) {
+		free(words);
+		app->globals = kept;
+		return DOMU_FAILED;
+	}
+	memcpy(words, argv, (size_t)argc * sizeof *words);
+	status = exec_with(app, c, argc, words, in_shell);
+	domu_globals_free(&app->globals);
+	app->globals = kept;
+	free(words);
+	return status;
+}
+
+int domu_app_run(struct domu_app *app, int argc, char *const *argv)
+{
+	return domu_app_exec(app, argc, argv, app->session != NULL);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* run.c - what a command being run uses: its operands' paths, bulk output, and the way into the worker. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "shell/command.h"
+#include "shell/workercmd.h"
+
+const char *domu_run_path(const struct domu_run *r, size_t operand)
+{
+	const char *word = domu_args_get(r->args, operand), *split;
+	size_t len = r->guest != NULL ? strlen(r->guest) : 0;
+
+	if (word == NULL)
+		return NULL;
+	split = strstr(word, ":/");
+	if (!r->no_guest)
+		return split != NULL ? split + 1 : NULL;
+	/* Without a guest an operand is a path as it stands; the guest's own name before it does no harm. */
+	if (split == word || (split != NULL && word + len == split && strncmp(word, r->guest, len) == 0))
+		return split + 1;
+	return word;
+}
+
+int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out)
+{
+	const char *path = domu_run_path(r, operand);
+	struct domu_tree *t;
+	int rc = domu_work_tree(r->work, r->use, &t);
+
+	if (rc != 0)
+		return rc;
+	return domu_path_walk(t, r->cwd, path != NULL ? path : r->cwd, flags, out);
+}
+
+#define PIECE (256u * 1024)
+
+int domu_run_write(struct domu_run *r, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+	int rc = 0;
+
+	if (r->out_fd >= 0) {
+		rc = domu_write_full(r->out_fd, bytes, len);
+		return rc == 0 ? 0 : domu_fail(r->ctx, DOMU_FAILED, rc, "cannot write the output: %s", strerror(-rc));
+	}
+	while (rc == 0 && len > 0) {
+		struct domu_msg m = DOMU_MSG_INIT(DOMU_MSG_DATA);
+		size_t n = len < PIECE ? len : PIECE;
+
+		domu_msg_put_bytes(&m, p, n);
+		rc = domu_work_send(r->work, &m);
+		domu_msg_free(&m);
+		p += n;
+		len -= n;
+	}
+	return rc;
+}
+
+int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
+                  void *user)
+{
+	struct domu_error kept = { 0 };
+	size_t n = domu_args_count(r->args);
+	int rc = 0;
+
+	if (n <= first)
+		return fn(r, SIZE_MAX, user);
+	for (size_t i = first; i < n; i++) {
+		int one = fn(r, i, user);
+
+		if (one == 0)
+			continue;
+		if (rc != 0) {
+			domu_say(r->ctx, DOMU_WARNING, "%s", r->ctx->error.message != NULL ? r->ctx->error.message : "failed");
+			domu_error_clear(r->ctx);
+		} else {
+			rc = one;
+			kept = r->ctx->error;
+			memset(&r->ctx->error, 0, sizeof r->ctx->error);
+		}
+		if (one == -EINTR || one == -EPIPE)
+			break;
+	}
+	if (rc != 0) {
+		domu_error_clear(r->ctx);
+		r->ctx->error = kept;
+	}
+	return rc;
+}
+
+/* ---- into the worker --------------------------------------------------------- */
+
+/* A pipe or a file may be handed over; a terminal may not: what goes there is escaped by the front. */
+static bool may_hand_over(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
+{
+	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = DOMU_MSG_INIT(0);
+	struct domu_command_request q = {
+		.cwd = r->cwd,
+		.use = r->use,
+		.guest = r->guest,
+		.many = r->many,
+		.no_guest = r->no_guest,
+		.in_shell = r->in_shell,
+		.json = r->globals->json,
+	};
+	int rc, argc, in_fd = -1, out_fd = -1;
+	char **words = domu_args_words(r->args, 0, domu_args_count(r->args), &argc);
+
+	if (words == NULL)
+		return domu_nomem(r->ctx);
+	fflush(r->app->out);
+	if ((r->cmd->needs & GIVES_BYTES) != 0 && may_hand_over(fileno(r->app->out)))
+		out_fd = fileno(r->app->out);
+	if ((r->cmd->needs & TAKES_BYTES) != 0 && may_hand_over(STDIN_FILENO))
+		in_fd = STDIN_FILENO;
+	q.argc = (size_t)argc;
+	q.argv = words;
+	domu_command_encode(&req, &q, in_fd, out_fd);
+	rc = domu_session_call(s, &req, &reply);
+	if (rc == 0) {
+		int status = (int)(int64_t)domu_msg_get_u64(&reply);
+
+		if (reply.err != 0 || status < -1 || status > 255)
+			rc = domu_fail(r->ctx, DOMU_FAILED, -EBADMSG, "the worker ended %s with nonsense", r->cmd->name);
+		else
+			r->exit_status = status;
+	}
+	domu_words_free(words);
+	domu_msg_free(&req);
+	domu_msg_free(&reply);
+	return rc;
+}
