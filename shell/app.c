@@ -55,7 +55,8 @@ static void progress_text(char *line, size_t size, const char *what, uint64_t do
 	char *safe = domu_escape(what, strlen(what), false);
 
 	if (total > 0)
-		snprintf(line, size, "%.60s: %3u%%", safe != NULL ? safe : "", (unsigned)(done / (total / 100.0 + 1e-9)));
+		snprintf(line, size, "%.60s: %3u%%", safe != NULL ? safe : "",
+		         (unsigned)(done / (total / 100.0 + 1e-9)));
 	else
 		snprintf(line, size, "%.50s: %" PRIu64, safe != NULL ? safe : "", done);
 	free(safe);
@@ -214,7 +215,8 @@ int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct do
 	const char *env = getenv("DOMU_RESCUE_CONFIG_DIR");
 	int rc = 0;
 
-	*where = (struct domu_where){ .config_dirs = standard, .config = g->config, .disks = g->disks, .format = g->format };
+	*where =
+	    (struct domu_where){ .config_dirs = standard, .config = g->config, .disks = g->disks, .format = g->format };
 	if (g->config_dirs != NULL) {
 		where->config_dirs = g->config_dirs;
 	} else if (env != NULL && *env != '\0') {
@@ -271,8 +273,8 @@ static int take_data(void *user, const void *bytes, size_t len)
 	return app->rows != NULL ? domu_out_data(app->rows, bytes, len) : -EBADMSG;
 }
 
-static int open_session(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
-                        struct domu_session **s)
+int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
+                  struct domu_session **s)
 {
 	const struct domu_globals *o = &app->globals;
 	struct domu_session_opts opts = {
@@ -291,7 +293,8 @@ static int open_session(struct domu_app *app, const struct domu_guest *g, const 
 	int rc;
 
 	if (o->live && (needs & NEED_WRITE) != 0)
-		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "--live is for reading a guest that is in use, not for changing it");
+		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL,
+		                 "--live is for reading a guest that is in use, not for changing it");
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
 	rc = domu_app_state(app, (needs & (NEED_WRITE | NEED_STAGE)) != 0, &opts.state);
 	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);
@@ -313,7 +316,7 @@ int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, 
 	if (rc == 0)
 		rc = domu_guest_find(app->ctx, &where, t.guest, g);
 	if (rc == 0)
-		rc = open_session(app, *g, t.at, needs, s);
+		rc = domu_app_open(app, *g, t.at, needs, s);
 	domu_target_free(&t);
 	if (rc != 0) {
 		domu_guest_free(*g);

@@ -199,6 +199,9 @@ struct domu_app {
 /* Finds the guest of an operand and opens a session; *g and *s are the caller's to free and close. */
 int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, struct domu_guest **g,
                      struct domu_session **s);
+/* A session on a guest that is found already; use: @DEV or NULL.  g must outlive it. */
+int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
+                  struct domu_session **s);
 /*
  * Runs one command line, whole: parse, session, stage, check, commit (CLI) or
  * stage only (in the shell).  Returns the exit status.

@@ -89,8 +89,8 @@ static int resume_stage(struct exec *e, struct domu_session *s, const char *gues
 	int rc = domu_session_find_stage(s, &ci);
 
 	if (rc == 0 && ci.id[0] == '\0')
-		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT, "%s has no stage: no changes are waiting to be committed",
-		               guest);
+		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT,
+		               "%s has no stage: no changes are waiting to be committed", guest);
 	if (rc == 0)
 		rc = domu_session_resume(s, ci.id);
 	domu_commit_info_free(&ci);
@@ -222,8 +222,8 @@ static int run_guests(struct exec *e, struct domu_args *args)
 	if (end == n)
 		return run_on_guest(e, args, guest);
 	if ((e->c->needs & NEED_WRITE) != 0 || e->c->front != NULL)
-		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s", e->c->name,
-		                 guest, domu_args_get(args, end));
+		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s",
+		                 e->c->name, guest, domu_args_get(args, end));
 	e->run.many = true;
 	for (at = 0; rc == 0 && at < n; at = end) {
 		size_t named;
@@ -236,23 +236,47 @@ static int run_guests(struct exec *e, struct domu_args *args)
 	return rc;
 }
 
-/* Do --config and --disk say which guest, so that no operand does? */
+/* --config or --disk say which guest; does the first operand name it all the same (web1, :/path)? */
+static int named_anyway(struct exec *e, const struct domu_args *args, bool *named)
+{
+	const struct domu_arg *arg = domu_args_arg(args, 0);
+	const char *word = domu_args_get(args, 0);
+	struct domu_guest *g = NULL;
+	struct domu_target t = { 0 };
+	struct domu_where where;
+	int rc = 0;
+
+	*named = false;
+	for (size_t i = 0; i < domu_args_count(args); i++)
+		*named = *named || strstr(domu_args_get(args, i), ":/") != NULL;
+	if (*named || word == NULL || arg == NULL || (arg->type != ARG_GUEST && arg->type != ARG_GUEST_DIR))
+		return 0;
+	rc = domu_target_parse(e->app->ctx, word, true, &t);
+	if (rc == 0)
+		rc = domu_app_where(e->app, &e->app->globals, &where);
+	if (rc == 0)
+		rc = domu_guest_find(e->app->ctx, &where, NULL, &g);
+	if (rc == 0)
+		*named = *t.guest == '\0' || (g->name != NULL && strcmp(g->name, t.guest) == 0);
+	domu_guest_free(g);
+	domu_target_free(&t);
+	return rc;
+}
+
 static int parse(struct exec *e, int argc, char *const *argv, struct domu_args **args)
 {
 	const struct domu_globals *g = &e->app->globals;
 	struct domu_ctx *ctx = e->app->ctx;
-	bool given = g->config != NULL || (g->disks != NULL && g->disks[0] != NULL);
-	const struct domu_arg *arg;
-	int rc;
+	bool given = g->config != NULL || (g->disks != NULL && g->disks[0] != NULL), named = false;
+	int rc = domu_args_parse(ctx, e->c, argc, argv, e->no_guest, args);
 
-	rc = domu_args_parse(ctx, e->c, argc, argv, e->no_guest, args);
 	if (e->no_guest || !given || (e->c->needs & NEED_GUEST) == 0)
 		return rc;
-	arg = rc == 0 ? domu_args_arg(*args, 0) : NULL;
-	if (arg != NULL && (arg->type != ARG_GUEST || domu_args_get(*args, 0) != NULL) &&
-	    (strstr(domu_args_get(*args, 0) != NULL ? domu_args_get(*args, 0) : "", ":/") != NULL ||
-	     (arg->type == ARG_GUEST && domu_args_get(*args, 0)[0] != '\0')))
-		return 0;
+	if (rc == 0) {
+		rc = named_anyway(e, *args, &named);
+		if (rc != 0 || named)
+			return rc;
+	}
 	domu_args_free(*args);
 	*args = NULL;
 	domu_error_clear(ctx);
@@ -268,7 +292,8 @@ static int dispatch(struct exec *e, struct domu_args *args)
 	if (domu_args_yes(args))
 		app->globals.yes = true;
 	if (app->globals.json && (e->c->needs & GIVES_BYTES) != 0)
-		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s gives bytes, for which there is no JSON", e->c->name);
+		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s gives bytes, for which there is no JSON",
+		                 e->c->name);
 	if (e->in_shell && session)
 		return run_staged(e, args, app->session, domu_guest_shown(domu_session_guest(app->session)), app->use);
 	if (!session)
@@ -326,9 +351,16 @@ static int run_command(struct exec *e, int argc, char *const *argv)
 	struct domu_args *args = NULL;
 	int rc = domu_out_open(app->ctx, &opts, &e->out), r;
 
-	e->run = (struct domu_run){ .ctx = app->ctx, .cmd = e->c, .globals = &app->globals, .in_shell = e->in_shell,
-		                    .out = e->out, .cwd = e->in_shell && app->cwd != NULL ? app->cwd : "/",
-		                    .in_fd = -1, .out_fd = -1, .app = app, .exit_status = -1 };
+	e->run = (struct domu_run){ .ctx = app->ctx,
+		                    .cmd = e->c,
+		                    .globals = &app->globals,
+		                    .in_shell = e->in_shell,
+		                    .out = e->out,
+		                    .cwd = e->in_shell && app->cwd != NULL ? app->cwd : "/",
+		                    .in_fd = -1,
+		                    .out_fd = -1,
+		                    .app = app,
+		                    .exit_status = -1 };
 	app->rows = e->out;
 	if (rc == 0)
 		rc = parse(e, argc, argv, &args);
@@ -353,8 +385,13 @@ static int exec_with(struct domu_app *app, const struct domu_command *c, int arg
 		domu_help_command(app->out, c, in_shell);
 		return DOMU_OK;
 	}
+	if (app->globals.version) {
+		fprintf(app->out, "%s\n", PACKAGE_STRING);
+		return DOMU_OK;
+	}
 	if ((c->needs & (in_shell ? CLI_ONLY : SHELL_ONLY)) != 0) {
-		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s is a command %s the shell only", c->name, in_shell ? "outside" : "of");
+		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s is a command %s the shell only", c->name,
+		          in_shell ? "outside" : "of");
 		return domu_app_failure(app, c->name);
 	}
 	return run_command(&e, argc, argv);

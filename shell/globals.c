@@ -53,15 +53,9 @@ static bool *flag_of(struct domu_globals *g, const char *name)
 		const char *name;
 		bool *flag;
 	} flags[] = {
-		{ "dry-run", &g->dry_run },
-		{ "yes", &g->yes },
-		{ "quiet", &g->quiet },
-		{ "verbose", &g->verbose },
-		{ "json", &g->json },
-		{ "no-progress", &g->no_progress },
-		{ "live", &g->live },
-		{ "no-undo", &g->no_undo },
-		{ "help", &g->help },
+		{ "dry-run", &g->dry_run }, { "yes", &g->yes },         { "quiet", &g->quiet },
+		{ "verbose", &g->verbose }, { "json", &g->json },       { "no-progress", &g->no_progress },
+		{ "live", &g->live },       { "no-undo", &g->no_undo }, { "help", &g->help },
 		{ "version", &g->version },
 	};
 
@@ -177,8 +171,8 @@ static int take_letters(struct domu_ctx *ctx, struct domu_globals *g, const char
 		while (o->name != NULL && o->letter != *p)
 			o++;
 		if (o->name == NULL)
-			return domu_fail(ctx, DOMU_USAGE, -EINVAL, "there is no option -%c before a command; see domu-rescue help",
-			                 *p);
+			return domu_fail(ctx, DOMU_USAGE, -EINVAL,
+			                 "there is no option -%c before a command; see domu-rescue help", *p);
 		*flag_of(g, o->name) = true;
 	}
 	return 1;
@@ -204,8 +198,8 @@ int domu_globals_take(struct domu_ctx *ctx, struct domu_globals *g, const struct
 		if (rc == 1)
 			continue;
 		if (c == NULL && word[0] == '-' && word[1] == '-')
-			return domu_fail(ctx, DOMU_USAGE, -EINVAL, "there is no option %s before a command; see domu-rescue help",
-			                 word);
+			return domu_fail(ctx, DOMU_USAGE, -EINVAL,
+			                 "there is no option %s before a command; see domu-rescue help", word);
 		if (c == NULL)
 			break;
 		argv[kept++] = word;

@@ -72,7 +72,8 @@ void domu_help_option(const struct domu_command *c, const struct domu_option *o,
 		snprintf(letter, sizeof letter, "-%c%s", o->letter, o->name != NULL ? ", " : "");
 	if (o->name != NULL)
 		snprintf(name, sizeof name, "%s%s", strpbrk(o->name, "(!") != NULL ? "" : dashes, o->name);
-	snprintf(out, size, "%s%s%s%s", letter, name, o->value != NULL ? between : "", o->value != NULL ? o->value : "");
+	snprintf(out, size, "%s%s%s%s", letter, name, o->value != NULL ? between : "",
+	         o->value != NULL ? o->value : "");
 }
 
 static bool left_out(const struct domu_arg *arg, bool in_shell)
@@ -87,8 +88,8 @@ void domu_help_usage(FILE *f, const struct domu_command *c, bool in_shell)
 		fputs(" [OPTION...]", f);
 	for (const struct domu_arg *arg = c->args; arg != NULL && arg->name != NULL; arg++) {
 		const char *name = arg->name;
-		bool optional = arg->count == COUNT_OPTIONAL || arg->count == COUNT_ANY ||
-		                (in_shell && arg->type == ARG_GUEST_DIR);
+		bool optional =
+		    arg->count == COUNT_OPTIONAL || arg->count == COUNT_ANY || (in_shell && arg->type == ARG_GUEST_DIR);
 		bool more = arg->count == COUNT_ANY || arg->count == COUNT_SOME;
 
 		if (left_out(arg, in_shell))

@@ -86,7 +86,8 @@ static int run(struct domu_app *app, int argc, char **argv)
 	if (argc == 0)
 		return without_command(app);
 	/* "domu-rescue GUEST" is "domu-rescue shell GUEST", unless the guest is called like a command. */
-	if (domu_command_find(argv[0]) == NULL && (argc == 1 || argv[1][0] == '-') && domu_command_find("shell") != NULL) {
+	if (domu_command_find(argv[0]) == NULL && (argc == 1 || argv[1][0] == '-') &&
+	    domu_command_find("shell") != NULL) {
 		char **words = calloc((size_t)argc + 2, sizeof *words);
 		int status;
 

@@ -78,7 +78,8 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 		if (one == 0)
 			continue;
 		if (rc != 0) {
-			domu_say(r->ctx, DOMU_WARNING, "%s", r->ctx->error.message != NULL ? r->ctx->error.message : "failed");
+			domu_say(r->ctx, DOMU_WARNING, "%s",
+			         r->ctx->error.message != NULL ? r->ctx->error.message : "failed");
 			domu_error_clear(r->ctx);
 		} else {
 			rc = one;
@@ -135,7 +136,8 @@ int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
 		int status = (int)(int64_t)domu_msg_get_u64(&reply);
 
 		if (reply.err != 0 || status < -1 || status > 255)
-			rc = domu_fail(r->ctx, DOMU_FAILED, -EBADMSG, "the worker ended %s with nonsense", r->cmd->name);
+			rc =
+			    domu_fail(r->ctx, DOMU_FAILED, -EBADMSG, "the worker ended %s with nonsense", r->cmd->name);
 		else
 			r->exit_status = status;
 	}

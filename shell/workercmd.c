@@ -68,8 +68,9 @@ static int run_command(struct domu_run *r, int argc, char **words)
 int domu_op_command(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct domu_globals globals = { 0 };
-	struct domu_run r = { .ctx = w->ctx, .work = w, .globals = &globals, .in_fd = -1, .out_fd = -1,
-		              .exit_status = -1 };
+	struct domu_run r = {
+		.ctx = w->ctx, .work = w, .globals = &globals, .in_fd = -1, .out_fd = -1, .exit_status = -1
+	};
 	uint64_t flags = domu_msg_get_u64(req), n;
 	char **words;
 	int rc;
