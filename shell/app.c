@@ -176,7 +176,8 @@ void domu_app_init(struct domu_app *app, struct domu_ctx *ctx, volatile sig_atom
 void domu_app_free(struct domu_app *app)
 {
 	wipe_progress(app);
-	domu_state_close(app->state);
+	if (app->state != NULL)
+		domu_state_close(app->state);
 	domu_globals_free(&app->globals);
 	free(app->where_dirs);
 	free(app->where_env);
