@@ -20,6 +20,22 @@ extern const struct domu_command domu_cmd_find;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
 
+/* changing */
+extern const struct domu_command domu_cmd_edit;
+
+/* repair */
+extern const struct domu_command domu_cmd_fsck;
+extern const struct domu_command domu_cmd_resize_root;
+extern const struct domu_command domu_cmd_resize;
+
+/* history */
+extern const struct domu_command domu_cmd_diff;
+extern const struct domu_command domu_cmd_commit;
+extern const struct domu_command domu_cmd_rollback;
+extern const struct domu_command domu_cmd_history;
+extern const struct domu_command domu_cmd_undo;
+extern const struct domu_command domu_cmd_recover;
+
 /* shell */
 extern const struct domu_command domu_cmd_shell;
 extern const struct domu_command domu_cmd_help;

@@ -49,6 +49,7 @@ enum domu_needs {
 	RAW_ARGS = 1 << 9, /* options are words with one dash, the command parses them itself (find) */
 	FSCK_STATUS = 1 << 10, /* ends with fsck's bits */
 	HIDDEN = 1 << 11, /* not in lists */
+	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
 };
 
 struct domu_args; /* a parsed command line */
@@ -56,7 +57,7 @@ struct domu_run; /* a command being run */
 
 /*
  * worker: the command runs whole in the worker.  front: a task of the front.
- * Exactly one of the two is set.
+ * A front task with a worker's half has both, and calls it by domu_run_in_worker().
  */
 struct domu_command {
 	const char *name;

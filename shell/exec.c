@@ -33,7 +33,7 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 	r->guest = guest;
 	r->use = use;
 	r->exit_status = -1;
-	rc = e->c->worker != NULL ? domu_run_in_worker(r, s) : e->c->front(r);
+	rc = e->c->front != NULL ? e->c->front(r) : domu_run_in_worker(r, s);
 	if (r->exit_status > e->exit_status)
 		e->exit_status = r->exit_status;
 	return rc;

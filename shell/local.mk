@@ -5,8 +5,14 @@ libdomushell_a_CFLAGS = $(AM_CFLAGS)
 libdomushell_a_SOURCES = \
 	shell/app.c shell/app.h \
 	shell/args.c \
+	shell/cmd-diff.c \
+	shell/cmd-edit.c \
+	shell/cmd-fsck.c \
 	shell/cmd-help.c \
+	shell/cmd-history.c \
 	shell/cmd-list.c \
+	shell/cmd-resize.c \
+	shell/cmd-stage.c \
 	shell/cmd.h \
 	shell/command.h \
 	shell/exec.c \

@@ -6,14 +6,26 @@
 
 #include "shell/cmd.h"
 #include "shell/ops.h"
+#include "task/check.h"
+#include "task/resize.h"
 
 const struct domu_command *const domu_commands[] = {
 	/* looking */
 	&domu_cmd_list,
 	/* reading */
 	/* changing */
+	&domu_cmd_edit,
 	/* repair */
+	&domu_cmd_fsck,
+	&domu_cmd_resize_root,
+	&domu_cmd_resize,
 	/* history */
+	&domu_cmd_diff,
+	&domu_cmd_commit,
+	&domu_cmd_rollback,
+	&domu_cmd_history,
+	&domu_cmd_undo,
+	&domu_cmd_recover,
 	/* shell */
 	&domu_cmd_help,
 	NULL,
@@ -21,6 +33,8 @@ const struct domu_command *const domu_commands[] = {
 
 const struct domu_op domu_worker_ops[] = {
 	{ "command", domu_op_command },
+	{ "check", domu_op_check },
+	{ "table-grow", domu_op_table_grow },
 	{ NULL, NULL },
 };
 

@@ -171,7 +171,8 @@ static char *owner_name(void)
 int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 {
 	memset(ci, 0, sizeof *ci);
-	ci->guest = strdup(domu_guest_shown(s->guest));
+	/* A nameless guest is found again by its disk, from any folder. */
+	ci->guest = strdup(s->guest->name != NULL ? s->guest->name : s->backings[0].path);
 	ci->command = strdup(s->opts.command != NULL ? s->opts.command : "");
 	ci->owner = owner_name();
 	ci->owner_pid = getpid();
@@ -243,13 +244,6 @@ bool domu_session_staging(struct domu_session *s)
 	return s->stage != NULL;
 }
 
-bool domu_session_dirty(struct domu_session *s)
-{
-	uint64_t blocks = 0;
-
-	return s->stage != NULL && (domu_stage_blocks(s->stage, &blocks) != 0 || blocks > 0);
-}
-
 static int flush_worker(struct domu_session *s)
 {
 	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = { 0 };
@@ -262,6 +256,24 @@ static int flush_worker(struct domu_session *s)
 	domu_msg_free(&req);
 	domu_msg_free(&reply);
 	return rc;
+}
+
+int domu_session_staged(struct domu_session *s, uint64_t *blocks)
+{
+	int rc;
+
+	*blocks = 0;
+	if (s->stage == NULL)
+		return 0;
+	rc = flush_worker(s);
+	return rc == 0 ? domu_stage_blocks(s->stage, blocks) : rc;
+}
+
+bool domu_session_dirty(struct domu_session *s)
+{
+	uint64_t blocks = 0;
+
+	return s->stage != NULL && (domu_stage_blocks(s->stage, &blocks) != 0 || blocks > 0);
 }
 
 int domu_session_change_begin(struct domu_session *s)

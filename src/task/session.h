@@ -47,6 +47,7 @@ int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci)
 int domu_session_resume(struct domu_session *s, const char *id);
 bool domu_session_staging(struct domu_session *s); /* a stage is open */
 bool domu_session_dirty(struct domu_session *s); /* and holds changes */
+int domu_session_staged(struct domu_session *s, uint64_t *blocks); /* how many units of DOMU_UNIT bytes */
 
 /* A command's changes are whole or absent: call begin, do the work, call end with its result (which it returns). */
 int domu_session_change_begin(struct domu_session *s);
