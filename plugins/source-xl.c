@@ -521,6 +521,7 @@ static const struct domu_source_ops ops = {
 	.open_file = xl_open_file,
 	.list_dir = xl_list_dir,
 	.list_live = xl_list_live,
+	.list_backends = xl_list_backends,
 };
 
 static const struct domu_plugin plugin = {

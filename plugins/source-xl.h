@@ -29,5 +29,6 @@ int xl_lib_load(struct domu_ctx *ctx, const struct xl_lib **lib);
 int xl_disk_convert(const libxl_device_disk *from, const char *path, const char *format, struct domu_disk *d);
 
 int xl_list_live(struct domu_ctx *ctx, domu_guest_fn fn, void *user);
+int xl_list_backends(struct domu_ctx *ctx, domu_backend_fn fn, void *user);
 
 #endif

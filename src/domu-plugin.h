@@ -274,6 +274,18 @@ DOMU_PUBLIC struct domu_disk *domu_guest_add_disk(struct domu_guest *g); /* zero
 
 typedef int (*domu_guest_fn)(void *user, struct domu_guest *g); /* takes g over */
 
+/* A virtual disk that some domain's backend serves, as xenstore has it.  Strings may be NULL. */
+struct domu_backend {
+	const char *path; /* of the node: /local/domain/0/backend/vbd/3/51712 */
+	const char *params; /* what it serves: a path, perhaps "format:" before it */
+	const char *physical_device; /* hexadecimal major:minor */
+	unsigned domain; /* where the backend runs; 0: here */
+	unsigned frontend; /* whose disk it is */
+	int state; /* 6: closed */
+};
+
+typedef int (*domu_backend_fn)(void *user, const struct domu_backend *b);
+
 struct domu_source_ops {
 	size_t self_size;
 	const char *name;
@@ -283,6 +295,8 @@ struct domu_source_ops {
 	int (*list_dir)(struct domu_ctx *ctx, const char *dir, domu_guest_fn fn, void *user);
 	/* Every live domain; 0 and nothing where there is no such hypervisor. */
 	int (*list_live)(struct domu_ctx *ctx, domu_guest_fn fn, void *user);
+	/* Every backend node of every domain; 0 and nothing where there is no such hypervisor. */
+	int (*list_backends)(struct domu_ctx *ctx, domu_backend_fn fn, void *user);
 };
 
 /* ---- registration ------------------------------------------------------ */

@@ -323,6 +323,24 @@ static int list_all(struct domu_ctx *ctx, const struct domu_where *where, struct
 	return 0;
 }
 
+static int take_any(void *user, struct domu_guest *g)
+{
+	return guests_add(user, g);
+}
+
+int domu_guest_live(struct domu_ctx *ctx, struct domu_guests *out)
+{
+	int rc = domu_plugins_load(ctx, DOMU_PLUGIN_SOURCE);
+
+	memset(out, 0, sizeof *out);
+	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_SOURCE); rc == 0 && *p != NULL; p++)
+		if ((*p)->source->list_live != NULL)
+			rc = (*p)->source->list_live(ctx, take_any, out);
+	if (rc < 0)
+		domu_guests_free(out);
+	return rc;
+}
+
 int domu_guest_list(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out)
 {
 	struct domu_guest *g;

@@ -42,6 +42,8 @@ struct domu_guests {
 /* Every guest: configs and live domains, by name; a config with an error is in it, with its line. */
 int domu_guest_list(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out);
 void domu_guests_free(struct domu_guests *g);
+/* What runs, by itself: a failure where there is a hypervisor that does not answer. */
+int domu_guest_live(struct domu_ctx *ctx, struct domu_guests *out);
 
 /* May a file of this name in a config folder be a guest's config?  (*.cfg *.xl *.hvm *.pv *.pvh, or without a dot.) */
 DOMU_PUBLIC bool domu_config_name_counts(const char *name);

@@ -17,13 +17,21 @@ struct domu_backing {
 	uint64_t size; /* bytes */
 	uint32_t sector_size;
 	int lock_fd; /* our own lock, -1: not held */
+	int parent_lock_fd; /* of a partition: the whole disk's, shared; -1: not held */
+	/* Where locks are, for the own-lock check of a disk that is not locked by us; NULL: not looked at.  The caller's. */
+	const char *state_dir;
 };
 
-/* DOMU_NOTFOUND, DOMU_FAILED (neither file nor device), DOMU_UNSUPPORTED (a format that no plugin reads). */
+/*
+ * DOMU_NOTFOUND, DOMU_FAILED (neither file nor device), DOMU_UNSUPPORTED (a
+ * format that no plugin reads, a block script, a driver domain).  disk stays
+ * the caller's and has to live as long as b.  state_dir is NULL afterwards.
+ */
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
 /* O_RDWR for a commit; O_EXCL on a device.  A negative errno, DOMU_INUSE where the kernel says busy. */
 int domu_backing_open_rw(struct domu_ctx *ctx, const struct domu_backing *b);
+/* Fork: a child that keeps lock_fd keeps the lock; close both descriptors in it. */
 /* Our own lock (check 2), in STATE/locks: exclusive, with the owner's pid and command in it.  DOMU_INUSE names the owner. */
 int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
 
@@ -41,6 +49,7 @@ struct domu_verdict_line {
 	enum domu_check_result result;
 	bool blocks; /* this line makes the verdict "in use" */
 	char *detail; /* who holds it, as an administrator would call it; or NULL */
+	char *next; /* the command that frees it, or NULL */
 };
 
 struct domu_verdict {
@@ -56,6 +65,11 @@ enum domu_verdict_depth {
 };
 
 /*
+ * The checks, in order: resolve, own-lock, xen, domains, backends,
+ * driver-domains, saved, other-hosts, stacked, mounts, writers, image-lock,
+ * exclusive, hotplug-lock, unchanged (doc/design.md says what each looks at).
+ * READ makes 2 to 5, 7, 9, 10; RECHECK 4, 5 and 9 to 15.
+ *
  * Makes the checks on every disk (read-only cdroms excepted) that is in
  * backings.  waive: NULL-terminated names, or NULL.  0 also when in use: look
  * at in_use.  A check never writes.

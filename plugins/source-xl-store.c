@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* source-xl-store.c - the backend nodes of xenstore: every virtual disk that is served by some domain. */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+#include "guest/inuse.h"
+#include "source-xl.h"
+
+struct store_lib {
+	__typeof__(&xs_open) open;
+	__typeof__(&xs_close) close;
+	__typeof__(&xs_directory) directory;
+	__typeof__(&xs_read) read;
+};
+
+struct store {
+	const struct store_lib *lib;
+	struct xs_handle *xs;
+	domu_backend_fn fn;
+	void *user;
+};
+
+static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
+{
+	static struct store_lib lib;
+	static bool loaded;
+	void *h;
+
+	*out = &lib;
+	if (loaded)
+		return 0;
+	h = dlopen(XENSTORE_SONAME, RTLD_LAZY | RTLD_LOCAL);
+	if (h == NULL)
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
+	lib.open = (__typeof__(lib.open))dlsym(h, "xs_open");
+	lib.close = (__typeof__(lib.close))dlsym(h, "xs_close");
+	lib.directory = (__typeof__(lib.directory))dlsym(h, "xs_directory");
+	lib.read = (__typeof__(lib.read))dlsym(h, "xs_read");
+	if (lib.open == NULL || lib.close == NULL || lib.directory == NULL || lib.read == NULL) {
+		dlclose(h);
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "xenstore cannot be read: %s is not what it should be", XENSTORE_SONAME);
+	}
+	loaded = true;
+	return 0;
+}
+
+/* The names below a node; none is 0.  The caller frees.  A node that went away meanwhile has none. */
+static char **names_below(struct store *s, const char *path, unsigned *n, int *err)
+{
+	char **v = s->lib->directory(s->xs, XBT_NULL, path, n);
+
+	*err = 0;
+	if (v == NULL) {
+		*n = 0;
+		if (errno != ENOENT)
+			*err = -errno;
+	}
+	return v;
+}
+
+static char *value(struct store *s, const char *dir, const char *name)
+{
+	char path[256];
+	unsigned len;
+
+	if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+		return NULL;
+	return s->lib->read(s->xs, XBT_NULL, path, &len);
+}
+
+static int one_node(struct store *s, const char *path, unsigned domain, unsigned frontend)
+{
+	char *params = value(s, path, "params"), *physical = value(s, path, "physical-device");
+	char *state = value(s, path, "state");
+	struct domu_backend b = {
+		.path = path,
+		.params = params,
+		.physical_device = physical,
+		.domain = domain,
+		.frontend = frontend,
+		.state = state != NULL ? (int)strtol(state, NULL, 10) : 0,
+	};
+	int rc = s->fn(s->user, &b);
+
+	free(params);
+	free(physical);
+	free(state);
+	return rc;
+}
+
+/* backend/KIND/FRONTEND/DEVICE of one domain. */
+static int one_kind(struct store *s, unsigned domain, const char *kind)
+{
+	char dir[256], sub[256];
+	unsigned n_fronts, n_devs;
+	char **fronts, **devs;
+	int rc = 0;
+
+	snprintf(dir, sizeof dir, "/local/domain/%u/backend/%s", domain, kind);
+	fronts = names_below(s, dir, &n_fronts, &rc);
+	for (unsigned i = 0; rc == 0 && i < n_fronts; i++) {
+		snprintf(dir, sizeof dir, "/local/domain/%u/backend/%s/%.20s", domain, kind, fronts[i]);
+		devs = names_below(s, dir, &n_devs, &rc);
+		for (unsigned j = 0; rc == 0 && j < n_devs; j++) {
+			if (snprintf(sub, sizeof sub, "%s/%s", dir, devs[j]) < (int)sizeof sub)
+				rc = one_node(s, sub, domain, (unsigned)strtoul(fronts[i], NULL, 10));
+		}
+		free(devs);
+	}
+	free(fronts);
+	return rc;
+}
+
+int xl_list_backends(struct domu_ctx *ctx, domu_backend_fn fn, void *user)
+{
+	static const char *const kinds[] = { "vbd", "vbd3", "qdisk", "tap", "virtio_disk", NULL };
+	struct store s = { .fn = fn, .user = user };
+	char **domains;
+	unsigned n;
+	int rc;
+
+	if (!domu_xen_here())
+		return 0;
+	rc = store_lib_load(ctx, &s.lib);
+	if (rc < 0)
+		return rc;
+	s.xs = s.lib->open(0);
+	if (s.xs == NULL)
+		return domu_fail(ctx, DOMU_FAILED, -errno, "xenstore does not answer: %s", strerror(errno));
+	domains = names_below(&s, "/local/domain", &n, &rc);
+	for (unsigned i = 0; rc == 0 && i < n; i++)
+		for (const char *const *k = kinds; rc == 0 && *k != NULL; k++)
+			rc = one_kind(&s, (unsigned)strtoul(domains[i], NULL, 10), *k);
+	free(domains);
+	s.lib->close(s.xs);
+	if (rc < 0)
+		domu_fail(ctx, DOMU_FAILED, rc, "xenstore's backends cannot be read: %s", strerror(-rc));
+	return rc;
+}

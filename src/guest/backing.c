@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* backing.c - a disk's backing store: resolved, opened read-only, locked by us, opened for a commit. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "guest/check.h"
+
+void domu_sysfs_path(uint64_t dev, char out[64])
+{
+	snprintf(out, 64, "/sys/dev/block/%u:%u", major((dev_t)dev), minor((dev_t)dev));
+}
+
+uint64_t domu_sysfs_dev(const char *dir)
+{
+	char path[PATH_MAX], text[32];
+	unsigned ma, mi;
+	ssize_t n;
+	int fd;
+
+	if (snprintf(path, sizeof path, "%s/dev", dir) >= (int)sizeof path)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return sscanf(text, "%u:%u", &ma, &mi) == 2 ? makedev(ma, mi) : 0;
+}
+
+/* The disk that a partition is on, itself for everything else. */
+static uint64_t whole_of(uint64_t dev)
+{
+	char dir[64], path[96];
+	uint64_t whole;
+
+	domu_sysfs_path(dev, dir);
+	snprintf(path, sizeof path, "%s/partition", dir);
+	if (access(path, F_OK) != 0)
+		return dev;
+	snprintf(path, sizeof path, "%s/..", dir);
+	whole = domu_sysfs_dev(path);
+	return whole != 0 ? whole : dev;
+}
+
+/* Where an open descriptor's path leads in the end: one call instead of one for each component. */
+static char *resolved(int fd, const char *path)
+{
+	char link[64], buf[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, buf, sizeof buf - 1);
+	if (n > 0 && buf[0] == '/') {
+		buf[n] = '\0';
+		return strdup(buf);
+	}
+	return realpath(path, NULL);
+}
+
+static int device_facts(struct domu_backing *b)
+{
+	int sector = 0;
+	uint64_t size = 0;
+
+	if (ioctl(b->fd, BLKGETSIZE64, &size) < 0 || ioctl(b->fd, BLKSSZGET, &sector) < 0)
+		return -errno;
+	b->size = size;
+	b->sector_size = sector > 0 ? (uint32_t)sector : 512;
+	b->whole_dev = whole_of(b->dev);
+	return 0;
+}
+
+/* A guest could make its raw disk look like an image that names files of the host: the format never changes by that. */
+static void warn_of_magic(struct domu_ctx *ctx, const struct domu_backing *b)
+{
+	static const struct {
+		const char *magic, *format;
+		size_t len;
+	} magics[] = {
+		{ "QFI\xfb", "qcow2", 4 }, { "conectix", "vhd", 8 }, { "vhdxfile", "vhdx", 8 },
+		{ "KDMV", "vmdk", 4 },     { "QED", "qed", 4 },
+	};
+	char head[8];
+
+	if (b->size < sizeof head || domu_pread_full(b->fd, head, sizeof head, 0) < 0)
+		return;
+	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+		if (memcmp(head, magics[i].magic, magics[i].len) == 0)
+			domu_say(ctx, DOMU_WARNING,
+			         "disk %s (%s) begins like a %s image but is taken as raw; --format %s says otherwise",
+			         b->disk->vdev, b->path, magics[i].format, magics[i].format);
+}
+
+static int refuse_kind(struct domu_ctx *ctx, const struct domu_disk *d)
+{
+	if (d->path == NULL)
+		return domu_fail(ctx, DOMU_NOTFOUND, -ENOMEDIUM, "disk %s is an empty drive", d->vdev);
+	if (d->script != NULL)
+		return domu_fail(
+		    ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		    "disk %s is made by the block script %s from %s: attach it (xl block-attach 0 ...) and "
+		    "name the device with --disk",
+		    d->vdev, d->script, d->path);
+	if (d->backend != NULL && strcmp(d->backend, "0") != 0 && strcmp(d->backend, "Domain-0") != 0)
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "disk %s is served by the driver domain %s: run domu-rescue --disk %s there", d->vdev,
+		                 d->backend, d->path);
+	if (d->format != NULL && strcmp(d->format, "raw") != 0)
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "disk %s (%s) is %s: only raw disks can be read; qemu-img convert -O raw makes one",
+		                 d->vdev, d->path, d->format);
+	return 0;
+}
+
+int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b)
+{
+	struct stat st;
+	int rc = refuse_kind(ctx, disk);
+
+	memset(b, 0, sizeof *b);
+	b->disk = disk;
+	b->fd = b->lock_fd = b->parent_lock_fd = -1;
+	if (rc < 0)
+		return rc;
+	/* Nonblocking: a fifo does not hold us up. */
+	b->fd = open(disk->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (b->fd < 0) {
+		rc = -errno;
+		return domu_fail(ctx, rc == -ENOENT || rc == -ENOTDIR || rc == -ENXIO ? DOMU_NOTFOUND : DOMU_FAILED, rc,
+		                 "disk %s: cannot open %s: %s", disk->vdev, disk->path, strerror(-rc));
+	}
+	if (fstat(b->fd, &st) < 0) {
+		rc = domu_fail(ctx, DOMU_FAILED, -errno, "disk %s: %s: %s", disk->vdev, disk->path, strerror(errno));
+		goto out;
+	}
+	b->is_device = S_ISBLK(st.st_mode);
+	if (b->is_device) {
+		b->dev = st.st_rdev;
+		rc = device_facts(b);
+		if (rc < 0) {
+			rc = domu_fail(ctx, DOMU_FAILED, rc, "disk %s: cannot get the size of %s: %s", disk->vdev,
+			               disk->path, strerror(-rc));
+			goto out;
+		}
+	} else if (S_ISREG(st.st_mode)) {
+		b->dev = b->whole_dev = st.st_dev;
+		b->inode = st.st_ino;
+		b->size = (uint64_t)st.st_size;
+		b->sector_size = 512;
+	} else {
+		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "disk %s: %s is neither a file nor a block device",
+		               disk->vdev, disk->path);
+		goto out;
+	}
+	b->path = resolved(b->fd, disk->path);
+	if (b->path == NULL) {
+		rc = domu_nomem(ctx);
+		goto out;
+	}
+	warn_of_magic(ctx, b);
+out:
+	if (rc < 0)
+		domu_backing_close(b);
+	return rc;
+}
+
+void domu_backing_close(struct domu_backing *b)
+{
+	if (b->fd >= 0)
+		close(b->fd);
+	if (b->lock_fd >= 0)
+		close(b->lock_fd);
+	if (b->parent_lock_fd >= 0)
+		close(b->parent_lock_fd);
+	free(b->path);
+	memset(b, 0, sizeof *b);
+	b->fd = b->lock_fd = b->parent_lock_fd = -1;
+}
+
+int domu_backing_open_rw(struct domu_ctx *ctx, const struct domu_backing *b)
+{
+	struct stat st;
+	int fd = ctx->io->open(b->path, O_RDWR | O_NOCTTY | (b->is_device ? O_EXCL : 0), 0), rc;
+
+	if (fd < 0) {
+		rc = -errno;
+		if (rc == -EBUSY)
+			return domu_fail(ctx, DOMU_INUSE, rc,
+			                 "disk %s: the kernel holds %s for something: see domu-rescue status",
+			                 b->disk->vdev, b->path);
+		return domu_fail(ctx, DOMU_FAILED, rc, "disk %s: cannot open %s for writing: %s", b->disk->vdev,
+		                 b->path, strerror(-rc));
+	}
+	if (fstat(fd, &st) == 0 &&
+	    (b->is_device ? S_ISBLK(st.st_mode) && st.st_rdev == b->dev : st.st_dev == b->dev && st.st_ino == b->inode))
+		return fd;
+	ctx->io->close(fd);
+	return domu_fail(ctx, DOMU_FAILED, -ESTALE, "disk %s: %s is not the disk any more that was opened",
+	                 b->disk->vdev, b->path);
+}
+
+/* ---- our own lock ---------------------------------------------------------- */
+
+/*
+ * STATE/locks/FILE, locked by an open file description lock on its first
+ * byte: it goes with the process, and who has it can be asked.  A partition
+ * takes its own exclusively and the whole disk's shared, so the two conflict.
+ * The files stay: deleting one would let two own "the" lock.
+ */
+static void lock_path(const char *state_dir, const struct domu_backing *b, bool whole, char out[PATH_MAX])
+{
+	uint64_t dev = whole ? b->whole_dev : b->dev;
+
+	if (b->is_device)
+		snprintf(out, PATH_MAX, "%s/locks/block-%u-%u", state_dir, major((dev_t)dev), minor((dev_t)dev));
+	else
+		snprintf(out, PATH_MAX, "%s/locks/file-%llx-%llu", state_dir, (unsigned long long)b->dev,
+		         (unsigned long long)b->inode);
+}
+
+static void read_owner(int fd, char *owner, size_t size)
+{
+	ssize_t n = pread(fd, owner, size - 1, 0);
+
+	if (n <= 0) {
+		snprintf(owner, size, "another domu-rescue");
+		return;
+	}
+	owner[n] = '\0';
+	for (char *p = owner; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
+	while (n > 0 && owner[n - 1] == ' ')
+		owner[--n] = '\0';
+}
+
+static int lock_held(const char *path, short type, char *owner, size_t size)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_len = 1 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (fcntl(fd, F_OFD_GETLK, &fl) < 0) {
+		rc = -errno;
+	} else if (fl.l_type != F_UNLCK) {
+		read_owner(fd, owner, size);
+		rc = 1;
+	}
+	close(fd);
+	return rc;
+}
+
+int domu_lock_owner(const struct domu_backing *b, char *owner, size_t size)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	if (b->state_dir == NULL || b->lock_fd >= 0)
+		return 0;
+	lock_path(b->state_dir, b, false, path);
+	rc = lock_held(path, F_WRLCK, owner, size);
+	if (rc != 0 || b->whole_dev == b->dev)
+		return rc;
+	lock_path(b->state_dir, b, true, path);
+	return lock_held(path, F_RDLCK, owner, size);
+}
+
+static void own_command(char *out, size_t size)
+{
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, out, size - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		n = 0;
+	for (ssize_t i = 0; i < n; i++)
+		if ((unsigned char)out[i] < 0x20 || out[i] == 0x7f)
+			out[i] = ' ';
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+}
+
+static int write_owner(struct domu_ctx *ctx, int fd)
+{
+	char text[512], command[300], when[32] = "";
+	time_t now = time(NULL);
+	struct tm tm;
+
+	own_command(command, sizeof command);
+	if (localtime_r(&now, &tm) != NULL)
+		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(text, sizeof text, "pid %d since %s: %s\n", (int)getpid(), when, command);
+	if (ctx->io->ftruncate(fd, 0) < 0)
+		return -errno;
+	return domu_pwrite_full(ctx->io, fd, text, strlen(text), 0);
+}
+
+/* *fd is the lock's, or a failure that names the owner. */
+static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const char *path, short type, int *fd)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_len = 1 };
+	char owner[512], me[32];
+	int rc = 0, f = ctx->io->open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+
+	if (f < 0)
+		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot open the lock %s: %s", path, strerror(errno));
+	if (fcntl(f, F_OFD_SETLK, &fl) < 0) {
+		rc = -errno;
+		if (rc != -EAGAIN && rc != -EACCES) {
+			rc = domu_fail(ctx, DOMU_FAILED, rc, "cannot lock %s: %s", path, strerror(-rc));
+			goto out;
+		}
+		read_owner(f, owner, sizeof owner);
+		snprintf(me, sizeof me, "pid %d ", (int)getpid());
+		if (strncmp(owner, me, strlen(me)) == 0)
+			rc = domu_fail(ctx, DOMU_INUSE, -EBUSY,
+			               "disk %s (%s) is open twice: two of the guest's disks are the same",
+			               b->disk->vdev, b->path);
+		else
+			rc = domu_fail(ctx, DOMU_INUSE, -EBUSY,
+			               "disk %s (%s) is being changed by another domu-rescue (%s); end that one first",
+			               b->disk->vdev, b->path, owner);
+		goto out;
+	}
+	/* Whoever shares the whole disk's lock leaves his name too: the last one is shown. */
+	rc = write_owner(ctx, f);
+	if (rc < 0)
+		rc = domu_fail(ctx, DOMU_FAILED, rc, "cannot write the lock %s: %s", path, strerror(-rc));
+out:
+	if (rc < 0)
+		ctx->io->close(f);
+	else
+		*fd = f;
+	return rc;
+}
+
+int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b)
+{
+	char path[PATH_MAX];
+	int rc;
+
+	if (b->lock_fd >= 0)
+		return 0;
+	if (strlen(state_dir) > PATH_MAX - 100)
+		return domu_fail(ctx, DOMU_FAILED, -ENAMETOOLONG, "the state directory's name is too long");
+	snprintf(path, sizeof path, "%s/locks", state_dir);
+	if ((ctx->io->mkdir(state_dir, 0700) < 0 && errno != EEXIST) ||
+	    (ctx->io->mkdir(path, 0700) < 0 && errno != EEXIST))
+		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot make %s: %s", path, strerror(errno));
+	/* The whole disk's first: in one order, no two wait for each other (nobody waits at all). */
+	if (b->whole_dev != b->dev) {
+		lock_path(state_dir, b, true, path);
+		rc = take_lock(ctx, b, path, F_RDLCK, &b->parent_lock_fd);
+		if (rc < 0)
+			return rc;
+	}
+	lock_path(state_dir, b, false, path);
+	rc = take_lock(ctx, b, path, F_WRLCK, &b->lock_fd);
+	if (rc < 0 && b->parent_lock_fd >= 0) {
+		ctx->io->close(b->parent_lock_fd);
+		b->parent_lock_fd = -1;
+	}
+	return rc;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* check-kernel.c - what is stacked on a disk, mounts in every namespace, swap, exclusive holders, other hosts. */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "guest/check.h"
+
+/* ---- stacked ------------------------------------------------------------------- */
+
+static void dm_name(const struct domu_related *h, char out[160])
+{
+	char path[96], name[120];
+	FILE *f;
+
+	snprintf(out, 160, "%s", h->name);
+	if (strncmp(h->name, "dm-", 3) != 0)
+		return;
+	snprintf(path, sizeof path, "/sys/block/%s/dm/name", h->name);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	if (fgets(name, sizeof name, f) != NULL) {
+		name[strcspn(name, "\n")] = '\0';
+		snprintf(out, 160, "%.31s (%.119s)", h->name, name);
+	}
+	fclose(f);
+}
+
+static void next_for_holder(struct domu_answer *a, const struct domu_related *h)
+{
+	if (strncmp(h->name, "loop", 4) == 0)
+		domu_answer_next(a, "losetup -d /dev/%.*s", 4 + (int)strspn(h->name + 4, "0123456789"), h->name);
+	else if (strncmp(h->name, "dm-", 3) == 0)
+		domu_answer_next(a, "dmsetup info /dev/%s", h->name);
+	else if (strncmp(h->name, "md", 2) == 0)
+		domu_answer_next(a, "mdadm --stop /dev/%s", h->name);
+}
+
+/* Is a loop's backing on a disk that a loop device itself is? Two loops over one file are one disk. */
+static void check_below(struct domu_view *v, const struct domu_backing *b, struct domu_answer *a)
+{
+	const struct domu_loops *ls;
+	const struct domu_loop *mine = NULL;
+
+	if (!b->is_device || domu_view_loops(v, &ls) < 0)
+		return;
+	for (size_t i = 0; i < ls->n; i++)
+		if (ls->v[i].dev == b->whole_dev)
+			mine = &ls->v[i];
+	for (size_t i = 0; mine != NULL && i < ls->n; i++) {
+		const struct domu_loop *l = &ls->v[i];
+
+		if (l == mine || l->back_dev != mine->back_dev || l->back_inode != mine->back_inode ||
+		    l->back_rdev != mine->back_rdev)
+			continue;
+		domu_answer(a, DOMU_CHECK_FAIL, "%s is over the same file as %s", l->name, mine->name);
+		domu_answer_next(a, "losetup -d /dev/%s", l->name);
+	}
+}
+
+/*
+ * An LVM snapshot's origin: the hidden "-real" device below it is what
+ * snapshots hold too.  Writing the origin would grow them, and a merge in
+ * progress would be written over.
+ */
+static void check_snapshots(const struct domu_backing *b, struct domu_answer *a)
+{
+	char dir[64], path[PATH_MAX], uuid[192];
+	struct dirent *e, *h;
+	DIR *slaves, *holders;
+	FILE *f;
+
+	if (!b->is_device)
+		return;
+	domu_sysfs_path(b->dev, dir);
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	slaves = opendir(path);
+	while (slaves != NULL && (e = readdir(slaves)) != NULL) {
+		size_t n;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "/sys/block/%s/dm/uuid", e->d_name);
+		f = fopen(path, "re");
+		if (f == NULL)
+			continue;
+		if (fgets(uuid, sizeof uuid, f) == NULL)
+			uuid[0] = '\0';
+		fclose(f);
+		n = strcspn(uuid, "\n");
+		if (n < 5 || strncmp(uuid + n - 5, "-real", 5) != 0)
+			continue;
+		snprintf(path, sizeof path, "/sys/block/%s/holders", e->d_name);
+		holders = opendir(path);
+		while (holders != NULL && (h = readdir(holders)) != NULL) {
+			snprintf(path, sizeof path, "/sys/block/%s", h->d_name);
+			if (h->d_name[0] != '.' && domu_sysfs_dev(path) != b->dev) {
+				domu_answer(a, DOMU_CHECK_FAIL, "%s is a snapshot of it", h->d_name);
+				domu_answer_next(a, "lvs -o name,origin");
+			}
+		}
+		if (holders != NULL)
+			closedir(holders);
+	}
+	if (slaves != NULL)
+		closedir(slaves);
+}
+
+void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                        struct domu_answer *a)
+{
+	const struct domu_loops *ls;
+	char text[160];
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct domu_related *h = &r->v[i];
+
+		if (!h->holder)
+			continue;
+		dm_name(h, text);
+		domu_answer(a, DOMU_CHECK_FAIL, "%s is over it", text);
+		next_for_holder(a, h);
+	}
+	check_below(v, b, a);
+	if (v->depth != DOMU_VERDICT_READ)
+		check_snapshots(b, a);
+	if (domu_view_loops(v, &ls) < 0) {
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < ls->n; i++)
+		if (!ls->v[i].known)
+			domu_answer(a, DOMU_CHECK_UNKNOWN, "what %s is over cannot be told", ls->v[i].name);
+}
+
+/* ---- mounts and swap ------------------------------------------------------------ */
+
+/* \040 and the like, in place. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s != '\0'; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+		    s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+static void mounted(struct domu_answer *a, char *where, int pid)
+{
+	char name[32];
+
+	unescape(where);
+	if (pid == 0) {
+		domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s", where);
+		domu_answer_next(a, "umount %s", where);
+		return;
+	}
+	domu_process_name(pid, name);
+	domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s in the mount namespace of pid %d (%s)", where, pid, name);
+	domu_answer_next(a, "nsenter -m -t %d umount %s", pid, where);
+}
+
+/* One line of proc(5)'s mountinfo: id parent major:minor root where options ... - type source options. */
+static void look_at_mount(char *line, const struct domu_relatives *r, struct domu_answer *a, int pid)
+{
+	unsigned ma, mi;
+	char *save = NULL, *field[5], *dash = strstr(line, " - ");
+	struct stat st;
+
+	for (int i = 0; i < 5; i++) {
+		field[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+		if (field[i] == NULL)
+			return;
+	}
+	if (sscanf(field[2], "%u:%u", &ma, &mi) != 2)
+		return;
+	if (domu_related_find(r, makedev(ma, mi)) != NULL) {
+		mounted(a, field[4], pid);
+		return;
+	}
+	/* btrfs and others show a number of their own: their source says which device. */
+	if (ma != 0 || dash == NULL)
+		return;
+	strtok_r(dash + 3, " ", &save);
+	dash = strtok_r(NULL, " ", &save);
+	if (dash == NULL || strncmp(dash, "/dev/", 5) != 0)
+		return;
+	unescape(dash);
+	if (stat(dash, &st) == 0 && S_ISBLK(st.st_mode) && domu_related_find(r, st.st_rdev) != NULL)
+		mounted(a, field[4], pid);
+}
+
+static void look_at_namespace(const char *path, const struct domu_relatives *r, struct domu_answer *a, int pid)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return;
+	while (a->result == DOMU_CHECK_PASS && getline(&line, &cap, f) > 0)
+		look_at_mount(line, r, a, pid);
+	free(line);
+	fclose(f);
+}
+
+struct namespaces {
+	uint64_t *v;
+	size_t n;
+};
+
+static bool new_namespace(struct namespaces *ns, uint64_t ino)
+{
+	uint64_t *v;
+
+	for (size_t i = 0; i < ns->n; i++)
+		if (ns->v[i] == ino)
+			return false;
+	v = reallocarray(ns->v, ns->n + 1, sizeof *v);
+	if (v != NULL) {
+		ns->v = v;
+		ns->v[ns->n++] = ino;
+	}
+	return true;
+}
+
+/* Each mount namespace once, through the first process that is in it. */
+static void look_everywhere(const struct domu_relatives *r, struct domu_answer *a)
+{
+	struct namespaces ns = { 0 };
+	char path[64];
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (stat("/proc/self/ns/mnt", &st) == 0)
+		new_namespace(&ns, st.st_ino);
+	look_at_namespace("/proc/self/mountinfo", r, a, 0);
+	d = opendir("/proc");
+	if (d == NULL)
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "/proc cannot be read: %s", strerror(errno));
+	while (d != NULL && a->result == DOMU_CHECK_PASS && (e = readdir(d)) != NULL) {
+		if (!isdigit((unsigned char)e->d_name[0]) || strlen(e->d_name) > 10)
+			continue;
+		snprintf(path, sizeof path, "/proc/%.10s/ns/mnt", e->d_name);
+		if (stat(path, &st) < 0) {
+			if (errno == EACCES || errno == EPERM)
+				domu_answer(a, DOMU_CHECK_UNKNOWN, "the mounts of pid %s cannot be seen: run as root",
+				            e->d_name);
+			continue;
+		}
+		if (!new_namespace(&ns, st.st_ino))
+			continue;
+		snprintf(path, sizeof path, "/proc/%.10s/mountinfo", e->d_name);
+		look_at_namespace(path, r, a, (int)strtol(e->d_name, NULL, 10));
+	}
+	if (d != NULL)
+		closedir(d);
+	free(ns.v);
+}
+
+static void look_at_swaps(const struct domu_backing *b, const struct domu_relatives *r, struct domu_answer *a)
+{
+	char *line = NULL, *save = NULL, *path;
+	size_t cap = 0;
+	struct stat st;
+	FILE *f = fopen("/proc/swaps", "re");
+
+	while (f != NULL && getline(&line, &cap, f) > 0) {
+		if (line[0] != '/')
+			continue;
+		path = strtok_r(line, " \t", &save);
+		unescape(path);
+		if (stat(path, &st) < 0)
+			continue;
+		if (S_ISBLK(st.st_mode) ? domu_related_find(r, st.st_rdev) != NULL
+		                        : !b->is_device && st.st_dev == b->dev && st.st_ino == b->inode) {
+			domu_answer(a, DOMU_CHECK_FAIL, "in use as swap (%s)", path);
+			domu_answer_next(a, "swapoff %s", path);
+		}
+	}
+	free(line);
+	if (f != NULL)
+		fclose(f);
+}
+
+/* Does the kernel claim the device for a mount (in whatever namespace), swap, dm, md?  It need not be named then. */
+static bool claimed(const struct domu_backing *b)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", b->fd);
+	fd = open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EBUSY;
+	close(fd);
+	return false;
+}
+
+/*
+ * A mount, of a namespace without processes too, claims its block device:
+ * asking the kernel costs microseconds, reading everybody's mounts
+ * milliseconds.  So reading a guest asks, and looks further only to name the
+ * holder; a change looks in any case.  A file can only be mounted through a
+ * loop, which is then among the relatives.
+ */
+void domu_check_mounts(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                       struct domu_answer *a)
+{
+	bool busy;
+
+	look_at_swaps(b, r, a);
+	if (r->n == 0 || a->result != DOMU_CHECK_PASS)
+		return;
+	busy = b->is_device && !domu_held_by_us(b) && claimed(b);
+	if (v->depth == DOMU_VERDICT_READ && b->is_device && !busy && r->n == 1)
+		return;
+	look_everywhere(r, a);
+	for (size_t i = 0; busy && a->result == DOMU_CHECK_PASS && i < r->n; i++)
+		if (r->v[i].holder)
+			busy = false; /* that one claims it, and "stacked" says so */
+	if (busy && v->depth == DOMU_VERDICT_READ)
+		domu_answer(a, DOMU_CHECK_FAIL, "the kernel holds it for something that is no mount here");
+}
+
+void domu_check_exclusive(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                          struct domu_answer *a)
+{
+	(void)v;
+	(void)r;
+	if (b->is_device && !domu_held_by_us(b) && claimed(b))
+		domu_answer(a, DOMU_CHECK_FAIL, "the kernel holds %s exclusively for something", b->path);
+}
+
+/* ---- other hosts ----------------------------------------------------------------- */
+
+/* drbd8's /proc/drbd: " 0: cs:Connected ro:Secondary/Primary ..." */
+static void check_drbd(uint64_t dev, struct domu_answer *a)
+{
+	char *line = NULL, *ro;
+	unsigned number;
+	size_t cap = 0;
+	FILE *f = fopen("/proc/drbd", "re");
+
+	while (f != NULL && getline(&line, &cap, f) > 0) {
+		if (sscanf(line, " %u:", &number) != 1 || number != minor((dev_t)dev))
+			continue;
+		ro = strstr(line, " ro:");
+		ro = ro != NULL ? strchr(ro, '/') : NULL;
+		if (ro != NULL && strncmp(ro, "/Primary", 8) == 0)
+			domu_answer(a, DOMU_CHECK_FAIL, "DRBD's other node is primary");
+	}
+	free(line);
+	if (f != NULL)
+		fclose(f);
+	domu_answer(a, DOMU_CHECK_UNKNOWN, "it is replicated by DRBD: look at the other node");
+}
+
+static void check_transport(uint64_t dev, struct domu_answer *a, unsigned depth)
+{
+	static const struct {
+		const char *part, *what;
+	} shared[] = {
+		{ "/session", "iSCSI" }, { "/rport-", "Fibre Channel" },          { "/block/rbd", "Ceph RBD" },
+		{ "/block/nbd", "NBD" }, { "nvme-fabrics", "NVMe over fabrics" },
+	};
+	char dir[64], path[PATH_MAX], real[PATH_MAX];
+	struct dirent *e;
+	ssize_t n;
+	DIR *d;
+
+	domu_sysfs_path(dev, dir);
+	n = readlink(dir, real, sizeof real - 1);
+	if (n < 0)
+		return;
+	real[n] = '\0';
+	if (strstr(real, "/block/drbd") != NULL)
+		check_drbd(dev, a);
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		if (strstr(real, shared[i].part) != NULL)
+			domu_answer(a, DOMU_CHECK_UNKNOWN, "it comes over %s: another host may use it", shared[i].what);
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	d = depth < 8 ? opendir(path) : NULL;
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
+		check_transport(domu_sysfs_dev(path), a, depth + 1);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+/* No evidence of another holder is no refusal here: SAN and NFS would never be usable. */
+void domu_check_other_hosts(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                            struct domu_answer *a)
+{
+	static const struct {
+		unsigned magic;
+		const char *what;
+	} shared[] = {
+		{ 0x6969, "NFS" },       { 0xff534d42, "CIFS" },   { 0xfe534d42, "SMB" }, { 0x01161970, "GFS2" },
+		{ 0x7461636f, "OCFS2" }, { 0x00c36400, "CephFS" }, { 0x01021997, "9P" },
+	};
+	struct statfs sf;
+
+	(void)v;
+	(void)r;
+	if (b->is_device) {
+		check_transport(b->whole_dev, a, 0);
+		return;
+	}
+	if (fstatfs(b->fd, &sf) < 0)
+		return;
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		if ((unsigned)sf.f_type == shared[i].magic)
+			domu_answer(a, DOMU_CHECK_UNKNOWN, "it is on %s: another host may use it", shared[i].what);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* check-process.c - processes that have a disk open for writing, and locks on it. */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/check.h"
+
+void domu_process_name(int pid, char out[32])
+{
+	char path[64];
+	ssize_t n = 0;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, out, 31);
+		close(fd);
+	}
+	if (n <= 0) {
+		snprintf(out, 32, "?");
+		return;
+	}
+	out[n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	/* A process names itself. */
+	for (char *p = out; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
+			*p = '?';
+}
+
+/* ---- descriptors ------------------------------------------------------------------ */
+
+/* Cached attributes will do: a server that does not answer must not hang us. */
+static bool is_disk(const char *path, const struct domu_backing *b, const struct domu_relatives *r)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) < 0)
+		return false;
+	if (S_ISBLK(st.stx_mode))
+		return domu_related_find(r, makedev(st.stx_rdev_major, st.stx_rdev_minor)) != NULL;
+	return !b->is_device && S_ISREG(st.stx_mode) && st.stx_ino == b->inode &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == b->dev;
+}
+
+static bool open_for_writing(const char *pid, const char *fd)
+{
+	char path[96], line[128];
+	bool writing = false;
+	unsigned flags;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%.10s/fdinfo/%.10s", pid, fd);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	while (fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "flags: %o", &flags) == 1)
+			writing = (flags & O_ACCMODE) != O_RDONLY && (flags & O_PATH) == 0;
+	fclose(f);
+	return writing;
+}
+
+/* 1: this process has it open for writing; 0: no; -EACCES: cannot be seen. */
+static int process_writes(const char *pid, const struct domu_backing *b, const struct domu_relatives *r)
+{
+	char path[96];
+	struct dirent *e;
+	int rc = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%.10s/fd", pid);
+	d = opendir(path);
+	if (d == NULL)
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
+	while (rc == 0 && (e = readdir(d)) != NULL) {
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		snprintf(path, sizeof path, "/proc/%.10s/fd/%.10s", pid, e->d_name);
+		rc = is_disk(path, b, r) && open_for_writing(pid, e->d_name);
+	}
+	closedir(d);
+	return rc;
+}
+
+bool domu_held_by_us(const struct domu_backing *b)
+{
+	struct domu_related self = { .dev = b->dev };
+	struct domu_relatives r = { .v = &self, .n = b->is_device ? 1 : 0 };
+
+	return process_writes("self", b, &r) == 1;
+}
+
+static void name_writers(const struct domu_backing *b, const struct domu_relatives *r, struct domu_answer *a)
+{
+	const char *hidden = NULL;
+	char name[32], first[16];
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+
+	if (d == NULL) {
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "/proc cannot be read: %s", strerror(errno));
+		return;
+	}
+	while (a->result == DOMU_CHECK_PASS && (e = readdir(d)) != NULL) {
+		long pid = strtol(e->d_name, NULL, 10);
+		int rc;
+
+		if (pid <= 0 || pid == getpid())
+			continue;
+		rc = process_writes(e->d_name, b, r);
+		if (rc == 1) {
+			domu_process_name((int)pid, name);
+			domu_answer(a, DOMU_CHECK_FAIL, "process %ld (%s) has it open for writing", pid, name);
+			domu_answer_next(a, "kill %ld", pid);
+		} else if (rc == -EACCES && hidden == NULL) {
+			snprintf(first, sizeof first, "%.10s", e->d_name);
+			hidden = first;
+		}
+	}
+	closedir(d);
+	if (hidden != NULL)
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "what pid %s has open cannot be seen: run as root", hidden);
+}
+
+/* ---- the kernel's own count of writers ---------------------------------------------- */
+
+enum lease { LEASE_FREE, LEASE_WRITER, LEASE_UNTOLD };
+
+/* NFS and its kind grant leases by other rules; there a refusal says nothing. */
+static bool local_leases(int fd)
+{
+	static const unsigned local[] = { 0xef53, 0x58465342, 0x9123683e, 0x01021994, 0xf2f52010, 0x794c7630 };
+	struct statfs sf;
+
+	if (fstatfs(fd, &sf) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+		if ((unsigned)sf.f_type == local[i])
+			return true;
+	return false;
+}
+
+/*
+ * A read lease is granted only while nobody has the file open for writing, by
+ * a descriptor, a mapping, a loop or the kernel's NFS server, in whatever
+ * namespace: one call instead of a walk over every process.  It is given back
+ * at once; whoever opens the file in between waits for that, and the signal
+ * that tells us is held back and dropped.
+ */
+static enum lease ask_lease(const struct domu_backing *b)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_TID };
+	enum lease answer = LEASE_UNTOLD;
+	struct timespec none = { 0 };
+	sigset_t sigio, old;
+	char path[64];
+	int fd;
+
+	if (b->is_device || !local_leases(b->fd))
+		return LEASE_UNTOLD;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", b->fd);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return LEASE_UNTOLD;
+	sigemptyset(&sigio);
+	sigaddset(&sigio, SIGIO);
+	pthread_sigmask(SIG_BLOCK, &sigio, &old);
+	owner.pid = gettid();
+	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
+		goto out;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+		answer = LEASE_FREE;
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+	} else if (errno == EAGAIN) {
+		answer = LEASE_WRITER;
+	}
+out:
+	while (sigtimedwait(&sigio, NULL, &none) > 0)
+		;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	close(fd);
+	return answer;
+}
+
+void domu_check_writers(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                        struct domu_answer *a)
+{
+	enum lease l = ask_lease(b);
+
+	(void)v;
+	if (l == LEASE_FREE && r->n == 0)
+		return;
+	name_writers(b, r, a);
+	if (l != LEASE_WRITER || a->result == DOMU_CHECK_FAIL || domu_held_by_us(b))
+		return;
+	for (size_t i = 0; i < r->n; i++)
+		if (r->v[i].holder && strncmp(r->v[i].name, "loop", 4) == 0)
+			return; /* the loop is the writer, and "stacked" says so */
+	/* Also where some processes could not be looked at: the kernel did look. */
+	a->result = DOMU_CHECK_PASS;
+	domu_answer(a, DOMU_CHECK_FAIL, "something that is no process seen here has it open for writing");
+}
+
+/* ---- locks --------------------------------------------------------------------------- */
+
+/* qemu's image locks: bytes 100 to 103 what it does, 200 to 203 what it lets nobody else do. */
+static void ask_image_lock(const struct domu_backing *b, struct domu_answer *a)
+{
+	static const off_t starts[] = { 100, 200 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = starts[i], .l_len = 4 };
+
+		if (fcntl(b->fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK)
+			domu_answer(a, DOMU_CHECK_FAIL, "qemu or a tool of it holds the image lock");
+	}
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 4711 08:01:12345 0 EOF"; OFD locks have pid -1. */
+static void look_at_lock(const char *line, const struct domu_backing *b, const struct stat *st, struct domu_answer *a)
+{
+	char kind[16], mode[16], type[16], name[32];
+	unsigned ma, mi;
+	unsigned long long inode, dev = b->is_device ? st->st_dev : b->dev;
+	long pid;
+
+	if (strstr(line, " -> ") != NULL ||
+	    sscanf(line, "%*d: %15s %15s %15s %ld %x:%x:%llu", kind, mode, type, &pid, &ma, &mi, &inode) != 7)
+		return;
+	if (inode != st->st_ino || makedev(ma, mi) != dev || pid == getpid())
+		return;
+	if (pid <= 0) {
+		if (!domu_held_by_us(b))
+			domu_answer(a, DOMU_CHECK_FAIL, "somebody holds a lock on it (%s)", kind);
+		return;
+	}
+	domu_process_name((int)pid, name);
+	domu_answer(a, DOMU_CHECK_FAIL, "process %ld (%s) holds a lock on it (%s)", pid, name, kind);
+	domu_answer_next(a, "kill %ld", pid);
+}
+
+void domu_check_image_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                           struct domu_answer *a)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	struct stat st;
+	FILE *f;
+
+	(void)v;
+	(void)r;
+	ask_image_lock(b, a);
+	if (a->result != DOMU_CHECK_PASS || fstat(b->fd, &st) < 0)
+		return;
+	f = fopen("/proc/locks", "re");
+	while (f != NULL && getline(&line, &cap, f) > 0)
+		look_at_lock(line, b, &st, a);
+	free(line);
+	if (f != NULL)
+		fclose(f);
+}
