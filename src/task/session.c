@@ -51,6 +51,8 @@ static int open_disks(struct domu_session *s)
 		rc = domu_backing_open(s->ctx, &g->disks[i], &s->backings[s->n_backings]);
 		if (rc != 0)
 			return rc;
+		if (s->opts.state != NULL)
+			s->backings[s->n_backings].state_dir = domu_state_dir(s->opts.state);
 		s->n_backings++;
 	}
 	if (s->n_backings == 0)
