@@ -25,17 +25,23 @@ static const char *const prefix[KINDS] = {
 /* The process's, as dlopen(3) is: see plugins.h. */
 static const struct domu_plugin *loaded[KINDS][MAX_PLUGINS + 1];
 static bool done[KINDS];
+static char folder[PATH_MAX];
+
+void domu_plugin_dir_set(const char *dir)
+{
+	snprintf(folder, sizeof folder, "%s", dir);
+}
 
 const char *domu_plugin_dir(void)
 {
-	static char dir[PATH_MAX];
+	char *dir = folder;
 	char probe[PATH_MAX + 16];
 	ssize_t n;
 	char *slash;
 
 	if (dir[0] != '\0')
 		return dir;
-	n = readlink("/proc/self/exe", dir, sizeof dir - 16);
+	n = readlink("/proc/self/exe", dir, sizeof folder - 16);
 	if (n > 0) {
 		dir[n] = '\0';
 		slash = strrchr(dir, '/');
@@ -46,7 +52,7 @@ const char *domu_plugin_dir(void)
 				return dir;
 		}
 	}
-	snprintf(dir, sizeof dir, "%s", PLUGINDIR);
+	snprintf(dir, sizeof folder, "%s", PLUGINDIR);
 	return dir;
 }
 

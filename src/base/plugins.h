@@ -11,6 +11,8 @@
  * a build tree, else the one of the installation.
  */
 const char *domu_plugin_dir(void);
+/* For a test's program, which is not where the plugins are; before anything was loaded. */
+void domu_plugin_dir_set(const char *dir);
 /* Loads every KIND-*.so once; a plugin that does not load or has a wrong API is a warning. */
 int domu_plugins_load(struct domu_ctx *ctx, enum domu_plugin_kind kind);
 /* Those loaded, by priority; NULL-terminated. */

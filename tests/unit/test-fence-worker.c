@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test-fence-worker.c - what the worker can do, cannot do, and what the front believes of it. */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fence/confine.h"
+#include "fence/nodes.h"
+#include "tests/unit/fence-help.h"
+
+#define IMAGE_SIZE (16u << 20)
+
+/* ---- operations that the tests ask for ------------------------------------------ */
+
+static int hang(void)
+{
+	while (getppid() != 0)
+		pause();
+	return 0;
+}
+
+static int op_echo(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)w;
+	domu_msg_put_str(reply, domu_msg_get_str(req));
+	return 0;
+}
+
+/* Tries what the fence should refuse; answers with what it was able to do. */
+static int op_escape(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	static const char *const files[] = { "/etc/passwd", "/proc/self/status", "/dev/null", "../etc/passwd", "/new" };
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+	char done[1024] = "";
+	size_t n = 0;
+	unsigned fds = 0;
+	DIR *dir = opendir("/");
+
+	(void)w;
+	(void)req;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (open(files[i], i == 4 ? O_WRONLY | O_CREAT : O_RDONLY, 0600) >= 0)
+			n += (size_t)snprintf(done + n, sizeof done - n, "%s ", files[i]);
+	if (dir != NULL)
+		while (readdir(dir) != NULL)
+			n += (size_t)snprintf(done + n, sizeof done - n, "entry ");
+	if (syscall(SYS_capget, &h, d) == 0 && (d[0].effective | d[0].permitted | d[1].effective | d[1].permitted))
+		n += (size_t)snprintf(done + n, sizeof done - n, "capabilities ");
+	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+			n += (size_t)snprintf(done + n, sizeof done - n, "bounding%d ", cap);
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		n += (size_t)snprintf(done + n, sizeof done - n, "new-privileges ");
+	if (setuid(0) == 0 || getuid() != DOMU_WORKER_UID || getgid() != DOMU_WORKER_UID || getgroups(0, NULL) != 0)
+		n += (size_t)snprintf(done + n, sizeof done - n, "uid ");
+#ifndef DOMU_SANITIZED
+	if (fork() >= 0)
+		n += (size_t)snprintf(done + n, sizeof done - n, "fork ");
+#endif
+	if (kill(getppid(), 0) == 0)
+		n += (size_t)snprintf(done + n, sizeof done - n, "kill ");
+	for (int fd = 3; fd < 1024; fd++)
+		fds += fcntl(fd, F_GETFD) >= 0;
+	domu_msg_put_str(reply, done);
+	domu_msg_put_u64(reply, fds);
+	return 0;
+}
+
+static int op_crash(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)w;
+	(void)req;
+	(void)reply;
+	signal(SIGSEGV, SIG_DFL);
+	raise(SIGSEGV);
+	return 0;
+}
+
+static int op_hang(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)w;
+	(void)req;
+	(void)reply;
+	return hang();
+}
+
+static int op_fail(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)req;
+	(void)reply;
+	domu_say(w->ctx, DOMU_WARNING, "careful\033[2J");
+	domu_progress(w->ctx, "files", 3, 3);
+	return domu_fail(w->ctx, DOMU_NOTFOUND, -ENOENT, "no such file: %s", "/x");
+}
+
+/* Half a message, then silence. */
+static int op_half(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	(void)req;
+	(void)reply;
+	send(w->sock, "\4\0\0\0\377", 5, 0);
+	return hang();
+}
+
+static int op_nonsense(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct domu_msg m = DOMU_MSG_INIT((uint32_t)domu_msg_get_u64(req));
+
+	(void)reply;
+	domu_msg_put_str(&m, "x");
+	domu_msg_put_u64(&m, UINT64_MAX);
+	domu_work_send(w, &m);
+	domu_msg_free(&m);
+	return hang();
+}
+
+static int op_memory(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	void *p = malloc(UINT64_C(64) << 30);
+
+	(void)w;
+	(void)req;
+	domu_msg_put_u64(reply, p != NULL);
+	free(p);
+	return 0;
+}
+
+static int op_data(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct domu_msg m = DOMU_MSG_INIT(DOMU_MSG_DATA);
+	int rc = 0;
+
+	(void)req;
+	(void)reply;
+	domu_msg_put_bytes(&m, "abcdef", 6);
+	for (int i = 0; i < 1000 && rc == 0; i++)
+		rc = domu_work_send(w, &m);
+	domu_msg_free(&m);
+	return rc;
+}
+
+static const struct domu_op ops[] = {
+	{ "echo", op_echo }, { "escape", op_escape }, { "crash", op_crash },       { "hang", op_hang },
+	{ "fail", op_fail }, { "half", op_half },     { "nonsense", op_nonsense }, { "memory", op_memory },
+	{ "data", op_data }, { NULL, NULL },
+};
+
+/* ---- around them ------------------------------------------------------------------ */
+
+static struct domu_worker *worker;
+static struct domu_msg req, reply;
+static volatile sig_atomic_t stop;
+
+static void setup(void)
+{
+	struct domu_worker_disk disk = { .vdev = "xvda" };
+	const struct domu_worker_opts opts = { .disks = &disk, .n_disks = 1, .ops = ops };
+
+	bench_open(IMAGE_SIZE, "mkdir src; echo hello >src/hello; mke2fs -q -t ext4 -L one -d src fs");
+	sh("exec >/dev/null 2>&1; printf 'label: gpt\\nstart=2048,name=first\\n' | sfdisk %s", bench.image);
+	disk.stack = bench_stack();
+	cr_assert_eq(domu_worker_start(&bench.ctx, &opts, &worker), 0, "%s", bench.ctx.error.message);
+	domu_msg_reset(&req, DOMU_MSG_REQUEST);
+}
+
+static void teardown(void)
+{
+	domu_worker_end(worker, false);
+	domu_msg_free(&req);
+	domu_msg_free(&reply);
+	cr_expect_eq(sh("! ls -d /run/domu-rescue.* /tmp/domu-rescue.* 2>/dev/null"), 0);
+	bench_close();
+}
+
+static int call(const char *op)
+{
+	domu_msg_put_str(&req, op);
+	return domu_worker_call(worker, &req, NULL, &reply);
+}
+
+Test(worker, answers, .init = setup, .fini = teardown)
+{
+	domu_msg_put_str(&req, "echo");
+	domu_msg_put_str(&req, "hello");
+	cr_assert_eq(domu_worker_call(worker, &req, NULL, &reply), 0, "%s", bench.ctx.error.message);
+	cr_assert_str_eq(domu_msg_get_str(&reply), "hello");
+	cr_assert_eq(domu_worker_end(worker, true), 0, "%s", bench.ctx.error.message);
+	worker = NULL;
+}
+
+Test(worker, cannot_leave_its_fence, .init = setup, .fini = teardown)
+{
+	if (geteuid() != 0)
+		cr_skip_test("needs root");
+	cr_assert_eq(call("escape"), 0, "%s", bench.ctx.error.message);
+	cr_assert_str_eq(domu_msg_get_str(&reply), "");
+	/* The socket, the disk, the log. */
+	cr_assert_eq(domu_msg_get_u64(&reply), 3);
+}
+
+Test(worker, its_failure_is_the_calls, .init = setup, .fini = teardown)
+{
+	cr_assert_eq(call("fail"), -ENOENT);
+	cr_assert_eq(bench.ctx.error.status, DOMU_NOTFOUND);
+	cr_assert_str_eq(bench.ctx.error.message, "no such file: /x");
+	cr_assert_str_eq(bench.said, "careful\033[2J\n");
+	cr_assert(domu_worker_alive(worker));
+}
+
+Test(worker, an_unknown_operation_is_refused, .init = setup, .fini = teardown)
+{
+	cr_assert_eq(call("no such"), -ENOSYS);
+}
+
+Test(worker, a_crash_is_a_message, .init = setup, .fini = teardown)
+{
+	cr_assert_lt(call("crash"), 0);
+	cr_assert_eq(bench.ctx.error.status, DOMU_FAILED);
+	cr_assert_not_null(strstr(bench.ctx.error.message, "crash"), "%s", bench.ctx.error.message);
+	cr_assert_not(domu_worker_alive(worker));
+	domu_error_clear(&bench.ctx);
+	domu_msg_reset(&req, DOMU_MSG_REQUEST);
+	cr_assert_eq(call("echo"), -ESRCH);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	stop = 1;
+}
+
+static void interrupted(const char *op)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+
+	bench.ctx.interrupted = &stop;
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(1);
+	cr_assert_eq(call(op), -EINTR);
+	cr_assert_eq(bench.ctx.error.status, DOMU_DECLINED);
+	cr_assert_not(domu_worker_alive(worker));
+}
+
+Test(worker, an_interrupt_ends_it, .init = setup, .fini = teardown, .timeout = 20)
+{
+	interrupted("hang");
+}
+
+Test(worker, an_interrupt_ends_one_in_the_middle_of_a_message, .init = setup, .fini = teardown, .timeout = 20)
+{
+	interrupted("half");
+}
+
+Test(worker, nonsense_is_refused, .init = setup, .timeout = 60)
+{
+	/* Every type of message, and one that does not exist; each ends the worker. */
+	for (uint64_t type = 0; type <= 9; type++) {
+		struct domu_worker_disk disk = { .vdev = "xvda", .stack = bench_stack() };
+		const struct domu_worker_opts opts = { .disks = &disk, .n_disks = 1, .ops = ops };
+
+		if (type == DOMU_MSG_ROWS)
+			continue; /* whoever takes rows checks them */
+		domu_worker_end(worker, false);
+		domu_error_clear(&bench.ctx);
+		cr_assert_eq(domu_worker_start(&bench.ctx, &opts, &worker), 0);
+		domu_msg_reset(&req, DOMU_MSG_REQUEST);
+		domu_msg_put_str(&req, "nonsense");
+		domu_msg_put_u64(&req, type);
+		cr_assert_lt(domu_worker_call(worker, &req, NULL, &reply), 0, "type %d", (int)type);
+		cr_assert_not(domu_worker_alive(worker), "type %d", (int)type);
+	}
+	teardown();
+}
+
+Test(worker, memory_is_limited, .init = setup, .fini = teardown)
+{
+#ifdef DOMU_SANITIZED
+	cr_skip_test("no limit with sanitizers");
+#endif
+	cr_assert_eq(call("memory"), 0);
+	cr_assert_eq(domu_msg_get_u64(&reply), 0);
+}
+
+static int want_no_more(void *user, const void *bytes, size_t len)
+{
+	unsigned *n = user;
+
+	(void)bytes;
+	cr_expect_eq(len, 6);
+	return ++*n == 10 ? -EPIPE : 0;
+}
+
+Test(worker, a_handler_that_wants_no_more_ends_it, .init = setup, .fini = teardown)
+{
+	unsigned n = 0;
+	const struct domu_worker_handlers h = { .data = want_no_more, .user = &n };
+
+	domu_msg_put_str(&req, "data");
+	cr_assert_eq(domu_worker_call(worker, &req, &h, &reply), -EPIPE);
+	cr_assert_eq(n, 10);
+	cr_assert_not(domu_worker_alive(worker));
+}
+
+Test(worker, dies_with_the_front, .init = setup, .fini = teardown)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct domu_worker_disk disk = { .vdev = "xvda", .stack = bench_stack() };
+		const struct domu_worker_opts opts = { .disks = &disk, .n_disks = 1, .ops = ops };
+		struct domu_worker *w;
+
+		if (domu_worker_start(&bench.ctx, &opts, &w) != 0)
+			_exit(1);
+		sh("ps -o pid= --ppid %d | head -1 >%s/pid", (int)getpid(), bench.dir);
+		raise(SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	cr_assert_eq(sh("for i in $(seq 50); do kill -0 $(cat %s/pid) 2>/dev/null || exit 0; sleep 0.1; done; exit 1",
+	                bench.dir),
+	             0);
+}
+
+/* ---- the list of nodes -------------------------------------------------------------- */
+
+Test(nodes, are_those_of_the_disk, .init = setup, .fini = teardown)
+{
+	const uint64_t size = IMAGE_SIZE + 2 * PART_OFFSET;
+	const struct domu_nodes_request r = { .sizes = &size, .n_disks = 1 };
+	struct domu_nodes nodes;
+
+	cr_assert_eq(domu_nodes_request(&bench.ctx, worker, &r, NULL, &nodes), 0, "%s", bench.ctx.error.message);
+	cr_assert_eq(nodes.n, 2);
+	cr_assert_str_eq(nodes.v[0].name, "xvda");
+	cr_assert_str_eq(nodes.v[1].name, "xvda1");
+	cr_assert_eq(nodes.v[1].parent, 0);
+	cr_assert_eq(nodes.v[1].start, PART_OFFSET);
+	domu_nodes_free(&nodes);
+}
+
+static struct domu_nodes made;
+
+static void make_nodes(void)
+{
+	struct domu_node *n = domu_nodes_add(&made);
+
+	n->size = 1000;
+	n = domu_nodes_add(&made);
+	n->kind = DOMU_NODE_PARTITION;
+	n->parent = 0;
+	n->start = 100;
+	n->size = 900;
+}
+
+static int decode(void)
+{
+	const uint64_t size = 1000;
+	struct domu_msg m = DOMU_MSG_INIT(0);
+	struct domu_nodes out;
+	int rc;
+
+	domu_nodes_encode(&m, &made);
+	rc = domu_nodes_decode(&m, &size, 1, &out);
+	if (rc == 0)
+		domu_nodes_free(&out);
+	domu_msg_free(&m);
+	domu_nodes_free(&made);
+	return rc;
+}
+
+Test(nodes, that_fit_are_taken)
+{
+	make_nodes();
+	cr_assert_eq(decode(), 0);
+}
+
+Test(nodes, that_run_past_the_end_are_refused)
+{
+	make_nodes();
+	made.v[1].size = 901;
+	cr_assert_eq(decode(), -EBADMSG);
+}
+
+Test(nodes, that_are_their_own_parent_are_refused)
+{
+	make_nodes();
+	made.v[1].parent = 1;
+	cr_assert_eq(decode(), -EBADMSG);
+}
+
+Test(nodes, on_a_disk_that_is_not_there_are_refused)
+{
+	make_nodes();
+	made.v[1].disk = 1;
+	cr_assert_eq(decode(), -EBADMSG);
+}
+
+Test(nodes, with_a_door_outside_are_refused)
+{
+	make_nodes();
+	made.v[1].probe.has_door = true;
+	made.v[1].probe.door = 512;
+	cr_assert_eq(decode(), -EBADMSG);
+}
+
+Test(nodes, that_are_too_deep_are_refused)
+{
+	make_nodes();
+	for (int i = 1; i < DOMU_MAX_DEPTH; i++) {
+		struct domu_node *n = domu_nodes_add(&made);
+
+		n->kind = DOMU_NODE_LV;
+		n->parent = i;
+	}
+	cr_assert_eq(decode(), -EBADMSG);
+}
