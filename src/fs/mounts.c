@@ -16,9 +16,10 @@
 
 /* ---- fstab ------------------------------------------------------------------ */
 
+/* Not mnt_fs_match_options(): there "noauto" means that "auto" is absent. */
 static bool has_option(struct libmnt_fs *fs, const char *name)
 {
-	return mnt_fs_match_options(fs, name) == 1;
+	return mnt_fs_get_option(fs, name, NULL, NULL) == 0;
 }
 
 /* Of what fstab has, only filesystems on the guest's own disks that it mounts by itself. */
