@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# fsck.sh - checking and repairing: the bits of the exit status, the second check finds nothing, e2fsck agrees.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+mkdir "$T/tree"
+plain_tree "$T/tree"
+truncate -s 32M "$T/clean.img"
+mke2fs -q -F -t ext4 -L root -d "$T/tree" "$T/clean.img"
+fs_offset=0
+disk=$T/disk.img
+config test "$disk,raw,xvda,w"
+
+# damage NAME < debugfs commands: a fresh disk with that damage, proved to be there.
+damage() {
+	rm -rf "$T/state"
+	cp --sparse=always "$T/clean.img" "$disk"
+	debugfs -w -f - "$disk" >/dev/null 2>&1
+	if e2fsck -fn "$disk" >"$T/e2fsck.out" 2>&1; then
+		not_ok "$1: the damage is there"
+	fi
+}
+
+# bits NAME STATUS ARG...
+bits() {
+	local name=$1 want=$2
+	shift 2
+	domu fsck "$@"
+	if [ "$status" = "$want" ]; then
+		ok "$name"
+	else
+		not_ok "$name" "\$ domu-rescue fsck $*" "status $status, expected $want" "$(out)" "$(err)"
+	fi
+}
+
+repaired() {
+	fsck_clean "$1: e2fsck finds nothing" "$disk"
+	bits "$1: a second check finds nothing" 0 -n test
+}
+
+# ---- clean
+cp --sparse=always "$T/clean.img" "$disk"
+before=$(state_of "$disk")
+bits "a clean one: -n" 0 -n test
+is "-n changes nothing" "$(state_of "$disk")" "$before"
+domu fsck -n test --json
+is "--json: the result" "$(jq -r '.guests[0].filesystems[0].result' "$T/out")" clean
+is "--json: the keys" "$(jq -r '.guests[0].filesystems[0] | [has("device", "type", "uuid", "result", "exit", "seconds", "log")] | all' "$T/out")" true
+tune2fs -C 40 -c 20 -T 20200101 "$disk" >/dev/null
+bits "a clean one that is due: -p" 0 -p test
+said=$(dumpe2fs -h "$disk" 2>/dev/null)
+has "its mount count is set" "$said" 'Mount count: +0'
+lacks "its last check is set" "$said" 'Last checked: .* 2020'
+fsck_clean "marking: e2fsck" "$disk"
+tune2fs -C 40 -c 20 "$disk" >/dev/null
+before=$(sha "$disk")
+bits "--no-mark" 0 -p --no-mark test
+is "--no-mark leaves it" "$(sha "$disk")" "$before"
+
+# ---- damage
+damage "wrong counts" <<<'set_inode_field /etc/hostname links_count 5'
+before=$(state_of "$disk")
+bits "wrong counts: -n" 4 -n test
+is "wrong counts: -n changes nothing" "$(state_of "$disk")" "$before"
+bits "wrong counts: -p" 1 -p test
+repaired "wrong counts"
+works "undo of a repair" undo test
+is "the damaged bytes again" "$(sha "$disk")" "${before%% *}"
+
+damage "bitmaps" <<-'D'
+	freei /etc/hostname
+	freeb 100 50
+D
+bits "bitmaps: -p repairs what is safe" 1 -p test
+repaired "bitmaps"
+
+damage "lost files" <<-'D'
+	clri /etc
+	clri /sbin/init
+D
+before=$(sha "$disk")
+domu fsck -p test
+is "lost files: -p leaves what is not safe" "$((status & 4))" 4
+bits "lost files: -y" 1 -y test
+repaired "lost files"
+works "lost files: they are found" find test:/lost+found
+has "in lost+found" "$(out)" '#[0-9]+'
+
+damage "dry run" <<<'set_inode_field /etc/hostname links_count 5'
+before=$(state_of "$disk")
+domu --dry-run fsck -y test
+is "--dry-run changes nothing" "$(state_of "$disk")" "$before"
+
+damage "fsck in a shell" <<<'set_inode_field /etc/hostname links_count 5'
+domu shell test -c 'fsck -y'
+is "fsck in a script repairs" "$((status == 0 || status == 1))" 1
+
+# ---- several guests
+cp --sparse=always "$T/clean.img" "$T/second.img"
+config second "$T/second.img,raw,xvda,w"
+damage "one of two" <<<'set_inode_field /etc/hostname links_count 5'
+bits "one of two: -n" 4 -n test second
+bits "--all -y" 1 --all -y
+repaired "--all"
+bits "--all again" 0 --all -n
+domu fsck -n --all --json
+is "--json has both guests" "$(jq -r '[.guests[].guest] | sort | join(" ")' "$T/out")" "second test"
+config busy "$T/busy.img,raw,xvda,w"
+cp --sparse=always "$T/clean.img" "$T/busy.img"
+exec 8<>"$T/busy.img"
+bits "--all skips one in use" 0 --all -n
+has "and says so" "$(out)$(err)" 'busy'
+domu fsck -n busy
+is "a named one in use is an operational error" "$((status & 8))" 8
+exec 8>&-
+rm "$T/xen/busy.cfg"
+
+# ---- usage and operation
+bits "an unknown guest" 8 -n nobody
+bits "an unknown guest and a clean one" 8 -n nobody test
+bits "no guest" 16
+bits "an option that does not exist" 16 --frobnicate test
+bits "-n and -y" 16 -n -y test
+truncate -s 5M "$T/zero.img"
+config zero "$T/zero.img,raw,xvda,w"
+domu fsck -n zero
+is "nothing to check is not a crash" "$((status == 0 || status == 8))" 1
+rm "$T/xen/zero.cfg"
+
+# ---- what cannot be repaired in three passes is said, never written as if it were (the superblock gone)
+cp --sparse=always "$T/clean.img" "$disk"
+rm -rf "$T/state"
+dd if=/dev/urandom of="$disk" bs=512 seek=2 count=2 conv=notrunc status=none
+domu fsck -p test
+is "a superblock that is gone: not clean, no crash" "$((status < 32))" 1
+
+# ---- a partition of a disk: only that is touched
+if [ "$(id -u)" = 0 ]; then
+	cp --sparse=always "$T/clean.img" "$T/part.img"
+	debugfs -w -R 'set_inode_field /etc/hostname links_count 5' "$T/part.img" >/dev/null 2>&1
+	make_disk logical "$T/part.img" "$disk"
+	head -c "$fs_offset" "$disk" | sha256sum >"$T/head"
+	tail -c +$((fs_offset + fs_size + 1)) "$disk" | sha256sum >"$T/tail"
+	bits "a logical partition" 1 -y test
+	fsck_clean "a logical partition: e2fsck" "$disk"
+	is "before it nothing changed" "$(head -c "$fs_offset" "$disk" | sha256sum)" "$(cat "$T/head")"
+	is "after it nothing changed" "$(tail -c +$((fs_offset + fs_size + 1)) "$disk" | sha256sum)" "$(cat "$T/tail")"
+fi
+done_testing
