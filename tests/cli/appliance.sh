@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# appliance.sh - the same work through the libguestfs appliance: xfs, and ext4 with --engine guestfs.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+time_limit=150
+ldconfig -p | grep -q 'libguestfs\.so' || skip_all "libguestfs is not installed"
+command -v qemu-system-x86_64 >/dev/null || skip_all "qemu-system-x86 is not installed"
+compgen -G '/boot/vmlinuz-*' >/dev/null || skip_all "no kernel in /boot for the appliance"
+[ -e /dev/fuse ] || skip_all "no /dev/fuse"
+need_kernel
+
+# A script of the shell is one appliance: everything that can be is done in one start.
+try() {
+	local type=$1 disk=$2 before
+	shift 2
+	local options=("$@")
+	before=$(state_of "$disk")
+	# ---- reading
+	works "$type: a script that reads" "${options[@]}" shell "$disk" -c "
+		cat /etc/passwd > $T/passwd
+		ls /etc > $T/ls
+		stat --json /etc/hostname > $T/stat
+		cat /big > $T/big
+		readlink /etc/os-release > $T/link"
+	same "$type: cat" "$T/passwd" "$T/tree/etc/passwd"
+	same "$type: cat of a large file" "$T/big" "$T/tree/big"
+	is "$type: ls" "$(tr '\n' ' ' <"$T/ls")" "$(ls "$T/tree/etc" | tr '\n' ' ')"
+	is "$type: stat" "$(jq -r '.entries[0] | "\(.size) \(.uid) \(.gid)"' "$T/stat")" "$(stat -c '%s %u %g' "$T/tree/etc/hostname")"
+	is "$type: readlink" "$(cat "$T/link")" ../usr/lib/os-release
+	is "$type: not a byte was changed" "$(state_of "$disk")" "$before"
+	# ---- changing
+	echo 'by the appliance' >"$T/data"
+	works "$type: a script that changes" "${options[@]}" shell "$disk" -c "
+		write /etc/motd < $T/data
+		mkdir /srv
+		mv /etc/hostname /srv/name
+		rm /etc/group"
+	fs_offset=0 fs_size=$(stat -c %s "$disk")
+	fs_type=${type%% *} kmount "$disk" 0 0 "$T/mnt" ro || not_ok "$type: the kernel mounts it"
+	is "$type: write" "$(cat "$T/mnt/etc/motd")" 'by the appliance'
+	is "$type: mkdir, mv" "$(cat "$T/mnt/srv/name")" testguest
+	is "$type: mv, rm: gone" "$(ls "$T/mnt/etc" | grep -cE '^(hostname|group)$')" 0
+	is "$type: the rest is as it was" "$(cat "$T/mnt/etc/passwd")" "$(cat "$T/tree/etc/passwd")"
+	kumount "$T/mnt"
+	works "$type: undo" undo "$disk"
+	is "$type: undo brings back the bytes" "$(sha "$disk")" "${before%% *}"
+}
+
+mkdir "$T/tree"
+plain_tree "$T/tree"
+head -c 3000000 /dev/urandom >"$T/tree/big"
+if command -v mkfs.xfs >/dev/null; then
+	truncate -s 320M "$T/xfs.img"
+	mkfs.xfs -q "$T/xfs.img"
+	if fs_type=xfs kmount "$T/xfs.img" 0 0 "$T/mnt" rw; then
+		cp -a "$T/tree/." "$T/mnt/"
+		kumount "$T/mnt"
+		try xfs "$T/xfs.img"
+		domu fsck -n "$T/xfs.img"
+		is "xfs: fsck -n of a clean one" "$status" 0
+		check "xfs: xfs_repair -n" xfs_repair -n "$T/xfs.img"
+		ends "xfs: --engine ext2fs says what could" 6 --engine ext2fs ls "$T/xfs.img:/"
+	else
+		skip "xfs" "this kernel mounts no xfs"
+	fi
+else
+	skip "xfs" "xfsprogs is not installed"
+fi
+truncate -s 64M "$T/ext4.img"
+mke2fs -q -F -t ext4 -L root -d "$T/tree" "$T/ext4.img"
+try "ext4 by --engine guestfs" "$T/ext4.img" --engine guestfs
+check "ext4: e2fsck" e2fsck -fn "$T/ext4.img"
+done_testing
