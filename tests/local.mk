@@ -14,3 +14,11 @@ include tests/unit/guest.mk
 include tests/unit/fence.mk
 include tests/unit/shell.mk
 endif
+
+# make check runs what this build can show; bootstrap check runs more (other builds, static analysis).
+check-local: all
+	$(top_srcdir)/tests/check --build $(abs_builddir)
+
+bench: all
+	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/run $(BENCH_DIR)
+.PHONY: bench

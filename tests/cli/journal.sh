@@ -58,7 +58,7 @@ for type in ext3 ext4; do
 				"$(grep -a '^[SH]' "$T/after" | cut -f2 | sort -u | grep -n '^./srv/new$' | cut -d: -f1)")"
 		works "$name: undo" undo test
 		is "$name: undo brings back the unreplayed bytes" "$(sha "$disk")" "${before%% *}"
-		works "$name: fsck -p" fsck -p test || true
+		ends "$name: fsck -p" "0 1" fsck -p test
 		fsck_clean "$name: e2fsck after fsck -p" "$disk"
 		# --live reads without replaying: nothing to compare it with, but it must not change anything nor fail.
 		make_disk $layout "$T/crashed.img" "$disk"

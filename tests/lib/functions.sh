@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# functions.sh - what every shell test sources: TAP output, running the program, cleaning up.
+# shellcheck shell=bash disable=SC2034
+set -uo pipefail
+export LC_ALL=C.UTF-8 TZ=UTC PATH=$PATH:/usr/sbin:/sbin
+unset MAKEFLAGS DOMU_RESCUE_CONFIG_DIR DOMU_RESCUE_STATE_DIR VISUAL EDITOR
+lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$lib/../.." && pwd)
+DOMU=${DOMU:-$top/build/domu-rescue}
+T=$(mktemp -d "${TMPDIR:-/tmp}/domu-test.XXXXXX")
+export T DOMU
+export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen
+mkdir "$T/xen" "$T/mnt" "$T/loops"
+test_number=0
+time_limit=${DOMU_TIME_LIMIT:-60}
+
+cleanup() {
+	local f
+	declare -F test_cleanup >/dev/null && test_cleanup
+	for f in "$T"/loops/*; do
+		[ -e "$f" ] || continue
+		umount "$(cat "$f")" 2>/dev/null
+		losetup -d "/dev/${f##*/}" 2>/dev/null
+	done
+	[ -n "${KEEP-}" ] || rm -rf "$T"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+# ---- TAP
+
+ok() {
+	test_number=$((test_number + 1))
+	echo "ok $test_number - $1"
+}
+
+# not_ok NAME [LINE...]
+not_ok() {
+	test_number=$((test_number + 1))
+	echo "not ok $test_number - $1"
+	shift
+	[ $# -eq 0 ] || printf '%s\n' "$@" | head -c 3000 | sed 's/^/#   /'
+	return 1
+}
+
+skip() {
+	test_number=$((test_number + 1))
+	echo "ok $test_number - $1 # SKIP $2"
+}
+
+skip_all() {
+	skip "${0##*/}${test_suffix:+ $test_suffix}" "$1"
+	done_testing
+}
+
+done_testing() {
+	echo "1..$test_number"
+	exit 0
+}
+
+# is NAME GOT WANT
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "got:  ${2@Q}" "want: ${3@Q}"
+	fi
+}
+
+# has NAME TEXT PATTERN: TEXT matches the extended regular expression.
+has() {
+	if grep -Eq -- "$3" <<<"$2"; then
+		ok "$1"
+	else
+		not_ok "$1" "no match of $3 in:" "$2"
+	fi
+}
+
+# lacks NAME TEXT PATTERN
+lacks() {
+	if grep -Eq -- "$3" <<<"$2"; then
+		not_ok "$1" "a match of $3 in:" "$2"
+	else
+		ok "$1"
+	fi
+}
+
+# same NAME FILE FILE
+same() {
+	if cmp -s "$2" "$3"; then
+		ok "$1"
+	else
+		not_ok "$1" "$(cmp "$2" "$3" 2>&1)" "$(diff -a "$2" "$3" 2>&1 | head -n 30 | cat -v)"
+	fi
+}
+
+# check NAME COMMAND...: the command succeeds.
+check() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$name"
+	else
+		not_ok "$name" "\$ $*" "$out"
+	fi
+}
+
+# ---- the program
+
+# domu ARG...: runs the program, bounded; output in $T/out and $T/err, status in $status.
+domu() {
+	timeout -k 5 "$time_limit" "$DOMU" "$@" >"$T/out" 2>"$T/err"
+	status=$?
+	return $status
+}
+
+out() {
+	cat "$T/out"
+}
+
+err() {
+	cat "$T/err"
+}
+
+# ends NAME STATUSES ARG...: the program ends with one of the statuses, and says why where it fails.
+ends() {
+	local name=$1 want=$2
+	shift 2
+	domu "$@"
+	if [[ " $want " != *" $status "* ]]; then
+		not_ok "$name" "\$ domu-rescue $*" "status $status, expected $want" "$(tail -c 1500 "$T/err")" "$(tail -c 500 "$T/out")"
+	elif [ "$status" != 0 ] && [ ! -s "$T/err" ] && [ ! -s "$T/out" ]; then
+		not_ok "$name" "\$ domu-rescue $*" "status $status, but no message"
+	elif LC_ALL=C grep -q '[[:cntrl:]]' < <(tr -d '\n\t' <"$T/err"); then
+		not_ok "$name" "a control character in the message: $(cat -v "$T/err")"
+	else
+		ok "$name"
+	fi
+}
+
+# works NAME ARG...
+works() {
+	local name=$1
+	shift
+	ends "$name" 0 "$@"
+}
+
+# config NAME DISK-SPECIFICATION... [-- LINE...]: a guest of that name in the config folder.
+config() {
+	local name=$1 disks='' line
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		disks+="${disks:+, }\"$1\""
+		shift
+	done
+	[ $# -eq 0 ] || shift
+	{
+		printf 'name = "%s"\nmemory = 256\ndisk = [ %s ]\n' "$name" "$disks"
+		for line in "$@"; do
+			printf '%s\n' "$line"
+		done
+	} >"$T/xen/$name.cfg"
+}
+
+# wait_until SECONDS COMMAND...: polls; for what another process does.
+wait_until() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		read -rt 0.05 <> <(:)
+	done
+}
+
+sha() {
+	sha256sum <"$1" | cut -d' ' -f1
+}
+
+# state_of FILE: everything of a disk that a read must leave alone.
+state_of() {
+	echo "$(sha "$1") $(stat -c '%Y.%y %s %b' "$1")"
+}
