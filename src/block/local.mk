@@ -4,9 +4,14 @@ libdomu_a_SOURCES += \
 	src/block/ext_io.c src/block/ext_io.h \
 	src/block/log.c src/block/log.h \
 	src/block/overlay.c \
+	src/block/probe.c \
 	src/block/raw.c \
 	src/block/shim.c src/block/shim.h \
 	src/block/slice.c \
 	src/block/stack.c \
 	src/block/unitmap.c src/block/unitmap.h \
-	src/block/commit.h src/block/table.h
+	src/block/commit.h src/block/table.h \
+	src/block/table.c \
+	src/block/table-find.c \
+	src/block/table-grow.c \
+	src/block/table-image.c src/block/table-image.h
