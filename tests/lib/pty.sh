@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# pty.sh - the program on a terminal: tmux types and shows the screen.  Nothing sleeps: text is waited for, bounded.
+# shellcheck shell=bash disable=SC2034
+command -v tmux >/dev/null || skip_all "tmux is not installed"
+pty_socket=$T/tmux
+pty_wait=${DOMU_PTY_WAIT:-20}
+export TERM=screen
+
+pty() {
+	tmux -S "$pty_socket" -f /dev/null "$@"
+}
+
+test_cleanup() {
+	pty kill-server 2>/dev/null
+}
+
+# pty_start COMMAND...: in a terminal of 80x24; what ends it leaves $T/pty.status.
+pty_start() {
+	pty kill-server 2>/dev/null
+	rm -f "$T/pty.status"
+	printf '%q ' "$@" >"$T/pty.command"
+	cat >"$T/pty.sh" <<-SCRIPT
+		. "$T/pty.command"
+		echo \$? >"$T/pty.status.new"
+		mv "$T/pty.status.new" "$T/pty.status"
+		echo "-- ended --"
+		read -r _
+	SCRIPT
+	pty new-session -d -s t -x 80 -y 24 "HOME='$T' PS1= bash --norc '$T/pty.sh'" || skip_all "tmux does not start here"
+	pty set-option -g remain-on-exit on >/dev/null
+	pty set-option -g history-limit 5000 >/dev/null
+}
+
+pty_type() {
+	pty send-keys -t t -l -- "$1"
+}
+
+# pty_line TEXT: types it and Enter.
+pty_line() {
+	pty_type "$1"
+	pty send-keys -t t Enter
+}
+
+pty_key() {
+	pty send-keys -t t "$@"
+}
+
+pty_screen() {
+	pty capture-pane -p -t t
+}
+
+# The screen without what has scrolled away, joined where the terminal wrapped a line.
+pty_joined() {
+	pty capture-pane -p -J -S -500 -t t
+}
+
+pty_clear() {
+	pty_key C-l
+	pty clear-history -t t
+}
+
+pty_matches() {
+	pty_screen | grep -Eq -- "$1"
+}
+
+# pty_expect NAME PATTERN
+pty_expect() {
+	if wait_until "$pty_wait" pty_matches "$2"; then
+		ok "$1"
+	else
+		not_ok "$1" "no match of $2 within $pty_wait seconds on the screen:" "$(pty_screen | grep -v '^$')"
+	fi
+}
+
+# pty_last PATTERN: the last line on the screen that is not empty.
+pty_last() {
+	pty_screen | grep -v '^ *$' | tail -n 1 | grep -Eq -- "$1"
+}
+
+# pty_prompt NAME PATTERN: the prompt is there and nothing after it.
+pty_prompt() {
+	if wait_until "$pty_wait" pty_last "^$2 *\$"; then
+		ok "$1"
+	else
+		not_ok "$1" "expected the prompt $2 at the end of:" "$(pty_screen | grep -v '^$')"
+	fi
+}
+
+# pty_ended NAME STATUS
+pty_ended() {
+	if ! wait_until "$pty_wait" test -s "$T/pty.status"; then
+		not_ok "$1" "still running:" "$(pty_screen | grep -v '^$')"
+	else
+		is "$1" "$(cat "$T/pty.status")" "$2"
+	fi
+}
