@@ -10,7 +10,8 @@ DOMU=${DOMU:-$top/build/domu-rescue}
 T=$(mktemp -d "${TMPDIR:-/tmp}/domu-test.XXXXXX")
 export T DOMU
 export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen
-mkdir "$T/xen" "$T/mnt" "$T/loops"
+mkdir "$T/xen" "$T/mnt" "$T/loops" "$T/tmp"
+export TMPDIR=$T/tmp
 test_number=0
 time_limit=${DOMU_TIME_LIMIT:-60}
 
