@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# usage.sh - options before and after the command, help, exit statuses, and that help, manual and completion agree.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+"$top/tests/demo/make-farm" "$T/farm" || exit 1
+export DOMU_RESCUE_CONFIG_DIR=$T/farm/xen DOMU_RESCUE_STATE_DIR=$T/farm/state
+disk=$T/farm/disks/web1.img
+
+# ---- letters
+before=$(sha "$disk")
+works "-n before the command is --dry-run" -n rm web1:/etc/hosts
+is "nothing was changed" "$(sha "$disk")" "$before"
+works "-n after the command is the command's own" head -n 1 web1:/etc/passwd
+is "its effect" "$(out)" "root:x:0:0:root:/root:/bin/bash"
+works "fsck -n" fsck -n web1
+works "-q before the command" -q ls web1:/
+works "-v before the command" -v ls web1:/
+works "-y after a command that changes is --yes" --no-undo mkdir web1:/srv2 -y
+works "-y before it too" -y --no-undo mkdir web1:/srv3
+ends "-y after a command that reads is not known" 2 ls web1:/ -y
+works "options after operands" ls web1:/etc -l
+works "options among operands" cat web1:/etc/hostname --quiet web1:/etc/hosts
+works "letters together" ls -la web1:/
+works "a value in the same word" head -n1 web1:/etc/passwd
+works "a long option with =" ls --config-dir="$T/farm/xen" web1:/
+works "a long option with its value after it" --state-dir "$T/other" history web1
+works "global options after the command" ls web1:/ --json
+ends "-- ends options" 4 cat -- web1:/-n
+ends "an option of another command" 2 cat --snapshot web1:/etc/fstab
+ends "an unknown letter" 2 ls -Q9 web1:/
+ends "a value that is missing" 2 ls web1:/ --config-dir
+ends "an engine that there is not" 2 --engine magic ls web1:/
+
+# ---- usage
+ends "no command" "0 2"
+ends "an unknown command" "2 4" frobnicate
+ends "too few operands" 2 cat
+ends "too many operands" 2 info web1 db1 old1 xxx yyy
+ends "a guest alone where a file is meant" "1 2" cat web1
+works "--version" --version
+has "the version is a number" "$(out)" '[0-9]+\.[0-9]+'
+works "--help" --help
+has "usage comes first" "$(out | head -n 4)" '[Uu]sage'
+works "help" help
+
+# ---- statuses
+ends "4: no such guest" 4 cat nobody:/etc/fstab
+ends "4: no such file" 4 cat web1:/none
+ends "4: no such filesystem" 4 cat web1@xvda9:/etc/fstab
+ends "1: a folder is not a file" 1 cat web1:/etc
+ends "1: a folder that is not empty" 1 rmdir web1:/etc
+ends "1: it is there already" 1 mkdir web1:/etc
+ends "1: rm of a folder" 1 rm web1:/etc
+ends "1: rm of the root" "1 2" rm -r web1:/
+works "rm -f of what is not there" rm -f web1:/none
+ends "6: a filesystem without a driver" 6 --engine ext2fs ls web1@xvda1:/
+ends "6: a format that nobody reads here" "6" --format vhdx info "$disk"
+ends "5: nobody answers" 5 --no-undo mkdir web1:/x
+has "a message names the program" "$(err)" '^domu-rescue: '
+
+# A closed pipe is no reason to complain
+timeout 20 bash -c "set -o pipefail; '$DOMU' cat web1:/boot/initrd.img-6.1.0-18-amd64 2>'$T/err' | head -c 10 >/dev/null"
+is "a reader that goes away: no message" "$(err)" ""
+if [ -w /dev/full ]; then
+	timeout 20 "$DOMU" cat web1:/etc/passwd >/dev/full 2>"$T/err"
+	is "a full disk is a failure" "$?" 1
+	has "and says so" "$(err)" '[Nn]o space'
+	timeout 20 "$DOMU" list >/dev/full 2>"$T/err"
+	is "for a table too" "$?" 1
+fi
+
+# ---- the root of the guest's own disks is the demo's damage: repaired by the tour's command
+domu fsck --all -y
+is "fsck --all -y of the demo guests" "$status" 1
+works "and then they are clean" fsck --all -n
+
+# ---- help, manual and completion come from one table
+works "the commands" help
+out | sed -n 's/^  \([a-z][a-z0-9-]*\)  *[a-z].*/\1/p' | sort -u >"$T/commands"
+check "help names commands" test "$(wc -l <"$T/commands")" -gt 25
+for c in list info status ls cat head tail stat find readlink df edit write cp mkdir rm rmdir mv ln chmod chown touch \
+	truncate diff commit rollback history undo recover fsck resize-root help shell; do
+	grep -qx "$c" "$T/commands" || not_ok "help names $c"
+done
+"$DOMU" --dump-manual >"$T/manual" 2>"$T/err" || not_ok "the manual's command part" "$(err)"
+sed -i 's/\\-/-/g; s/\\&//g' "$T/manual"
+"$DOMU" --dump-completion >"$T/completion" 2>/dev/null
+missing=() examples=0
+while read -r c; do
+	domu "$c" --help
+	[ "$status" = 0 ] || missing+=("$c --help ends with $status")
+	cp "$T/out" "$T/help"
+	domu help "$c"
+	cmp -s "$T/out" "$T/help" || missing+=("help $c is not $c --help")
+	grep -Eq "^\.(S[HS]|TP|B) .*\b$c\b|^$c\b" "$T/manual" || missing+=("$c is not in the manual")
+	grep -q -- "$c" "$T/completion" || missing+=("$c is not in the completion")
+	for o in $(sed -n 's/^  .*\(--[a-z][a-z0-9-]*\).*/\1/p' "$T/help" | sort -u); do
+		grep -q -- "$o" "$T/manual" || missing+=("$c $o is not in the manual")
+	done
+done <"$T/commands"
+is "help, manual and completion agree" "${missing[*]-}" ""
+check "the completion is bash" bash -n "$T/completion"
+check "the manual is troff" sh -c "man -l --warnings '$T/manual' >/dev/null 2>&1 || ! command -v man >/dev/null"
+
+# ---- the example of each command works on the demo guests
+cd "$T" || exit 1
+echo 'new content' >"$T/motd"
+while IFS= read -r line; do
+	"$top/tests/demo/make-farm" "$T/farm"
+	line=${line#domu-rescue }
+	VISUAL=/bin/true EDITOR=/bin/true timeout 60 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
+	status=$?
+	examples=$((examples + 1))
+	case $line:$status in
+	*:0 | fsck*:1 | recover*:0 | commit*:4 | rollback*:4 | undo*:4) ok "example: domu-rescue $line" ;;
+	*) not_ok "example: domu-rescue $line" "status $status" "$(head -c 600 "$T/err")" "$(head -c 300 "$T/out")" ;;
+	esac
+done < <(while read -r c; do "$DOMU" help "$c"; done <"$T/commands" | grep -oE '^ *(\$ )?domu-rescue [a-z].*' | sed 's/^ *\(\$ \)\?//' | grep -v '\[' | sort -u)
+check "commands have examples" test "$examples" -gt 20
+done_testing
