@@ -57,7 +57,7 @@ json "a time is RFC 3339" '.entries[0].mtime | test("^2009-11-03T04:05:06([.]0+)
 json "fsck" ".exit == 0 and (.guests[0] | $(keys guest exit filesystems)) and ([.guests[0].filesystems[] | $(keys device type uuid result exit seconds log)] | all)" fsck -n web1
 json "fsck: both filesystems" '[.guests[0].filesystems[].device] | sort == ["xvda2", "xvda3"]' fsck -n web1
 json "fsck of a damaged one" '.exit == 4 and .guests[0].filesystems[0].result == "damaged"' fsck -n broken1
-json "resize-root --plan" "$(keys guest device from to steps done) and ([.steps[] | $(keys op device from to)] | all) and .done == false" resize-root web1 +16M --plan
+json "resize-root --plan" "$(keys guest device from to steps "done") and ([.steps[] | $(keys op device from to)] | all) and .done == false" resize-root web1 +16M --plan
 json "resize-root: the steps" '[.steps[].op] - ["grow-backing", "shrink-backing", "write-table", "move-partition", "remake-swap", "check", "grow-filesystem", "shrink-filesystem", "resize-pv", "resize-lv"] == []' resize-root web1 +16M --plan
 json "resize-root" '.done == true and .to - .from == 16777216' resize-root web1 +16M
 json "history" "[.commits[] | $(keys id time command blocks bytes state undoable)] | length == 1 and all" history web1
