@@ -8,22 +8,30 @@ libdomushell_a_SOURCES = \
 	shell/cmd-diff.c \
 	shell/cmd-edit.c \
 	shell/cmd-fsck.c \
+	shell/cmd-cat.c \
+	shell/cmd-df.c \
+	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
 	shell/cmd-list.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
+	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
+	shell/cmd-stat.c \
 	shell/cmd.h \
 	shell/command.h \
 	shell/exec.c \
+	shell/fmt.c shell/fmt.h \
 	shell/globals.c \
 	shell/help.c shell/help.h \
 	shell/manual.c \
+	shell/names.c shell/names.h \
 	shell/ops.h \
 	shell/out-json.c \
 	shell/out-text.c \
 	shell/out.h \
 	shell/rows.c shell/rows.h \
+	shell/rowstat.c shell/rowstat.h \
 	shell/run.c \
 	shell/table.c \
 	shell/workercmd.c shell/workercmd.h

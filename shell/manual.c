@@ -70,7 +70,8 @@ static void columns(FILE *f, const struct domu_command *c)
 	fputs(".PP\nIn JSON, ", f);
 	fprintf(f, "\\fI%s\\fR[]:", c->json_key != NULL ? c->json_key : "entries");
 	for (size_t i = 0; c->columns[i].key != NULL; i++)
-		fprintf(f, "%s %s", i > 0 ? "," : "", c->columns[i].key);
+		if (c->columns[i].key[0] != '\0')
+			fprintf(f, "%s %s", i > 0 ? "," : "", c->columns[i].key);
 	fputs(".\n", f);
 }
 

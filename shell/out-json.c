@@ -154,7 +154,8 @@ int domu_json_row(struct domu_out *o, const struct domu_cell *cells)
 	int rc = row != NULL ? open_array(o) : domu_nomem(o->ctx);
 
 	for (size_t i = 0; rc == 0 && i < o->n_columns; i++)
-		json_object_object_add(row, o->o.columns[i].key, cell_value(row, &o->o.columns[i], &cells[i]));
+		if (o->o.columns[i].key[0] != '\0')
+			json_object_object_add(row, o->o.columns[i].key, cell_value(row, &o->o.columns[i], &cells[i]));
 	if (rc == 0)
 		rc = words(o, o->any ? ",\n" : "\n");
 	if (rc == 0)

@@ -240,7 +240,10 @@ static int show_line(struct domu_out *o, const char *text, size_t len)
 	if (o->o.json)
 		return 0;
 	/* What came before the line stands before it. */
-	rc = domu_table_flush(o);
+	if (o->o.layout != NULL && o->o.layout->flush != NULL)
+		rc = o->o.layout->flush(o, o->o.user);
+	else
+		rc = domu_table_flush(o);
 	if (rc == 0)
 		rc = domu_out_bytes(o, text, len);
 	return rc != 0 ? rc : domu_out_write(o, "\n", 1);

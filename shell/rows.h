@@ -24,7 +24,7 @@ enum domu_cell_type {
 };
 
 struct domu_column {
-	const char *key; /* in JSON; NULL ends the list */
+	const char *key; /* in JSON; "": not there; NULL ends the list */
 	const char *title; /* of the table; NULL: only in JSON */
 	enum domu_cell_type type;
 };
@@ -51,6 +51,7 @@ struct domu_layout {
 	/* Called for each row as it comes; out is where to write. */
 	int (*row)(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user);
 	int (*end)(struct domu_out *out, void *user); /* also after a failure: frees the state; may be NULL */
+	int (*flush)(struct domu_out *out, void *user); /* a line comes: rows held back go before it; may be NULL */
 };
 
 /* ---- making rows: the same in worker and front ---- */

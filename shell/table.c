@@ -13,6 +13,14 @@ const struct domu_command *const domu_commands[] = {
 	/* looking */
 	&domu_cmd_list,
 	/* reading */
+	&domu_cmd_ls,
+	&domu_cmd_cat,
+	&domu_cmd_head,
+	&domu_cmd_tail,
+	&domu_cmd_stat,
+	&domu_cmd_find,
+	&domu_cmd_readlink,
+	&domu_cmd_df,
 	/* changing */
 	&domu_cmd_edit,
 	/* repair */

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cmd-ls.c - ls: what is in directories, read in the worker; ls-layout.c shows it. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shell/cmd.h"
+#include "shell/fmt.h"
+#include "shell/ls.h"
+#include "shell/rowstat.h"
+
+#define MAX_ENTRIES (4u << 20) /* of one directory */
+
+struct entry {
+	char *name, *path;
+	struct domu_stat st;
+	struct domu_fs *fs;
+	size_t node;
+	bool unreadable;
+};
+
+struct entries {
+	struct entry *v;
+	size_t n, cap;
+};
+
+struct ls {
+	struct domu_run *r;
+	struct domu_tree *tree;
+	struct domu_names *names;
+	bool all, almost_all, long_format, recursive, headings, human;
+	char sort;
+	bool reverse;
+	bool first; /* nothing was printed yet */
+	/* -R: directories shown before, so that a tree that is none comes to an end. */
+	struct {
+		uint64_t *v; /* pairs of node + 1 and inode */
+		size_t n, cap;
+	} seen;
+};
+
+static void entries_free(struct entries *e)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		free(e->v[i].name);
+		free(e->v[i].path);
+	}
+	free(e->v);
+	memset(e, 0, sizeof *e);
+}
+
+static int entries_add(struct ls *ls, struct entries *e, const char *name, const struct domu_path *where, int err)
+{
+	struct entry *x;
+
+	if (e->n >= MAX_ENTRIES)
+		return domu_fail(ls->r->ctx, DOMU_FAILED, -EFBIG, "a directory of more than %u entries", MAX_ENTRIES);
+	if (e->n == e->cap) {
+		size_t cap = e->cap != 0 ? 2 * e->cap : 64;
+		struct entry *v = reallocarray(e->v, cap, sizeof *v);
+
+		if (v == NULL)
+			return domu_nomem(ls->r->ctx);
+		e->v = v;
+		e->cap = cap;
+	}
+	x = &e->v[e->n];
+	*x = (struct entry){ .name = strdup(name),
+		             .path = strdup(where->path),
+		             .st = where->st,
+		             .fs = where->fs,
+		             .node = where->node,
+		             .unreadable = err != 0 };
+	e->n++;
+	return x->name != NULL && x->path != NULL ? 0 : domu_nomem(ls->r->ctx);
+}
+
+/* ---- sorting ---------------------------------------------------------------------- */
+
+static int newer(const struct timespec *a, const struct timespec *b)
+{
+	if (a->tv_sec != b->tv_sec)
+		return a->tv_sec > b->tv_sec ? -1 : 1;
+	return a->tv_nsec == b->tv_nsec ? 0 : a->tv_nsec > b->tv_nsec ? -1 : 1;
+}
+
+static int compare(const void *a, const void *b, void *user)
+{
+	const struct entry *x = a, *y = b;
+	const struct ls *ls = user;
+	int c = 0;
+
+	if (ls->sort == 't')
+		c = newer(&x->st.mtime, &y->st.mtime);
+	else if (ls->sort == 'S' && x->st.size != y->st.size)
+		c = x->st.size > y->st.size ? -1 : 1;
+	if (c == 0)
+		c = strcmp(x->name, y->name);
+	return ls->reverse ? -c : c;
+}
+
+static void sort(struct ls *ls, struct entries *e)
+{
+	if (ls->sort != 'U' && e->n > 1)
+		qsort_r(e->v, e->n, sizeof *e->v, compare, ls);
+}
+
+/* ---- showing ---------------------------------------------------------------------- */
+
+static int show(struct ls *ls, const struct entry *e)
+{
+	struct domu_out *o = ls->r->out;
+
+	if (e->unreadable)
+		domu_say(ls->r->ctx, DOMU_WARNING, "%s: its inode cannot be read: domu-rescue fsck -n %s", e->path,
+		         ls->r->guest != NULL ? ls->r->guest : "GUEST");
+	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &e->st, ls->names);
+	domu_row_text(o, e->name);
+	return domu_row_end(o);
+}
+
+static int show_all(struct ls *ls, const struct entries *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < e->n; i++)
+		rc = show(ls, &e->v[i]);
+	return rc;
+}
+
+static int show_total(struct ls *ls, const struct entries *e)
+{
+	uint64_t sectors = 0;
+	char text[DOMU_HUMAN_TEXT];
+
+	for (size_t i = 0; i < e->n; i++)
+		sectors += e->v[i].unreadable ? 0 : e->v[i].st.sectors;
+	if (ls->human)
+		domu_human(sectors * 512, text);
+	else
+		snprintf(text, sizeof text, "%" PRIu64, sectors / 2);
+	return domu_out_line(ls->r->out, "total %s", text);
+}
+
+/* ---- directories ------------------------------------------------------------------ */
+
+struct reading {
+	struct ls *ls;
+	struct entries *e;
+};
+
+static int take(void *user, const struct domu_walk_entry *w)
+{
+	struct reading *rd = user;
+	const char *name = strrchr(w->path, '/');
+
+	if (w->depth == 0)
+		return w->err != 0 ? w->err : 0;
+	if (w->err != 0)
+		domu_error_clear(rd->ls->r->ctx);
+	name = name != NULL ? name + 1 : w->path;
+	if (name[0] == '.' && !rd->ls->all && !rd->ls->almost_all)
+		return DOMU_WALK_PRUNE;
+	return entries_add(rd->ls, rd->e, name, w->where, w->err);
+}
+
+static int add_dots(struct ls *ls, struct entries *e, const struct domu_path *dir)
+{
+	struct domu_path *up = malloc(sizeof *up);
+	int rc = up != NULL ? entries_add(ls, e, ".", dir, 0) : domu_nomem(ls->r->ctx);
+
+	if (rc == 0)
+		rc = domu_path_walk(ls->tree, dir->path, "..", 0, up);
+	if (rc == 0)
+		rc = entries_add(ls, e, "..", up, 0);
+	free(up);
+	return rc;
+}
+
+static size_t slot(const uint64_t *v, size_t cap, uint64_t node, uint64_t ino)
+{
+	size_t i = (size_t)(ino * UINT64_C(0x9e3779b97f4a7c15) ^ node) & (cap - 1);
+
+	while (v[2 * i] != 0 && (v[2 * i] != node || v[2 * i + 1] != ino))
+		i = (i + 1) & (cap - 1);
+	return i;
+}
+
+static int visit(struct ls *ls, size_t node, uint64_t ino, bool *again)
+{
+	size_t i;
+
+	if (2 * ls->seen.n >= ls->seen.cap) {
+		size_t cap = ls->seen.cap != 0 ? 2 * ls->seen.cap : 256;
+		uint64_t *v = calloc(cap, 2 * sizeof *v);
+
+		if (v == NULL)
+			return domu_nomem(ls->r->ctx);
+		for (size_t k = 0; k < ls->seen.cap; k++) {
+			const uint64_t *old = &ls->seen.v[2 * k];
+
+			if (old[0] != 0)
+				memcpy(&v[2 * slot(v, cap, old[0], old[1])], old, 2 * sizeof *v);
+		}
+		free(ls->seen.v);
+		ls->seen.v = v;
+		ls->seen.cap = cap;
+	}
+	i = slot(ls->seen.v, ls->seen.cap, node + 1, ino);
+	*again = ls->seen.v[2 * i] != 0;
+	ls->seen.n += !*again;
+	ls->seen.v[2 * i] = node + 1;
+	ls->seen.v[2 * i + 1] = ino;
+	return 0;
+}
+
+static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown);
+
+static int below(struct ls *ls, const struct entries *e, const char *shown)
+{
+	struct domu_path *where = malloc(sizeof *where);
+	int rc = where != NULL ? 0 : domu_nomem(ls->r->ctx);
+
+	for (size_t i = 0; rc == 0 && i < e->n; i++) {
+		const struct entry *x = &e->v[i];
+		bool slash = shown[0] != '\0' && shown[strlen(shown) - 1] == '/', again;
+		char *sub = NULL;
+
+		if (x->unreadable || !S_ISDIR(x->st.mode) || strcmp(x->name, ".") == 0 || strcmp(x->name, "..") == 0)
+			continue;
+		rc = visit(ls, x->node, x->st.ino, &again);
+		if (rc == 0 && again)
+			domu_say(ls->r->ctx, DOMU_WARNING, "%s: this directory was listed before", x->path);
+		if (rc != 0 || again)
+			continue;
+		rc = domu_path_walk(ls->tree, "/", x->path, DOMU_WALK_NOFOLLOW, where);
+		if (rc == 0 && asprintf(&sub, "%s%s%s", shown, slash ? "" : "/", x->name) < 0)
+			rc = domu_nomem(ls->r->ctx);
+		if (rc == 0)
+			rc = list_dir(ls, where, sub);
+		free(sub);
+	}
+	free(where);
+	return rc;
+}
+
+static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown)
+{
+	const struct domu_walk_opts opts = { .max_depth = 1 };
+	struct entries e = { 0 };
+	struct reading rd = { ls, &e };
+	int rc = 0;
+
+	if (ls->headings) {
+		if (!ls->first)
+			rc = domu_out_line(ls->r->out, "%s", "");
+		if (rc == 0)
+			rc = domu_out_line(ls->r->out, "%s:", shown);
+	}
+	ls->first = false;
+	if (rc == 0 && ls->all)
+		rc = add_dots(ls, &e, dir);
+	if (rc == 0)
+		rc = domu_walk_tree(ls->tree, dir, shown, &opts, take, &rd);
+	sort(ls, &e);
+	if (rc == 0 && ls->long_format)
+		rc = show_total(ls, &e);
+	if (rc == 0)
+		rc = show_all(ls, &e);
+	if (rc == 0 && ls->recursive)
+		rc = below(ls, &e, shown);
+	entries_free(&e);
+	return rc;
+}
+
+/* ---- operands --------------------------------------------------------------------- */
+
+struct operands {
+	struct ls *ls;
+	struct entries files, dirs;
+};
+
+static int sort_operand(struct domu_run *r, size_t i, void *user)
+{
+	struct operands *op = user;
+	bool keep = domu_args_flag(r->args, "d"), nofollow = keep || op->ls->long_format;
+	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
+	struct domu_path *where = malloc(sizeof *where);
+	int rc;
+
+	if (where == NULL)
+		return domu_nomem(r->ctx);
+	if (path == NULL)
+		path = r->cwd;
+	rc = domu_run_walk(r, i, nofollow ? DOMU_WALK_NOFOLLOW : 0, where);
+	if (rc == 0 && r->many && domu_run_path(r, i) != NULL)
+		path = domu_args_get(r->args, i);
+	if (rc == 0)
+		rc = entries_add(op->ls, !keep && S_ISDIR(where->st.mode) ? &op->dirs : &op->files, path, where, 0);
+	free(where);
+	return rc;
+}
+
+static int show_operands(struct operands *op)
+{
+	struct ls *ls = op->ls;
+	struct domu_path *where = malloc(sizeof *where);
+	int rc = where != NULL ? 0 : domu_nomem(ls->r->ctx);
+
+	ls->headings = ls->recursive || ls->r->many || op->files.n + op->dirs.n > 1;
+	sort(ls, &op->files);
+	sort(ls, &op->dirs);
+	if (rc == 0)
+		rc = show_all(ls, &op->files);
+	ls->first = op->files.n == 0;
+	for (size_t i = 0; rc == 0 && i < op->dirs.n; i++) {
+		bool again;
+
+		rc = visit(ls, op->dirs.v[i].node, op->dirs.v[i].st.ino, &again);
+		if (rc == 0)
+			rc = domu_path_walk(ls->tree, "/", op->dirs.v[i].path, 0, where);
+		if (rc == 0)
+			rc = list_dir(ls, where, op->dirs.v[i].name);
+	}
+	free(where);
+	return rc;
+}
+
+static int run(struct domu_run *r)
+{
+	const struct domu_args *a = r->args;
+	struct ls ls = { .r = r,
+		         .first = true,
+		         .sort = domu_args_last(a, "tSU"),
+		         .reverse = domu_args_flag(a, "r"),
+		         .all = domu_args_flag(a, "a"),
+		         .almost_all = domu_args_flag(a, "A"),
+		         .long_format = domu_args_flag(a, "l") || domu_args_flag(a, "n"),
+		         .recursive = domu_args_flag(a, "R"),
+		         .human = domu_args_flag(a, "h") };
+	struct operands op = { .ls = &ls };
+	int rc = domu_work_tree(r->work, r->use, &ls.tree), r2;
+
+	if (rc != 0)
+		return rc;
+	if ((ls.long_format && !domu_args_flag(a, "n")) || domu_out_json(r->out))
+		ls.names = domu_names_load(ls.tree, r->ctx);
+	rc = domu_run_each(r, 0, sort_operand, &op);
+	/* What was found is shown also when something else was not. */
+	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
+		struct domu_error kept = r->ctx->error;
+
+		memset(&r->ctx->error, 0, sizeof kept);
+		r2 = show_operands(&op);
+		if (rc != 0) {
+			domu_error_clear(r->ctx);
+			r->ctx->error = kept;
+		}
+		rc = rc != 0 ? rc : r2;
+	}
+	entries_free(&op.files);
+	entries_free(&op.dirs);
+	free(ls.seen.v);
+	domu_names_free(ls.names);
+	return rc;
+}
+
+static const struct domu_arg args[] = {
+	{ "GUEST:PATH", ARG_GUEST_DIR, COUNT_SOME },
+	{ NULL, ARG_NONE, COUNT_ONE },
+};
+
+static const struct domu_option options[] = {
+	{ "all", 'a', NULL, "also names that begin with a dot" },
+	{ "almost-all", 'A', NULL, "the same without . and .." },
+	{ "directory", 'd', NULL, "directories themselves, not what is in them" },
+	{ "classify", 'F', NULL, "a sign after the name for its type: / @ * | =" },
+	{ "human-readable", 'h', NULL, "sizes like 1K 234M 2G" },
+	{ "inode", 'i', NULL, "the inode number of each file" },
+	{ NULL, 'l', NULL, "mode, links, owner, size and time of each file" },
+	{ "numeric-uid-gid", 'n', NULL, "like -l, with numbers for owner and group" },
+	{ "reverse", 'r', NULL, "sort the other way round" },
+	{ "recursive", 'R', NULL, "also what is in the directories below" },
+	{ NULL, 'S', NULL, "sort by size, largest first" },
+	{ NULL, 't', NULL, "sort by time, newest first" },
+	{ NULL, 'U', NULL, "do not sort beyond names" },
+	{ NULL, '1', NULL, "one name a line" },
+	{ "full-time", 0, NULL, "times with all digits (with -l)" },
+	{ NULL, 0, NULL, NULL },
+};
+
+static const struct domu_column columns[] = { DOMU_STAT_COLUMNS,
+	                                      { "name", NULL, CELL_BYTES },
+	                                      { NULL, NULL, CELL_TEXT } };
+
+const struct domu_command domu_cmd_ls = {
+	.name = "ls",
+	.topic = "reading",
+	.summary = "list what is in a directory",
+	.description = "Owners are named as the guest's own /etc/passwd and /etc/group name them.  Names are sorted by "
+	               "their bytes.",
+	.args = args,
+	.options = options,
+	.columns = columns,
+	.example = "domu-rescue ls -l web1:/etc",
+	.needs = NEED_GUEST,
+	.worker = run,
+	.layout = &domu_ls_layout,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ls.h - between ls in the worker and how the front shows it. */
+#ifndef DOMU_LS_H
+#define DOMU_LS_H
+
+#include "shell/rowstat.h"
+
+enum { LS_NAME = STAT_CELLS, LS_CELLS };
+
+extern const struct domu_layout domu_ls_layout;
+
+#endif
