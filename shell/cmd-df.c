@@ -116,7 +116,7 @@ struct held {
 
 static char *amount(const struct domu_args *a, uint64_t bytes)
 {
-	char text[DOMU_HUMAN_TEXT];
+	char text[32];
 
 	if (domu_args_flag(a, "h"))
 		domu_human(bytes, text);

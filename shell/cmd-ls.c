@@ -135,7 +135,7 @@ static int show_all(struct ls *ls, const struct entries *e)
 static int show_total(struct ls *ls, const struct entries *e)
 {
 	uint64_t sectors = 0;
-	char text[DOMU_HUMAN_TEXT];
+	char text[32];
 
 	for (size_t i = 0; i < e->n; i++)
 		sectors += e->v[i].unreadable ? 0 : e->v[i].st.sectors;

@@ -291,9 +291,6 @@ static int dispatch(struct exec *e, struct domu_args *args)
 
 	if (domu_args_yes(args))
 		app->globals.yes = true;
-	if (app->globals.json && (e->c->needs & GIVES_BYTES) != 0)
-		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "%s gives bytes, for which there is no JSON",
-		                 e->c->name);
 	if (e->in_shell && session)
 		return run_staged(e, args, app->session, domu_guest_shown(domu_session_guest(app->session)), app->use);
 	if (!session)

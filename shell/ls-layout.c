@@ -2,6 +2,7 @@
 /* ls-layout.c - how ls looks: long lines, columns on a terminal, else a name a line. */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

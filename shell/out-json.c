@@ -183,6 +183,40 @@ int domu_json_member(struct domu_out *o, const char *key, struct json_object *v)
 	return rc;
 }
 
+#define MAX_CONTENT (16u << 20)
+
+int domu_json_data(struct domu_out *o, const void *bytes, size_t len)
+{
+	if (len > MAX_CONTENT - o->content_len)
+		return domu_fail(o->ctx, DOMU_UNSUPPORTED, -EFBIG,
+		                 "more than 16 MiB do not go into JSON; leave --json out");
+	if (o->content_len + len > o->content_cap) {
+		size_t cap = 2 * (o->content_len + len);
+		char *p = realloc(o->content, cap);
+
+		if (p == NULL)
+			return domu_nomem(o->ctx);
+		o->content = p;
+		o->content_cap = cap;
+	}
+	memcpy(o->content + o->content_len, bytes, len);
+	o->content_len += len;
+	return 0;
+}
+
+/* Bytes that are not UTF-8 are in content_b64. */
+static int write_content(struct domu_out *o)
+{
+	const struct domu_cell cell = { .text = o->content, .len = o->content_len };
+	struct json_object *also = json_object_new_object(), *b64 = NULL, *v = text_value(also, "content", &cell);
+	int rc = domu_json_member(o, "content", v);
+
+	if (rc == 0 && json_object_object_get_ex(also, "content_b64", &b64))
+		rc = domu_json_member(o, "content_b64", json_object_get(b64));
+	json_object_put(also);
+	return rc;
+}
+
 static int write_failure(struct domu_out *o, const struct domu_error *failure)
 {
 	struct json_object *e = json_object_new_object();
@@ -207,6 +241,8 @@ int domu_json_end(struct domu_out *o, const struct domu_error *failure)
 		rc = open_object(o);
 	if (rc == 0)
 		rc = close_array(o);
+	if (rc == 0 && o->content != NULL)
+		rc = write_content(o);
 	if (rc == 0 && failure != NULL)
 		rc = write_failure(o, failure);
 	return rc != 0 ? rc : words(o, "}\n");

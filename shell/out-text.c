@@ -79,6 +79,8 @@ int domu_out_data(struct domu_out *o, const void *bytes, size_t len)
 	size_t rest;
 	int rc;
 
+	if (o->o.json)
+		return domu_json_data(o, bytes, len);
 	if (!o->o.tty)
 		return domu_out_write(o, p, len);
 	if (o->tail_len > 0 && len > 0) {

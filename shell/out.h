@@ -26,6 +26,8 @@ struct domu_out {
 	char tail[4]; /* a UTF-8 sequence that the last data ended in */
 	size_t tail_len;
 	/* JSON. */
+	char *content; /* of bulk bytes */
+	size_t content_len, content_cap;
 	bool opened, array, array_done, any;
 };
 
@@ -37,6 +39,7 @@ void domu_table_free(struct domu_out *o);
 
 int domu_json_row(struct domu_out *o, const struct domu_cell *cells);
 int domu_json_member(struct domu_out *o, const char *key, struct json_object *v);
+int domu_json_data(struct domu_out *o, const void *bytes, size_t len);
 int domu_json_end(struct domu_out *o, const struct domu_error *failure);
 
 #endif

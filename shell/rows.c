@@ -421,6 +421,7 @@ int domu_out_close(struct domu_out *o, const struct domu_error *failure)
 		return 0;
 	rc = o->work != NULL ? flush(o) : finish(o, failure);
 	domu_table_free(o);
+	free(o->content);
 	free(o->buf);
 	free(o);
 	return rc;

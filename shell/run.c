@@ -124,7 +124,7 @@ int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
 	if (words == NULL)
 		return domu_nomem(r->ctx);
 	fflush(r->app->out);
-	if ((r->cmd->needs & GIVES_BYTES) != 0 && may_hand_over(fileno(r->app->out)))
+	if ((r->cmd->needs & GIVES_BYTES) != 0 && !r->globals->json && may_hand_over(fileno(r->app->out)))
 		out_fd = fileno(r->app->out);
 	if ((r->cmd->needs & TAKES_BYTES) != 0 && may_hand_over(STDIN_FILENO))
 		in_fd = STDIN_FILENO;
