@@ -10,7 +10,15 @@ plugins_fs_ext_so_SOURCES = \
 	plugins/fs-ext/dir.c \
 	plugins/fs-ext/read.c \
 	plugins/fs-ext/xattr.c \
-	plugins/fs-ext/acl.c
+	plugins/fs-ext/acl.c \
+	plugins/fs-ext/alloc.c \
+	plugins/fs-ext/data.c \
+	plugins/fs-ext/entry.c \
+	plugins/fs-ext/create.c \
+	plugins/fs-ext/remove.c \
+	plugins/fs-ext/rename.c \
+	plugins/fs-ext/attr.c \
+	plugins/fs-ext/xattr-set.c
 plugins_fs_ext_so_CFLAGS = $(SHARED_CFLAGS)
 plugins_fs_ext_so_LDFLAGS = $(SHARED_LDFLAGS)
 plugins_fs_ext_so_LDADD = $(EXT2FS_LIBS)

@@ -93,3 +93,59 @@ int ext_acl_to_disk(const uint8_t *acl, size_t len, uint8_t **out, size_t *out_l
 	*out_len = used;
 	return 0;
 }
+
+void ext_acl_chmod(uint8_t *disk, size_t len, uint32_t mode)
+{
+	uint8_t *group = NULL, *mask = NULL;
+	unsigned n;
+
+	for (size_t at = 4; at + DISK_SHORT <= len; at += n) {
+		unsigned tag = domu_le16(disk + at);
+
+		n = disk_entry_len(tag);
+		if (n == 0)
+			return;
+		if (tag == EXT_ACL_USER_OBJ)
+			put_le16(disk + at + 2, (mode >> 6) & 7);
+		else if (tag == EXT_ACL_OTHER)
+			put_le16(disk + at + 2, mode & 7);
+		else if (tag == EXT_ACL_GROUP_OBJ)
+			group = disk + at + 2;
+		else if (tag == EXT_ACL_MASK)
+			mask = disk + at + 2;
+	}
+	if (mask == NULL)
+		mask = group;
+	if (mask != NULL)
+		put_le16(mask, (mode >> 3) & 7);
+}
+
+int ext_acl_mode(const uint8_t *disk, size_t len, uint32_t *mode, bool *plain)
+{
+	unsigned seen = 0, n;
+	uint32_t group = 0, mask = 0;
+
+	*mode = 0;
+	for (size_t at = 4; at < len; at += n) {
+		unsigned tag = domu_le16(disk + at), perm = domu_le16(disk + at + 2) & 7;
+
+		n = disk_entry_len(tag);
+		if (tag != EXT_ACL_USER && tag != EXT_ACL_GROUP && (seen & tag) != 0)
+			return -EINVAL;
+		seen |= tag;
+		if (tag == EXT_ACL_USER_OBJ)
+			*mode |= perm << 6;
+		else if (tag == EXT_ACL_GROUP_OBJ)
+			group = perm << 3;
+		else if (tag == EXT_ACL_MASK)
+			mask = perm << 3;
+		else if (tag == EXT_ACL_OTHER)
+			*mode |= perm;
+	}
+	*mode |= (seen & EXT_ACL_MASK) != 0 ? mask : group;
+	*plain = (seen & (EXT_ACL_USER | EXT_ACL_GROUP | EXT_ACL_MASK)) == 0;
+	if ((seen & EXT_ACL_USER_OBJ) == 0 || (seen & EXT_ACL_GROUP_OBJ) == 0 || (seen & EXT_ACL_OTHER) == 0)
+		return -EINVAL;
+	/* Named entries are limited by a mask, which must then be there. */
+	return (seen & (EXT_ACL_USER | EXT_ACL_GROUP)) != 0 && (seen & EXT_ACL_MASK) == 0 ? -EINVAL : 0;
+}

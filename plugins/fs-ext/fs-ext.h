@@ -204,4 +204,65 @@ enum {
 int ext_acl_from_disk(const uint8_t *disk, size_t len, uint8_t **out, size_t *out_len);
 int ext_acl_to_disk(const uint8_t *acl, size_t len, uint8_t **out, size_t *out_len);
 
+/* Permissions of an ACL on disk that a mode implies, and the other way round. */
+void ext_acl_chmod(uint8_t *disk, size_t len, uint32_t mode);
+/* The mode's permission bits; *plain: the mode says all that the ACL says. -EINVAL: not a whole ACL. */
+int ext_acl_mode(const uint8_t *disk, size_t len, uint32_t *mode, bool *plain);
+
+/* ---- alloc.c ------------------------------------------------------------- */
+
+/*
+ * Maps blocks into the hole [lblk, lblk+n): as many as come in one piece, at
+ * least one; their content is not defined.  Changes *in; the caller writes it.
+ */
+int ext_alloc(struct ext_fs *x, struct ext_inode *in, uint64_t lblk, uint64_t n, struct ext_run *run);
+/* Makes allocated and unwritten blocks written. */
+int ext_convert(struct ext_fs *x, struct ext_inode *in, uint64_t lblk, const struct ext_run *run);
+/* Frees every block from lblk on, after a look at the whole map. */
+int ext_punch(struct ext_fs *x, struct ext_inode *in, uint64_t lblk);
+
+/* ---- data.c -------------------------------------------------------------- */
+
+int ext_write(struct domu_fs *fs, uint64_t ino, const void *buf, size_t len, uint64_t offset);
+int ext_truncate(struct domu_fs *fs, uint64_t ino, uint64_t size);
+
+/* ---- entry.c ------------------------------------------------------------- */
+
+enum ext_change { EXT_ADD, EXT_CHANGE, EXT_CONTENT };
+/* Refuses what the inode's flags forbid, and what cannot be kept right. */
+int ext_may_modify(struct ext_fs *x, const struct ext_inode *in, enum ext_change what);
+/* The directory was looked through without damage before any of these. */
+int ext_entry_add(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino, uint32_t mode);
+int ext_entry_remove(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino);
+int ext_entry_set(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino, uint32_t mode);
+/* New times of a directory whose entries changed, and links more subdirectories in it. */
+int ext_dir_changed(struct ext_fs *x, uint32_t dir, int links);
+bool ext_dir_may_grow(const struct ext_fs *x, const struct ext_inode *dir); /* one more subdirectory */
+uint32_t ext_link_max(const struct ext_fs *x);
+int ext_dir_empty(struct ext_fs *x, const struct ext_inode *dir); /* 0, -ENOTEMPTY */
+
+/* ---- create.c, remove.c, rename.c ---------------------------------------- */
+
+int ext_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,
+               uint64_t *ino);
+int ext_link(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t ino);
+void ext_init_extents(struct ext_inode *in); /* an empty tree */
+/* Gives back all that an inode without names has. */
+int ext_release(struct ext_fs *x, struct ext_inode *in);
+/* One name less: the last one releases it. */
+int ext_drop_link(struct ext_fs *x, struct ext_inode *in);
+int ext_unlink(struct domu_fs *fs, uint64_t dir, const char *name);
+int ext_rmdir(struct domu_fs *fs, uint64_t dir, const char *name);
+int ext_rename(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t newdir, const char *newname);
+
+/* ---- attr.c, xattr-set.c ------------------------------------------------- */
+
+int ext_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *st, unsigned mask);
+int ext_setxattr(struct domu_fs *fs, uint64_t ino, const char *name, const void *value, size_t len);
+int ext_removexattr(struct domu_fs *fs, uint64_t ino, const char *name);
+/* Without checks of the name or the inode; disk is the form on disk; NULL removes. */
+int ext_xattr_put(struct ext_fs *x, const struct ext_inode *in, const char *name, const void *disk, size_t len);
+/* A copy of the access ACL as on disk; *disk NULL: there is none. */
+int ext_acl_read(struct ext_fs *x, const struct ext_inode *in, uint8_t **disk, size_t *len);
+
 #endif

@@ -138,6 +138,16 @@ static const struct domu_fs_ops ops = {
 	.read = ext_read,
 	.listxattr = ext_listxattr,
 	.statfs = ext_statfs,
+	.create = ext_create,
+	.write = ext_write,
+	.truncate = ext_truncate,
+	.link = ext_link,
+	.unlink = ext_unlink,
+	.rmdir = ext_rmdir,
+	.rename = ext_rename,
+	.setattr = ext_setattr,
+	.setxattr = ext_setxattr,
+	.removexattr = ext_removexattr,
 	.door_close = ext_door_close,
 };
 
