@@ -17,6 +17,10 @@ struct domu_identity {
 	uint64_t inode; /* of a file; 0: a device */
 };
 
+/* What fd, opened by path, is. */
+int domu_identity_make(struct domu_ctx *ctx, int fd, const char *path, const char *vdev, struct domu_identity *id);
+void domu_identity_free(struct domu_identity *id); /* what it holds */
+
 /* A door: the sector of a filesystem's superblock that closes and opens it. */
 struct domu_door {
 	unsigned disk;

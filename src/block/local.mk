@@ -15,3 +15,18 @@ libdomu_a_SOURCES += \
 	src/block/table-find.c \
 	src/block/table-grow.c \
 	src/block/table-image.c src/block/table-image.h
+libdomu_a_SOURCES += \
+	src/block/apply.c \
+	src/block/commit.c src/block/commit-private.h \
+	src/block/door.c \
+	src/block/identity.c \
+	src/block/image.c \
+	src/block/list.c \
+	src/block/meta.c \
+	src/block/preimage.c \
+	src/block/recover.c \
+	src/block/seal.c \
+	src/block/seen.c \
+	src/block/stage.c \
+	src/block/state.c \
+	src/block/undo.c

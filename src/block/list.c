@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* list.c - the stages and commits of a state directory, told from small reads. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/commit-private.h"
+#include "block/log.h"
+
+/* A seal that is read as a whole to tell a torn one: of 64 MiB of changes and less, others are believed. */
+#define WHOLE_SEAL (1u << 20)
+
+struct list {
+	struct domu_state *st;
+	struct domu_ctx quiet; /* what cannot be read is left out with a warning */
+	const struct domu_identity *path; /* NULL: all */
+	struct domu_commit_info *v;
+	size_t n, cap;
+};
+
+static bool wanted(const struct list *l, const struct domu_commit_info *ci)
+{
+	for (size_t i = 0; i < ci->n_disks; i++)
+		if (domu_identity_is_path(&ci->disks[i], l->path))
+			return true;
+	/* Of a newer version: it may be anybody's. */
+	return ci->n_disks == 0;
+}
+
+/* Takes m over. */
+static int add(struct list *l, struct domu_meta *m)
+{
+	if (l->path != NULL && !wanted(l, &m->info)) {
+		domu_meta_free(m);
+		return 0;
+	}
+	if (l->n == l->cap) {
+		size_t cap = l->cap > 0 ? l->cap * 2 : 32;
+		struct domu_commit_info *v = realloc(l->v, cap * sizeof *v);
+
+		if (v == NULL) {
+			domu_meta_free(m);
+			return domu_nomem(l->st->ctx);
+		}
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = m->info;
+	memset(&m->info, 0, sizeof m->info);
+	domu_meta_free(m);
+	return 0;
+}
+
+static bool exists(const struct list *l, const char *folder, const char *id, const char *name, off_t *size)
+{
+	char *path = domu_state_path(l->st, folder, id, name);
+	struct stat st;
+	bool is = path != NULL && stat(path, &st) == 0;
+
+	if (is && size != NULL)
+		*size = st.st_size;
+	free(path);
+	return is;
+}
+
+static bool has_undo(const struct list *l, const char *folder, const struct domu_meta *m)
+{
+	if (m->no_undo)
+		return false;
+	return m->undo_path != NULL ? access(m->undo_path, F_OK) == 0 : exists(l, folder, m->info.id, "undo", NULL);
+}
+
+static int add_sealed(struct list *l, const char *folder, struct domu_meta *m, enum domu_mark mark)
+{
+	struct domu_commit_info *ci = &m->info;
+
+	if (mark == DOMU_MARK_SUPERSEDED)
+		ci->state = DOMU_COMMIT_SUPERSEDED;
+	else if (mark == DOMU_MARK_NONE)
+		ci->state = DOMU_COMMIT_INTERRUPTED;
+	else if (exists(l, folder, ci->id, "undone", NULL))
+		ci->state = DOMU_COMMIT_UNDONE;
+	else
+		ci->state = DOMU_COMMIT_COMMITTED;
+	ci->undoable = ci->state == DOMU_COMMIT_COMMITTED && has_undo(l, folder, m);
+	return add(l, m);
+}
+
+static int add_staged(struct list *l, const char *id)
+{
+	char *path = domu_state_path(l->st, "pending", id, "meta"), *json = NULL;
+	struct domu_meta m = { 0 };
+	off_t log = 0;
+	size_t len = 0;
+	int rc = path == NULL ? -ENOMEM : domu_file_read(path, DOMU_META_MAX, &json, &len);
+
+	if (rc == 0)
+		rc = domu_meta_parse(json, len, &m);
+	free(json);
+	free(path);
+	if ((rc == 0 || rc == -EPROTO) && strcmp(m.info.id, id) == 0) {
+		m.info.state = DOMU_COMMIT_STAGED;
+		/* About: what was written twice counts twice, zeros do not. */
+		if (exists(l, "pending", id, "log", &log) && log > (off_t)DOMU_LOG_HEAD)
+			m.info.blocks = ((uint64_t)log - DOMU_LOG_HEAD) / (DOMU_LOG_REC + DOMU_UNIT);
+		m.info.bytes = m.info.blocks * DOMU_UNIT;
+		return add(l, &m);
+	}
+	domu_meta_free(&m);
+	if (rc != -ENOENT)
+		domu_say(l->st->ctx, DOMU_WARNING, "%s/pending/%s: its description cannot be read", l->st->dir, id);
+	return 0;
+}
+
+/* Of a newer version, or damaged: nothing is known but that a commit may be due. */
+static int add_unknown(struct list *l, const char *id, struct domu_meta *m)
+{
+	if (strcmp(m->info.id, id) != 0) {
+		domu_meta_free(m);
+		memcpy(m->info.id, id, strlen(id) + 1);
+	}
+	return add_sealed(l, "pending", m, DOMU_MARK_NONE);
+}
+
+static int list_pending(struct list *l, const char *id)
+{
+	char *path = domu_state_path(l->st, "pending", id, "seal");
+	enum domu_mark mark = DOMU_MARK_NONE;
+	struct domu_seal whole = { 0 };
+	struct domu_meta m = { 0 };
+	off_t size = 0;
+	int rc = path == NULL ? -ENOMEM : domu_seal_peek(&l->quiet, path, &m, &mark);
+
+	if (rc == 0 && strcmp(m.info.id, id) != 0)
+		rc = -EBADMSG;
+	if (rc == 0 && mark == DOMU_MARK_NONE && exists(l, "pending", id, "seal", &size) && size <= WHOLE_SEAL) {
+		rc = domu_seal_load(&l->quiet, path, &whole);
+		domu_seal_free(&whole);
+	}
+	free(path);
+	if (rc == 0)
+		return add_sealed(l, "pending", &m, mark);
+	if (rc == -ENOENT || rc == -ENODATA) {
+		domu_meta_free(&m);
+		return add_staged(l, id);
+	}
+	if (rc == -ENOMEM) {
+		domu_meta_free(&m);
+		return domu_nomem(l->st->ctx);
+	}
+	return add_unknown(l, id, &m);
+}
+
+static int list_history(struct list *l, const char *id)
+{
+	char *path = domu_state_path(l->st, "history", id, "seal");
+	enum domu_mark mark = DOMU_MARK_NONE;
+	struct domu_meta m = { 0 };
+	int rc = path == NULL ? -ENOMEM : domu_seal_peek(&l->quiet, path, &m, &mark);
+
+	free(path);
+	if (rc == 0 && strcmp(m.info.id, id) == 0 && mark != DOMU_MARK_NONE)
+		return add_sealed(l, "history", &m, mark);
+	domu_meta_free(&m);
+	domu_say(l->st->ctx, DOMU_WARNING, "%s/history/%s: cannot be read: it is left out", l->st->dir, id);
+	return 0;
+}
+
+static int list_folder(struct list *l, const char *folder, int (*one)(struct list *l, const char *id))
+{
+	char *path = domu_state_path(l->st, folder, NULL, NULL);
+	DIR *d = path != NULL ? opendir(path) : NULL;
+	struct dirent *e;
+	int rc = path == NULL ? domu_nomem(l->st->ctx) : 0;
+
+	if (d == NULL && rc == 0 && errno != ENOENT)
+		rc = domu_fail(l->st->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	while (rc == 0 && d != NULL && (e = readdir(d)) != NULL) {
+		if (domu_id_valid(e->d_name))
+			rc = one(l, e->d_name);
+		domu_error_clear(&l->quiet);
+	}
+	if (d != NULL)
+		closedir(d);
+	free(path);
+	return rc;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct domu_commit_info *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time > y->time ? -1 : 1;
+	return strcmp(y->id, x->id);
+}
+
+int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n)
+{
+	struct list l = { .st = st };
+	struct domu_identity id = { 0 };
+	int rc = 0;
+
+	*v = NULL;
+	*n = 0;
+	domu_ctx_quiet(&l.quiet, st->ctx);
+	if (path != NULL) {
+		/* A disk that is gone is known by its path alone. */
+		if (domu_identity_of_path(path, &id) < 0)
+			id.path = strdup(path);
+		if (id.path == NULL)
+			return domu_nomem(st->ctx);
+		l.path = &id;
+	}
+	rc = list_folder(&l, "pending", list_pending);
+	if (rc == 0 && !pending_only)
+		rc = list_folder(&l, "history", list_history);
+	domu_identity_free(&id);
+	if (rc < 0) {
+		domu_state_list_free(l.v, l.n);
+		return rc;
+	}
+	if (l.n > 1)
+		qsort(l.v, l.n, sizeof *l.v, newest_first);
+	*v = l.v;
+	*n = l.n;
+	return 0;
+}
+
+void domu_state_list_free(struct domu_commit_info *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		domu_commit_info_free(&v[i]);
+	free(v);
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* recover.c - a commit that was cut short: finished, or a stage again, or superseded. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/num.h"
+#include "block/commit-private.h"
+#include "guest/inuse.h"
+
+struct recover {
+	struct domu_state *st;
+	struct domu_ctx *ctx;
+	const char *id;
+	const struct domu_commit_disk *disks;
+	size_t n_disks;
+	struct domu_seal seal;
+	char *dir, *seal_path;
+	int log_fd, undo_fd, lock_fd, hotplug_fd;
+	bool undo_asked;
+	/* What the disks hold: */
+	size_t closed; /* doors */
+	bool all_old, all_new; /* doors and units; both where an image did not change */
+	bool other; /* something is neither old nor new: the first is */
+	unsigned other_disk;
+	uint64_t other_offset;
+};
+
+static void found_other(struct recover *r, unsigned disk, uint64_t offset)
+{
+	r->all_old = r->all_new = false;
+	if (r->other)
+		return;
+	r->other = true;
+	r->other_disk = disk;
+	r->other_offset = offset;
+}
+
+static int read_disk(struct recover *r, unsigned disk, void *buf, size_t len, uint64_t offset)
+{
+	return domu_disk_read(r->ctx, r->disks[disk].fd, r->seal.meta.info.disks[disk].vdev, r->seal.sizes[disk], buf,
+	                      len, offset);
+}
+
+/* ---- what is there ---------------------------------------------------------------------- */
+
+/* Also when the process, not the machine, went down: pages that a failed sync left clean are read anew. */
+static int open_files(struct recover *r)
+{
+	char *path = domu_text("%s/log", r->dir);
+	int rc = 0;
+
+	if (path == NULL)
+		return domu_nomem(r->ctx);
+	r->log_fd = r->ctx->io->open(path, O_RDWR | O_NOFOLLOW, 0);
+	if (r->log_fd < 0)
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", path, strerror(errno));
+	free(path);
+	for (size_t i = 0; i < r->n_disks; i++)
+		if (r->disks[i].fd >= 0)
+			posix_fadvise(r->disks[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+	return rc;
+}
+
+static bool uses_disk(const struct domu_seal *s, unsigned disk)
+{
+	for (size_t i = 0; i < s->n_doors; i++)
+		if (s->doors[i].disk == disk)
+			return true;
+	for (size_t i = 0; i < s->n_units; i++)
+		if (s->units[i].disk == disk)
+			return true;
+	return false;
+}
+
+static int check_disks(struct recover *r)
+{
+	const struct domu_commit_info *ci = &r->seal.meta.info;
+	int rc = 0;
+
+	if (r->n_disks != ci->n_disks)
+		return domu_fail(r->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s has %zu disks, not %zu", r->id,
+		                 ci->n_disks, r->n_disks);
+	for (unsigned i = 0; i < r->n_disks && rc == 0; i++)
+		if (uses_disk(&r->seal, i))
+			rc = domu_identity_check(r->ctx, DOMU_UNRECOVERED, &ci->disks[i], r->seal.sizes[i],
+			                         r->disks[i].fd);
+	return rc;
+}
+
+static int look_at_doors(struct recover *r)
+{
+	const struct domu_commit_info *ci = &r->seal.meta.info;
+	uint8_t now[DOMU_UNIT];
+	char id[DOMU_ID_LEN + 1];
+
+	for (size_t i = 0; i < r->seal.n_doors; i++) {
+		const struct domu_seal_door *d = &r->seal.doors[i];
+		bool is_old, is_new;
+		int rc = read_disk(r, d->disk, now, d->size, d->offset);
+
+		if (rc < 0)
+			return rc;
+		if (memcmp(now, d->closed, d->size) == 0) {
+			r->closed++;
+			r->all_old = r->all_new = false;
+			continue;
+		}
+		if (domu_door_is_closed(now, d->size, id))
+			return domu_fail(r->ctx, DOMU_UNRECOVERED, -EBUSY,
+			                 "%s: is closed by commit %s, not by %s: nothing was written",
+			                 ci->disks[d->disk].vdev, id[0] != '\0' ? id : "(unknown)", r->id);
+		is_old = memcmp(now, d->old_image, d->size) == 0;
+		is_new = memcmp(now, d->new_image, d->size) == 0;
+		if (!is_old && !is_new)
+			found_other(r, d->disk, d->offset);
+		r->all_old = r->all_old && is_old;
+		r->all_new = r->all_new && is_new;
+	}
+	return 0;
+}
+
+/* Is this sector of unit i what was there?  Only asked about units that are torn. */
+static int sector_is_old(struct recover *r, size_t i, size_t k, const uint8_t *sector, uint8_t *old, bool *have)
+{
+	int rc = 0;
+
+	if (r->seal.sector_crcs != NULL)
+		return domu_crc32c(~0u, sector, DOMU_SECTOR) == r->seal.sector_crcs[i * DOMU_SECTORS + k];
+	if (!r->undo_asked) {
+		r->undo_asked = true;
+		rc = domu_undo_open(r->ctx, &r->seal.meta, r->dir, &r->undo_fd);
+	} else if (r->undo_fd < 0) {
+		rc = -ENOENT;
+	}
+	if (rc == 0 && !*have)
+		rc = domu_image_old(r->ctx, &r->seal, i, r->undo_fd, old);
+	*have = rc == 0;
+	return rc < 0 ? rc : memcmp(sector, old + k * DOMU_SECTOR, DOMU_SECTOR) == 0;
+}
+
+static bool is_door(const struct domu_seal_door *doors, size_t n, uint64_t offset)
+{
+	for (size_t i = 0; i < n; i++)
+		if (offset >= doors[i].offset && offset < doors[i].offset + doors[i].size)
+			return true;
+	return false;
+}
+
+/* The sectors of a unit one by one, without those of doors. */
+static int look_at_sectors(struct recover *r, size_t i, const uint8_t *now, const uint8_t *image, bool *is_old,
+                           bool *is_new)
+{
+	const struct domu_seal_unit *u = &r->seal.units[i];
+	uint64_t start = u->unit * DOMU_UNIT;
+	size_t first, n = domu_seal_doors_in(&r->seal, u, &first);
+	uint8_t old[DOMU_UNIT];
+	bool have = false;
+
+	*is_old = *is_new = true;
+	for (size_t k = 0; k < DOMU_SECTORS; k++) {
+		const uint8_t *sector = now + k * DOMU_SECTOR;
+		bool same = memcmp(sector, image + k * DOMU_SECTOR, DOMU_SECTOR) == 0;
+		int before;
+
+		if (is_door(r->seal.doors + first, n, start + k * DOMU_SECTOR))
+			continue;
+		before = sector_is_old(r, i, k, sector, old, &have);
+		if (before < 0)
+			return before;
+		if (!before && !same)
+			found_other(r, u->disk, start + k * DOMU_SECTOR);
+		*is_old = *is_old && before;
+		*is_new = *is_new && same;
+	}
+	return 0;
+}
+
+/* The unit as it is, with its doors as they were: its checksum tells most units without a look at the undo file. */
+static bool is_untouched(struct recover *r, const struct domu_seal_unit *u, const uint8_t *now)
+{
+	size_t first, n = domu_seal_doors_in(&r->seal, u, &first);
+	uint8_t copy[DOMU_UNIT];
+
+	memcpy(copy, now, DOMU_UNIT);
+	for (size_t k = first; k < first + n; k++)
+		memcpy(copy + r->seal.doors[k].offset % DOMU_UNIT, r->seal.doors[k].old_image, r->seal.doors[k].size);
+	return domu_unit_crc(copy) == u->old_crc;
+}
+
+static bool is_whole(struct recover *r, const struct domu_seal_unit *u, const uint8_t *now, const uint8_t *image)
+{
+	size_t first, n = domu_seal_doors_in(&r->seal, u, &first);
+
+	for (size_t k = 0; k < DOMU_SECTORS; k++)
+		if (!is_door(r->seal.doors + first, n, u->unit * DOMU_UNIT + k * DOMU_SECTOR) &&
+		    memcmp(now + k * DOMU_SECTOR, image + k * DOMU_SECTOR, DOMU_SECTOR) != 0)
+			return false;
+	return true;
+}
+
+/* Every new image is read: nothing is written unless all of them can be. */
+static int look_at_units(struct recover *r)
+{
+	uint8_t now[DOMU_UNIT], image[DOMU_UNIT];
+
+	for (size_t i = 0; i < r->seal.n_units; i++) {
+		const struct domu_seal_unit *u = &r->seal.units[i];
+		bool is_old, is_new;
+		int rc = read_disk(r, u->disk, now, DOMU_UNIT, u->unit * DOMU_UNIT);
+
+		if (rc == 0)
+			rc = domu_image_new(r->ctx, &r->seal, i, r->log_fd, image);
+		if (rc < 0)
+			return rc;
+		is_old = is_untouched(r, u, now);
+		is_new = is_whole(r, u, now, image);
+		if (!is_old && !is_new)
+			rc = look_at_sectors(r, i, now, image, &is_old, &is_new);
+		if (rc < 0)
+			return rc;
+		r->all_old = r->all_old && is_old;
+		r->all_new = r->all_new && is_new;
+	}
+	return 0;
+}
+
+/* ---- what is done about it ----------------------------------------------------------------- */
+
+static int finish(struct recover *r, enum domu_mark mark)
+{
+	int rc = domu_seal_mark(r->ctx, r->seal_path, mark);
+
+	r->seal.mark = mark;
+	return rc == 0 ? domu_state_finish(r->st, r->id, &r->seal) : rc;
+}
+
+/* What was seen may be in memory only: it has to be on the disk before anything rests on it. */
+static int sync_disks(struct recover *r)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < r->n_disks && rc == 0; i++)
+		if (r->disks[i].fd >= 0 && uses_disk(&r->seal, i))
+			rc = domu_fdatasync(r->ctx, r->disks[i].fd, r->seal.meta.info.disks[i].path);
+	return rc;
+}
+
+/* The same of the seal and what it rests on. */
+static int sync_state(struct recover *r)
+{
+	char *pending = domu_state_path(r->st, "pending", NULL, NULL);
+	int fd = r->ctx->io->open(r->seal_path, O_RDWR | O_NOFOLLOW, 0);
+	int rc = pending == NULL ? domu_nomem(r->ctx) : 0;
+
+	if (rc == 0 && fd < 0)
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", r->seal_path, strerror(errno));
+	if (rc == 0)
+		rc = domu_fdatasync(r->ctx, r->log_fd, "the stage's log");
+	if (rc == 0)
+		rc = domu_fdatasync(r->ctx, fd, r->seal_path);
+	if (rc == 0)
+		rc = domu_sync_dir_of(r->ctx, r->dir);
+	if (rc == 0)
+		rc = domu_sync_dir_of(r->ctx, pending);
+	if (fd >= 0)
+		r->ctx->io->close(fd);
+	free(pending);
+	return rc;
+}
+
+/*
+ * Steps 4 to 7 again.  All is written, also what is new already: a sync that
+ * failed may have left it in memory only.  A cut leaves what a cut of the
+ * commit leaves at that step.
+ */
+static int apply(struct recover *r)
+{
+	struct domu_apply a = { r->ctx, &r->seal, r->disks, r->log_fd };
+	struct domu_signals signals = { 0 };
+	int rc = sync_state(r);
+
+	if (rc == 0)
+		rc = domu_hotplug_lock(r->ctx, &r->hotplug_fd);
+	if (rc < 0)
+		return rc;
+	domu_signals_hold(&signals);
+	rc = domu_apply_lengths(&a);
+	if (rc == 0)
+		rc = domu_apply_close_doors(&a);
+	if (rc == 0)
+		rc = domu_apply_units(&a);
+	if (rc == 0)
+		rc = domu_apply_open_doors(&a);
+	if (rc == 0)
+		rc = finish(r, DOMU_MARK_APPLIED);
+	domu_signals_release(&signals);
+	return rc;
+}
+
+/* Its description is written anew from the seal, which was synced; without a seal it is a stage. */
+static int unseal(struct recover *r)
+{
+	char *undo = domu_undo_path(&r->seal.meta, r->dir);
+	struct domu_meta m;
+	int rc = undo == NULL || domu_meta_copy(&m, &r->seal.meta) < 0 ? domu_nomem(r->ctx) : 0;
+
+	if (rc < 0)
+		goto out;
+	m.no_undo = false;
+	free(m.undo_path);
+	m.undo_path = NULL;
+	rc = domu_stage_write_meta(r->ctx, r->dir, &m, true);
+	domu_meta_free(&m);
+	if (rc == 0 && r->ctx->io->unlink(r->seal_path) < 0)
+		rc = domu_fail(r->ctx, DOMU_FAILED, -errno, "%s: %s", r->seal_path, strerror(errno));
+	if (rc == 0)
+		rc = domu_sync_dir_of(r->ctx, r->dir);
+	if (rc == 0 && !r->seal.meta.no_undo)
+		r->ctx->io->unlink(undo);
+out:
+	free(undo);
+	return rc;
+}
+
+static int not_recoverable(struct recover *r)
+{
+	const struct domu_identity *id = &r->seal.meta.info.disks[r->other_disk];
+
+	return domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
+	                 "%s: block %" PRIu64 " (byte %" PRIu64
+	                 " of %s) is neither what it was before commit %s nor after: nothing was written",
+	                 id->vdev, r->other_offset / DOMU_UNIT, r->other_offset, id->path, r->id);
+}
+
+static int decide(struct recover *r, enum domu_recover_result *result)
+{
+	bool doors = r->seal.n_doors > 0;
+	int rc;
+
+	if (r->all_new) {
+		*result = DOMU_RECOVER_NOTHING;
+		rc = sync_disks(r);
+		return rc == 0 ? finish(r, DOMU_MARK_APPLIED) : rc;
+	}
+	if (r->closed > 0 && r->other)
+		return not_recoverable(r);
+	if (r->closed > 0 || (!doors && !r->other)) {
+		*result = DOMU_RECOVER_APPLIED;
+		return apply(r);
+	}
+	if (doors && r->all_old) {
+		*result = DOMU_RECOVER_STAGED;
+		return unseal(r);
+	}
+	*result = DOMU_RECOVER_SUPERSEDED;
+	return finish(r, DOMU_MARK_SUPERSEDED);
+}
+
+static int examine(struct recover *r, enum domu_recover_result *result)
+{
+	int rc = check_disks(r);
+
+	r->all_old = r->all_new = true;
+	if (rc == 0)
+		rc = open_files(r);
+	if (rc == 0)
+		rc = look_at_doors(r);
+	if (rc == 0)
+		rc = look_at_units(r);
+	return rc == 0 ? decide(r, result) : rc;
+}
+
+static int run(struct recover *r, enum domu_recover_result *result)
+{
+	int rc = domu_lock_open(r->st, r->id, &r->lock_fd);
+
+	if (rc == -ENOENT && access(r->dir, F_OK) < 0)
+		return domu_fail(r->ctx, DOMU_NOTFOUND, rc, "there is no commit %s to recover", r->id);
+	/* Without a lock file it is one that was marked and is on its way to the history. */
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	rc = domu_seal_load(r->ctx, r->seal_path, &r->seal);
+	if (rc == -ENOENT || rc == -ENODATA) {
+		*result = DOMU_RECOVER_STAGED;
+		return 0;
+	}
+	if (rc == 0 && strcmp(r->seal.meta.info.id, r->id) != 0)
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -EBADMSG, "%s: is of commit %s", r->seal_path,
+		               r->seal.meta.info.id);
+	if (rc < 0)
+		return rc;
+	if (r->seal.mark != DOMU_MARK_NONE) {
+		*result = r->seal.mark == DOMU_MARK_APPLIED ? DOMU_RECOVER_NOTHING : DOMU_RECOVER_SUPERSEDED;
+		return domu_state_finish(r->st, r->id, &r->seal);
+	}
+	return examine(r, result);
+}
+
+int domu_recover(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                 enum domu_recover_result *result)
+{
+	struct recover r = {
+		.st = st,
+		.ctx = st->ctx,
+		.id = id,
+		.disks = disks,
+		.n_disks = n_disks,
+		.log_fd = -1,
+		.undo_fd = -1,
+		.lock_fd = -1,
+		.hotplug_fd = -1,
+	};
+	int rc;
+
+	*result = DOMU_RECOVER_NOTHING;
+	if (!domu_id_valid(id))
+		return domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
+	r.dir = domu_state_path(st, "pending", id, NULL);
+	r.seal_path = domu_state_path(st, "pending", id, "seal");
+	rc = r.dir == NULL || r.seal_path == NULL ? domu_nomem(st->ctx) : run(&r, result);
+	if (r.hotplug_fd >= 0)
+		close(r.hotplug_fd);
+	if (r.undo_fd >= 0)
+		close(r.undo_fd);
+	if (r.log_fd >= 0)
+		st->ctx->io->close(r.log_fd);
+	if (r.lock_fd >= 0)
+		st->ctx->io->close(r.lock_fd);
+	domu_seal_free(&r.seal);
+	free(r.dir);
+	free(r.seal_path);
+	return rc;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* undo.c - a stage made from the pre-images of a commit. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/commit-private.h"
+
+struct undo {
+	struct domu_state *st;
+	struct domu_ctx *ctx;
+	const char *id;
+	const struct domu_commit_disk *disks;
+	struct domu_seal seal;
+	char *dir;
+	int fd; /* the undo file */
+};
+
+static int load(struct undo *u)
+{
+	char *seal = domu_state_path(u->st, "history", u->id, "seal");
+	char *undone = domu_state_path(u->st, "history", u->id, "undone");
+	int rc = seal == NULL || undone == NULL ? domu_nomem(u->ctx) : domu_seal_load(u->ctx, seal, &u->seal);
+
+	if (rc == -ENOENT)
+		domu_fail(u->ctx, DOMU_NOTFOUND, rc, "the history has no commit %s", u->id);
+	else if (rc == -ENODATA)
+		domu_fail(u->ctx, DOMU_FAILED, rc, "commit %s cannot be undone: its seal is damaged", u->id);
+	else if (rc == 0 && (u->seal.mark != DOMU_MARK_APPLIED || strcmp(u->seal.meta.info.id, u->id) != 0))
+		rc = domu_fail(u->ctx, DOMU_FAILED, -EINVAL, "commit %s was never written: there is nothing to undo",
+		               u->id);
+	else if (rc == 0 && access(undone, F_OK) == 0)
+		rc = domu_fail(u->ctx, DOMU_FAILED, -EALREADY, "commit %s has been undone already", u->id);
+	else if (rc == 0 && u->seal.meta.no_undo)
+		rc = domu_fail(u->ctx, DOMU_FAILED, -ENOENT, "commit %s was made without undo", u->id);
+	if (rc == 0)
+		rc = domu_undo_open(u->ctx, &u->seal.meta, u->dir, &u->fd);
+	free(seal);
+	free(undone);
+	return rc;
+}
+
+static int check_disks(struct undo *u, size_t n_disks)
+{
+	const struct domu_commit_info *ci = &u->seal.meta.info;
+	bool used[DOMU_MAX_DISKS] = { false };
+	int rc = 0;
+
+	if (n_disks != ci->n_disks)
+		return domu_fail(u->ctx, DOMU_FAILED, -EINVAL, "commit %s has %zu disks, not %zu", u->id, ci->n_disks,
+		                 n_disks);
+	for (size_t i = 0; i < u->seal.n_units; i++)
+		used[u->seal.units[i].disk] = true;
+	for (size_t i = 0; i < n_disks && rc == 0; i++)
+		if (used[i])
+			rc = domu_identity_check(u->ctx, DOMU_FAILED, &ci->disks[i], u->seal.sizes[i], u->disks[i].fd);
+	return rc;
+}
+
+/* All of them: how many have changed is worth knowing. */
+static int compare(struct undo *u)
+{
+	const struct domu_commit_info *ci = &u->seal.meta.info;
+	uint64_t changed = 0, first = 0;
+	unsigned disk = 0;
+	uint8_t now[DOMU_UNIT];
+
+	for (size_t i = 0; i < u->seal.n_units; i++) {
+		const struct domu_seal_unit *s = &u->seal.units[i];
+		int rc;
+
+		if (domu_interrupted(u->ctx))
+			return domu_fail(u->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
+		rc = domu_disk_read(u->ctx, u->disks[s->disk].fd, ci->disks[s->disk].vdev, u->seal.sizes[s->disk], now,
+		                    DOMU_UNIT, s->unit * DOMU_UNIT);
+		if (rc < 0)
+			return rc;
+		if (domu_unit_crc(now) == s->new_crc)
+			continue;
+		if (changed++ == 0) {
+			first = s->unit;
+			disk = s->disk;
+		}
+	}
+	if (changed == 0)
+		return 0;
+	return domu_fail(u->ctx, DOMU_FAILED, -ESTALE,
+	                 "commit %s cannot be undone: %" PRIu64
+	                 " of its %zu blocks have changed since, the first is block %" PRIu64 " (byte %" PRIu64
+	                 " of %s): nothing was written",
+	                 u->id, changed, u->seal.n_units, first, first * DOMU_UNIT, ci->disks[disk].path);
+}
+
+/* The pre-images of one disk, written as anybody writes to a stage. */
+static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
+{
+	const char *vdev = u->seal.meta.info.disks[disk].vdev;
+	uint64_t size = u->seal.sizes[disk];
+	struct domu_block *raw = NULL, *top = NULL;
+	uint8_t image[DOMU_UNIT];
+	int rc = domu_raw_open(u->ctx, u->disks[disk].fd, vdev, size, 0, &raw), r;
+
+	if (rc == 0)
+		rc = domu_overlay_open(u->ctx, raw, domu_stage_log_fd(stage), disk, false, &top);
+	for (size_t i = 0; i < u->seal.n_units && rc == 0; i++) {
+		const struct domu_seal_unit *s = &u->seal.units[i];
+
+		if (s->disk != disk)
+			continue;
+		rc = domu_image_old(u->ctx, &u->seal, i, u->fd, image);
+		if (rc == 0)
+			rc = domu_block_pwrite(top, image, domu_unit_len(size, s->unit), s->unit * DOMU_UNIT);
+	}
+	if (rc == 0)
+		rc = domu_block_flush(top);
+	r = domu_block_close(top);
+	if (rc == 0)
+		rc = r;
+	r = domu_block_close(raw);
+	return rc == 0 ? r : rc;
+}
+
+static int fill(struct undo *u, struct domu_stage *stage)
+{
+	bool used[DOMU_MAX_DISKS] = { false };
+	int rc = 0;
+
+	for (size_t i = 0; i < u->seal.n_units; i++)
+		used[u->seal.units[i].disk] = true;
+	for (unsigned i = 0; i < DOMU_MAX_DISKS && rc == 0; i++)
+		if (used[i])
+			rc = stage_disk(u, stage, i);
+	return rc;
+}
+
+int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                    const struct domu_commit_info *info, struct domu_stage **s)
+{
+	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .fd = -1 };
+	struct domu_commit_info described;
+	int rc;
+
+	*s = NULL;
+	if (!domu_id_valid(id))
+		return domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
+	u.dir = domu_state_path(st, "history", id, NULL);
+	rc = u.dir == NULL ? domu_nomem(st->ctx) : load(&u);
+	if (rc == 0)
+		rc = check_disks(&u, n_disks);
+	if (rc == 0)
+		rc = compare(&u);
+	if (rc == 0)
+		rc = domu_room_check(st, NULL, false, 2 * (uint64_t)u.seal.n_units);
+	if (rc < 0)
+		goto out;
+	if (domu_info_copy(&described, info) < 0) {
+		rc = domu_nomem(st->ctx);
+		goto out;
+	}
+	/* Kept with the stage: whoever resumes it still undoes. */
+	free(described.undoes);
+	described.undoes = strdup(id);
+	rc = described.undoes == NULL ? domu_nomem(st->ctx) : domu_stage_create(st, &described, s);
+	domu_commit_info_free(&described);
+	if (rc < 0)
+		goto out;
+	rc = fill(&u, *s);
+	if (rc < 0) {
+		domu_stage_drop(*s);
+		*s = NULL;
+	}
+out:
+	if (u.fd >= 0)
+		close(u.fd);
+	domu_seal_free(&u.seal);
+	free(u.dir);
+	return rc;
+}
