@@ -109,9 +109,8 @@ int xl_disk_convert(const libxl_device_disk *from, const char *path, const char 
 static char *full_path(const char *spec, const char *path, const char *config)
 {
 	static const char *const file_prefixes[] = { "file:", "aio:", "tap:", "tap2:", "tapdisk:", NULL };
-	const char *at = strstr(spec, path), *slash = strrchr(config, '/');
-	int dir = slash != NULL ? (int)(slash - config) + 1 : 0;
-	char *in_dev = NULL, *beside = NULL;
+	const char *at = strstr(spec, path);
+	char *in_dev = NULL, *beside = NULL, *real = realpath(config, NULL), *slash;
 	bool file = path[0] == '.' && strchr(path, '/') != NULL, phy = false;
 
 	for (const char *const *p = file_prefixes; at != NULL && *p != NULL; p++) {
@@ -120,17 +119,21 @@ static char *full_path(const char *spec, const char *path, const char *config)
 		file |= (size_t)(at - spec) >= n && strncmp(at - n, *p, n) == 0;
 	}
 	phy = at != NULL && at - spec >= 4 && strncmp(at - 4, "phy:", 4) == 0;
+	slash = real != NULL ? strrchr(real, '/') : NULL;
+	if (slash != NULL)
+		slash[1] = '\0';
 	if (asprintf(&in_dev, "/dev/%s", path) < 0)
-		return NULL;
-	if (asprintf(&beside, "%.*s%s", dir, config, path) < 0) {
+		in_dev = NULL;
+	if (asprintf(&beside, "%s%s", slash != NULL ? real : "", path) < 0)
+		beside = NULL;
+	if (in_dev != NULL && beside != NULL &&
+	    (file || (!phy && access(in_dev, F_OK) != 0 && access(beside, F_OK) == 0))) {
 		free(in_dev);
-		return NULL;
-	}
-	if (file || (!phy && access(in_dev, F_OK) != 0 && access(beside, F_OK) == 0)) {
-		free(in_dev);
-		return beside;
+		in_dev = beside;
+		beside = NULL;
 	}
 	free(beside);
+	free(real);
 	return in_dev;
 }
 
@@ -375,8 +378,9 @@ static int read_values(struct reading *r, bool *counts)
 	const char *name = NULL;
 	bool any;
 	int rc = r->lib->cfg_get_string(r->cfg, "name", &name, 1);
+	bool wrong = rc == EINVAL;
 
-	if (rc == EINVAL)
+	if (wrong)
 		guest_error(r->g, "%s: name is not a string", r->g->source);
 	if (rc == 0) {
 		r->g->name = strdup(name);
@@ -387,7 +391,7 @@ static int read_values(struct reading *r, bool *counts)
 	rc = read_disks(r, &any);
 	if (rc < 0)
 		return rc;
-	*counts = name != NULL && any;
+	*counts = (name != NULL || wrong) && any;
 	if (name == NULL)
 		guest_error(r->g, "%s: gives no name", r->g->source);
 	if (!any)

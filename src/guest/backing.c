@@ -193,11 +193,15 @@ void domu_backing_close(struct domu_backing *b)
 	b->fd = b->lock_fd = b->parent_lock_fd = -1;
 }
 
-int domu_backing_open_rw(struct domu_ctx *ctx, const struct domu_backing *b)
+int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
 {
 	struct stat st;
-	int fd = ctx->io->open(b->path, O_RDWR | O_NOCTTY | (b->is_device ? O_EXCL : 0), 0), rc;
+	int fd, rc;
 
+	/* Once we are a writer ourselves the kernel can no longer be asked whether there is one. */
+	if (!domu_held_by_us(b))
+		b->alone = domu_ask_lease(b) == DOMU_LEASE_FREE;
+	fd = ctx->io->open(b->path, O_RDWR | O_NOCTTY | (b->is_device ? O_EXCL : 0), 0);
 	if (fd < 0) {
 		rc = -errno;
 		if (rc == -EBUSY)

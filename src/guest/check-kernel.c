@@ -247,7 +247,7 @@ static bool new_namespace(struct namespaces *ns, uint64_t ino)
 static void look_everywhere(const struct domu_relatives *r, struct domu_answer *a)
 {
 	struct namespaces ns = { 0 };
-	char path[64];
+	char path[64], hidden[16] = "";
 	struct dirent *e;
 	struct stat st;
 	DIR *d;
@@ -264,8 +264,7 @@ static void look_everywhere(const struct domu_relatives *r, struct domu_answer *
 		snprintf(path, sizeof path, "/proc/%.10s/ns/mnt", e->d_name);
 		if (stat(path, &st) < 0) {
 			if (errno == EACCES || errno == EPERM)
-				domu_answer(a, DOMU_CHECK_UNKNOWN, "the mounts of pid %s cannot be seen: run as root",
-				            e->d_name);
+				snprintf(hidden, sizeof hidden, "%.10s", e->d_name);
 			continue;
 		}
 		if (!new_namespace(&ns, st.st_ino))
@@ -276,6 +275,9 @@ static void look_everywhere(const struct domu_relatives *r, struct domu_answer *
 	if (d != NULL)
 		closedir(d);
 	free(ns.v);
+	if (a->result == DOMU_CHECK_PASS && hidden[0] != '\0')
+		domu_answer(a, DOMU_CHECK_UNKNOWN,
+		            "the mounts of pid %s cannot be seen: run as root, outside of a container", hidden);
 }
 
 static void look_at_swaps(const struct domu_backing *b, const struct domu_relatives *r, struct domu_answer *a)
@@ -318,28 +320,32 @@ static bool claimed(const struct domu_backing *b)
 }
 
 /*
- * A mount, of a namespace without processes too, claims its block device:
- * asking the kernel costs microseconds, reading everybody's mounts
- * milliseconds.  So reading a guest asks, and looks further only to name the
- * holder; a change looks in any case.  A file can only be mounted through a
- * loop, which is then among the relatives.
+ * A mount, of a namespace without processes too, claims its block device, and
+ * so do swap, dm and md: asking the kernel costs microseconds and sees
+ * everything, reading everybody's mounts costs milliseconds and names the
+ * holder.  So reading a guest asks, and looks further when the answer is
+ * "claimed"; a change looks in any case.  A file can only be mounted through
+ * a loop, which is then among the relatives.
  */
 void domu_check_mounts(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                        struct domu_answer *a)
 {
-	bool busy;
+	bool busy, stacked = false;
 
 	look_at_swaps(b, r, a);
 	if (r->n == 0 || a->result != DOMU_CHECK_PASS)
 		return;
+	for (size_t i = 0; i < r->n; i++)
+		stacked |= r->v[i].holder;
 	busy = b->is_device && !domu_held_by_us(b) && claimed(b);
-	if (v->depth == DOMU_VERDICT_READ && b->is_device && !busy && r->n == 1)
+	if (v->depth == DOMU_VERDICT_READ && b->is_device && !busy && !stacked)
 		return;
 	look_everywhere(r, a);
-	for (size_t i = 0; busy && a->result == DOMU_CHECK_PASS && i < r->n; i++)
-		if (r->v[i].holder)
-			busy = false; /* that one claims it, and "stacked" says so */
-	if (busy && v->depth == DOMU_VERDICT_READ)
+	/* What could not be looked at does not matter when the kernel says that nobody claims it. */
+	if (a->result == DOMU_CHECK_UNKNOWN && b->is_device && !busy && !stacked)
+		domu_answer_clear(a);
+	/* Where something is stacked on it, that one claims it, and "stacked" says so. */
+	if (busy && !stacked && v->depth == DOMU_VERDICT_READ)
 		domu_answer(a, DOMU_CHECK_FAIL, "the kernel holds it for something that is no mount here");
 }
 

@@ -45,13 +45,16 @@ void domu_process_name(int pid, char out[32])
 
 /* ---- descriptors ------------------------------------------------------------------ */
 
-/* Cached attributes will do: a server that does not answer must not hang us. */
-static bool is_disk(const char *path, const struct domu_backing *b, const struct domu_relatives *r)
+/*
+ * 1: yes; 0: no; -EACCES: cannot be seen.  Cached attributes will do: a server
+ * that does not answer must not hang us.
+ */
+static int is_disk(const char *path, const struct domu_backing *b, const struct domu_relatives *r)
 {
 	struct statx st;
 
 	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) < 0)
-		return false;
+		return errno == EACCES || errno == EPERM ? -EACCES : 0;
 	if (S_ISBLK(st.stx_mode))
 		return domu_related_find(r, makedev(st.stx_rdev_major, st.stx_rdev_minor)) != NULL;
 	return !b->is_device && S_ISREG(st.stx_mode) && st.stx_ino == b->inode &&
@@ -81,7 +84,7 @@ static int process_writes(const char *pid, const struct domu_backing *b, const s
 {
 	char path[96];
 	struct dirent *e;
-	int rc = 0;
+	int rc = 0, is;
 	DIR *d;
 
 	snprintf(path, sizeof path, "/proc/%.10s/fd", pid);
@@ -92,7 +95,8 @@ static int process_writes(const char *pid, const struct domu_backing *b, const s
 		if (!isdigit((unsigned char)e->d_name[0]))
 			continue;
 		snprintf(path, sizeof path, "/proc/%.10s/fd/%.10s", pid, e->d_name);
-		rc = is_disk(path, b, r) && open_for_writing(pid, e->d_name);
+		is = is_disk(path, b, r);
+		rc = is == 1 ? open_for_writing(pid, e->d_name) : is;
 	}
 	closedir(d);
 	return rc;
@@ -135,12 +139,11 @@ static void name_writers(const struct domu_backing *b, const struct domu_relativ
 	}
 	closedir(d);
 	if (hidden != NULL)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "what pid %s has open cannot be seen: run as root", hidden);
+		domu_answer(a, DOMU_CHECK_UNKNOWN,
+		            "what pid %s has open cannot be seen: run as root, outside of a container", hidden);
 }
 
 /* ---- the kernel's own count of writers ---------------------------------------------- */
-
-enum lease { LEASE_FREE, LEASE_WRITER, LEASE_UNTOLD };
 
 /* NFS and its kind grant leases by other rules; there a refusal says nothing. */
 static bool local_leases(int fd)
@@ -163,21 +166,21 @@ static bool local_leases(int fd)
  * at once; whoever opens the file in between waits for that, and the signal
  * that tells us is held back and dropped.
  */
-static enum lease ask_lease(const struct domu_backing *b)
+enum domu_lease domu_ask_lease(const struct domu_backing *b)
 {
 	struct f_owner_ex owner = { .type = F_OWNER_TID };
-	enum lease answer = LEASE_UNTOLD;
+	enum domu_lease answer = DOMU_LEASE_UNTOLD;
 	struct timespec none = { 0 };
 	sigset_t sigio, old;
 	char path[64];
 	int fd;
 
 	if (b->is_device || !local_leases(b->fd))
-		return LEASE_UNTOLD;
+		return DOMU_LEASE_UNTOLD;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", b->fd);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return LEASE_UNTOLD;
+		return DOMU_LEASE_UNTOLD;
 	sigemptyset(&sigio);
 	sigaddset(&sigio, SIGIO);
 	pthread_sigmask(SIG_BLOCK, &sigio, &old);
@@ -185,10 +188,10 @@ static enum lease ask_lease(const struct domu_backing *b)
 	if (fcntl(fd, F_SETOWN_EX, &owner) < 0)
 		goto out;
 	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
-		answer = LEASE_FREE;
+		answer = DOMU_LEASE_FREE;
 		fcntl(fd, F_SETLEASE, F_UNLCK);
 	} else if (errno == EAGAIN) {
-		answer = LEASE_WRITER;
+		answer = DOMU_LEASE_WRITER;
 	}
 out:
 	while (sigtimedwait(&sigio, NULL, &none) > 0)
@@ -201,19 +204,26 @@ out:
 void domu_check_writers(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a)
 {
-	enum lease l = ask_lease(b);
+	enum domu_lease l = domu_ask_lease(b);
+	bool ours;
 
 	(void)v;
-	if (l == LEASE_FREE && r->n == 0)
+	if (l == DOMU_LEASE_FREE && r->n == 0)
 		return;
 	name_writers(b, r, a);
-	if (l != LEASE_WRITER || a->result == DOMU_CHECK_FAIL || domu_held_by_us(b))
+	if (a->result == DOMU_CHECK_FAIL)
+		return;
+	/* The writer that the kernel counts is we, who were alone when we opened it. */
+	ours = l == DOMU_LEASE_WRITER && domu_held_by_us(b);
+	/* Processes that cannot be looked at do not matter where the kernel could tell; of what is stacked "stacked" says more. */
+	if (a->result == DOMU_CHECK_UNKNOWN && (l == DOMU_LEASE_FREE || (ours && b->alone)))
+		domu_answer_clear(a);
+	if (l != DOMU_LEASE_WRITER || ours)
 		return;
 	for (size_t i = 0; i < r->n; i++)
 		if (r->v[i].holder && strncmp(r->v[i].name, "loop", 4) == 0)
 			return; /* the loop is the writer, and "stacked" says so */
-	/* Also where some processes could not be looked at: the kernel did look. */
-	a->result = DOMU_CHECK_PASS;
+	domu_answer_clear(a);
 	domu_answer(a, DOMU_CHECK_FAIL, "something that is no process seen here has it open for writing");
 }
 

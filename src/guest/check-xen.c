@@ -332,14 +332,13 @@ static void look_at_save(const struct domu_view *v, const char *path, const char
 void domu_check_saved(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                       struct domu_answer *a)
 {
-	static const char *const dirs[] = { "/var/lib/xen/save", "/var/lib/libvirt/libxl/save", NULL };
 	char path[PATH_MAX];
 	bool any = false;
 	struct dirent *e;
 	struct stat st;
 
 	(void)r;
-	for (const char *const *dir = dirs; *dir != NULL; dir++) {
+	for (const char *const *dir = v->save_dirs; *dir != NULL; dir++) {
 		DIR *d = opendir(*dir);
 
 		while (d != NULL && (e = readdir(d)) != NULL) {

@@ -15,6 +15,7 @@ struct domu_answer {
 
 /* Keeps the first.  Out of memory loses the words, never the result. */
 void domu_answer(struct domu_answer *a, enum domu_check_result result, const char *fmt, ...) DOMU_PRINTF(3, 4);
+void domu_answer_clear(struct domu_answer *a); /* a pass again */
 void domu_answer_next(struct domu_answer *a, const char *fmt, ...) DOMU_PRINTF(2, 3);
 
 /* A bound loop device and what it is over. */
@@ -57,6 +58,7 @@ struct domu_view {
 	const struct domu_guest *guest;
 	enum domu_verdict_depth depth;
 	bool xen;
+	const char *const *save_dirs; /* NULL-terminated */
 	struct domu_loops loops;
 	bool loops_read;
 	struct domu_guests live; /* what libxl says runs */
@@ -83,6 +85,9 @@ void domu_sysfs_path(uint64_t dev, char out[64]);
 void domu_process_name(int pid, char out[32]);
 /* Has this very process a descriptor open for writing on the disk?  (It is committing.) */
 bool domu_held_by_us(const struct domu_backing *b);
+/* Does the kernel count a writer of the file?  Untold: a device, or a filesystem without leases of that kind. */
+enum domu_lease { DOMU_LEASE_FREE, DOMU_LEASE_WRITER, DOMU_LEASE_UNTOLD };
+enum domu_lease domu_ask_lease(const struct domu_backing *b);
 /* Is path (of a live domain, a save file) this disk, a part of it or the whole of which it is a part? */
 enum domu_same { DOMU_SAME_NO, DOMU_SAME_YES, DOMU_SAME_UNKNOWN };
 enum domu_same domu_same_disk(const struct domu_backing *b, const char *path);

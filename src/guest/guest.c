@@ -186,9 +186,23 @@ struct gather {
 	struct file_id {
 		dev_t dev;
 		ino_t ino;
+		size_t guest; /* its index */
 	} * ids; /* of the configs taken */
 	size_t n_ids;
 };
+
+/* Of two paths to one config the one that is no symbolic link is shown. */
+static void prefer_file(struct domu_guest *have, struct domu_guest *other)
+{
+	char *source = have->source;
+	struct stat st;
+
+	if (lstat(have->source, &st) == 0 && S_ISLNK(st.st_mode) && lstat(other->source, &st) == 0 &&
+	    !S_ISLNK(st.st_mode)) {
+		have->source = other->source;
+		other->source = source;
+	}
+}
 
 /* Links to one file are one guest: /etc/xen/auto is full of them. */
 static int take_config(void *user, struct domu_guest *g)
@@ -200,6 +214,7 @@ static int take_config(void *user, struct domu_guest *g)
 	if (g->source != NULL && stat(g->source, &st) == 0) {
 		for (size_t i = 0; i < ga->n_ids; i++) {
 			if (ga->ids[i].dev == st.st_dev && ga->ids[i].ino == st.st_ino) {
+				prefer_file(ga->guests->v[ga->ids[i].guest], g);
 				domu_guest_free(g);
 				return 0;
 			}
@@ -209,7 +224,7 @@ static int take_config(void *user, struct domu_guest *g)
 			domu_guest_free(g);
 			return -ENOMEM;
 		}
-		ids[ga->n_ids++] = (struct file_id){ st.st_dev, st.st_ino };
+		ids[ga->n_ids++] = (struct file_id){ st.st_dev, st.st_ino, ga->guests->n };
 		ga->ids = ids;
 	}
 	return guests_add(ga->guests, g);

@@ -40,6 +40,13 @@ void domu_answer_next(struct domu_answer *a, const char *fmt, ...)
 	va_end(ap);
 }
 
+void domu_answer_clear(struct domu_answer *a)
+{
+	free(a->detail);
+	free(a->next);
+	memset(a, 0, sizeof *a);
+}
+
 static void check_resolve(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                           struct domu_answer *a)
 {
@@ -184,7 +191,8 @@ static int one_check(struct domu_view *view, const struct check *c, const struct
 int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_backing *backings, size_t n,
                       enum domu_verdict_depth depth, const char *const *waive, struct domu_verdict *out)
 {
-	struct domu_view view = { .ctx = ctx, .guest = g, .depth = depth };
+	static const char *const save_dirs[] = { "/var/lib/xen/save", "/var/lib/libvirt/libxl/save", NULL };
+	struct domu_view view = { .ctx = ctx, .guest = g, .depth = depth, .save_dirs = save_dirs };
 	struct domu_relatives relatives;
 	int rc = check_waive(ctx, waive);
 
@@ -238,7 +246,7 @@ static const struct domu_verdict_line *reason(const struct domu_verdict *v)
 		if (first == NULL)
 			first = l;
 		else if (strcmp(first->check, "stacked") == 0 && strcmp(l->check, "mounts") == 0 &&
-		         strcmp(first->disk, l->disk) == 0)
+		         l->result == DOMU_CHECK_FAIL && strcmp(first->disk, l->disk) == 0)
 			return l;
 	}
 	return first;
