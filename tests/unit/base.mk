@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+check_PROGRAMS += tests/unit/test-base-values
+TESTS += tests/unit/test-base-values
+tests_unit_test_base_values_SOURCES = tests/unit/test-base-values.c
+tests_unit_test_base_values_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_base_values_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_base_values_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/test-base-msg
+TESTS += tests/unit/test-base-msg
+tests_unit_test_base_msg_SOURCES = tests/unit/test-base-msg.c
+tests_unit_test_base_msg_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_base_msg_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_base_msg_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)

@@ -2,136 +2,12 @@
 /* test-block-table.c - tables that sfdisk and sgdisk made, damaged ones, and filesystems that look like them. */
 #include "config.h"
 
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <libfdisk/libfdisk.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/ctx.h"
-#include "base/io.h"
-#include "base/num.h"
-#include "block/table.h"
-
-#define MIB (UINT64_C(1) << 20)
-
-static char dir[] = "/tmp/domu-test-table-XXXXXX";
-static char disk[64];
-static struct domu_ctx ctx;
-
-static int sh(const char *script)
-{
-	int status = -1;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int out;
-
-		if (chdir(dir) < 0)
-			_exit(126);
-		out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		dup2(out, 1);
-		dup2(out, 2);
-		setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin", 1);
-		execl("/bin/sh", "sh", "-ec", script, (char *)NULL);
-		_exit(127);
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
-
-static void start(void)
-{
-	domu_ctx_init(&ctx);
-	cr_assert_not_null(mkdtemp(dir));
-	snprintf(disk, sizeof disk, "%s/disk", dir);
-}
-
-static void stop(void)
-{
-	sh("rm -rf \"$PWD\"");
-	domu_ctx_free(&ctx);
-}
+#include "block-disk.h"
 
 TestSuite(table, .init = start, .fini = stop, .timeout = 120);
-
-/* The disk as a stack of its own. */
-struct open_disk {
-	int fd, log;
-	struct domu_stack s;
-};
-
-static void open_disk(struct open_disk *d, uint32_t sector_size, uint64_t size)
-{
-	struct domu_stack_desc desc = { .replay_fd = -1, .sector_size = sector_size, .size = size };
-
-	desc.base_fd = d->fd = open(disk, O_RDONLY);
-	desc.stage_fd = d->log = domu_replay_log(&ctx, NULL);
-	cr_assert_eq(domu_stack_open(&ctx, &desc, "xvda", &d->s), 0, "%s", ctx.error.message);
-}
-
-static void close_disk(struct open_disk *d)
-{
-	domu_stack_close(&d->s);
-	close(d->fd);
-	close(d->log);
-}
-
-static void read_disk(struct domu_nodes *nodes, const char *vdev, uint32_t sector_size)
-{
-	struct open_disk d;
-
-	memset(nodes, 0, sizeof *nodes);
-	open_disk(&d, sector_size, 0);
-	cr_assert_eq(domu_table_read(&ctx, d.s.top, vdev, 0, nodes), 0, "%s", ctx.error.message);
-	close_disk(&d);
-}
-
-static void expect(const struct domu_nodes *nodes, size_t i, const char *name, uint64_t at, uint64_t size)
-{
-	cr_assert_lt(i, nodes->n);
-	cr_assert_str_eq(nodes->v[i].name, name);
-	cr_assert_eq(nodes->v[i].start, at, "%s: start %" PRIu64, name, nodes->v[i].start);
-	cr_assert_eq(nodes->v[i].size, size, "%s: size %" PRIu64, name, nodes->v[i].size);
-}
-
-static bool has_problem(const struct domu_nodes *nodes, const char *text)
-{
-	for (size_t i = 0; i < nodes->n_problems; i++)
-		if (strstr(nodes->problems[i], text) != NULL)
-			return true;
-	return false;
-}
-
-static void print_problems(const struct domu_nodes *nodes)
-{
-	for (size_t i = 0; i < nodes->n_problems; i++)
-		fprintf(stderr, "problem: %s\n", nodes->problems[i]);
-}
-
-static void poke(uint64_t offset, const void *data, size_t len)
-{
-	int fd = open(disk, O_WRONLY);
-
-	cr_assert_eq(domu_pwrite_full(&domu_io_system, fd, data, len, offset), 0);
-	close(fd);
-}
-
-static void poke32(uint64_t offset, uint32_t v)
-{
-	uint8_t b[4];
-
-	domu_put_le32(b, v);
-	poke(offset, b, sizeof b);
-}
 
 Test(table, gpt)
 {
@@ -243,6 +119,8 @@ Test(table, no_table)
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
 		struct domu_nodes n;
 
+		if (absent(makers[i]))
+			continue;
 		cr_assert_eq(sh("rm -f disk"), 0);
 		cr_assert_eq(sh(makers[i]), 0);
 		read_disk(&n, "xvda", 512);
@@ -279,6 +157,8 @@ Test(table, a_filesystem_that_fills_the_disk_is_no_table)
 	for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
 		struct domu_nodes n;
 
+		if (absent(makers[i]))
+			continue;
 		cr_assert_eq(sh("rm -f disk"), 0);
 		cr_assert_eq(sh(makers[i]), 0);
 		read_disk(&n, "xvda", 512);
@@ -364,14 +244,6 @@ Test(table, a_backup_gpt_is_used_and_a_gpt_without_any_is_a_problem)
 	domu_nodes_free(&n);
 }
 
-static void make_logicals(void)
-{
-	cr_assert_eq(
-	    sh("truncate -s 200M disk; printf 'label: dos\\nstart=2048,size=20480\\nstart=40960,size=300000,type=5\\n"
-	       "start=43008,size=2048\\nstart=65536,size=2048\\nstart=102400,size=4096\\n' | sfdisk disk"),
-	    0);
-}
-
 Test(table, chains_that_loop_or_leave_the_disk_end)
 {
 	struct domu_nodes n;
@@ -432,92 +304,6 @@ Test(table, an_absurd_gpt_header_takes_no_memory)
 	cr_assert_eq(n.n, 1);
 	cr_assert(has_problem(&n, "absurd"));
 	domu_nodes_free(&n);
-	close_disk(&d);
-}
-
-Test(table, growing_a_partition_is_what_sfdisk_and_sgdisk_accept)
-{
-	struct {
-		const char *table;
-		unsigned partno;
-		uint64_t size;
-	} cases[] = {
-		{ "label: gpt\\nstart=2048,size=20480,name=root,attrs=LegacyBIOSBootable\\nstart=40960,size=20480\\n",
-		  2, 300 * MIB },
-		{ "label: gpt\\nstart=2048,size=20480\\nstart=40960,size=20480\\n", 1, 19 * MIB },
-		{ "label: dos\\nlabel-id: "
-		  "0x11223344\\nstart=2048,size=20480,bootable\\nstart=40960,size=20480,type=8e\\n",
-		  2, 364 * MIB },
-		{ "label: dos\\nstart=2048,size=20480\\nstart=40960,size=100000,type=5\\nstart=43008,size=2048\\n"
-		  "start=65536,size=2048\\n",
-		  6, 300 * MIB },
-	};
-
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct domu_log_entry *e;
-		struct domu_nodes n = { 0 };
-		struct open_disk d;
-		char script[600];
-		size_t n_e;
-		int fd;
-
-		snprintf(script, sizeof script, "rm -f disk; truncate -s 100M disk; printf '%s' | sfdisk disk",
-		         cases[i].table);
-		cr_assert_eq(sh(script), 0);
-		open_disk(&d, 512, 384 * MIB);
-		domu_error_clear(&ctx);
-		cr_assert_eq(domu_table_grow(&ctx, d.s.top, cases[i].partno, cases[i].size), 0, "case %zu: %s", i,
-		             ctx.error.message);
-		cr_assert_eq(domu_table_read(&ctx, d.s.top, "xvda", 0, &n), 0);
-		print_problems(&n);
-		cr_assert_eq(n.n_problems, 0);
-		for (size_t k = 0; k < n.n; k++)
-			if (n.v[k].partno == cases[i].partno)
-				cr_assert_eq(n.v[k].size, cases[i].size);
-		/* Only a few sectors are touched. */
-		cr_assert_eq(domu_log_scan(&ctx, d.log, &e, &n_e, NULL), 0);
-		cr_assert_leq(n_e, 16, "case %zu: %zu blocks", i, n_e);
-		cr_assert_eq(truncate(disk, 384 * MIB), 0);
-		fd = open(disk, O_WRONLY);
-		for (size_t k = 0; k < n_e; k++) {
-			uint8_t unit[DOMU_UNIT];
-
-			cr_assert_eq(domu_log_read(&ctx, d.log, &e[k], unit), 0);
-			cr_assert_eq(domu_pwrite_full(&domu_io_system, fd, unit, sizeof unit, e[k].unit * DOMU_UNIT),
-			             0);
-		}
-		close(fd);
-		free(e);
-		snprintf(script, sizeof script,
-		         "sfdisk --verify disk; sfdisk -d disk | grep -q 'disk%u .*size= *%" PRIu64 "\\b'%s",
-		         cases[i].partno, cases[i].size / 512,
-		         strstr(cases[i].table, "gpt") != NULL ? "; sgdisk -v disk | grep 'No problems found'" : "");
-		cr_assert_eq(sh(script), 0, "case %zu", i);
-		domu_nodes_free(&n);
-		close_disk(&d);
-	}
-}
-
-Test(table, growing_over_a_neighbour_or_a_damaged_table_is_refused)
-{
-	struct domu_log_entry *e;
-	struct open_disk d;
-	size_t n;
-
-	make_logicals();
-	open_disk(&d, 512, 0);
-	cr_assert_lt(domu_table_grow(&ctx, d.s.top, 1, 60 * MIB), 0);
-	cr_assert_lt(domu_table_grow(&ctx, d.s.top, 5, 20 * MIB), 0);
-	cr_assert_lt(domu_table_grow(&ctx, d.s.top, 4, 20 * MIB), 0);
-	cr_assert_lt(domu_table_grow(&ctx, d.s.top, 1, 5 * MIB), 0);
-	cr_assert_lt(domu_table_grow(&ctx, d.s.top, 7, 500 * MIB), 0);
-	cr_assert_eq(domu_log_scan(&ctx, d.log, &e, &n, NULL), 0);
-	cr_assert_eq(n, 0);
-	free(e);
-	close_disk(&d);
-	poke32(40960 * 512 + 446 + 16 + 8, 0);
-	open_disk(&d, 512, 0);
-	cr_assert_eq(domu_table_grow(&ctx, d.s.top, 1, 11 * MIB), -EUCLEAN);
 	close_disk(&d);
 }
 
@@ -599,6 +385,8 @@ Test(table, content_is_what_blkid_says)
 		struct domu_probe p;
 		struct open_disk d;
 
+		if (absent(cases[i].make))
+			continue;
 		cr_assert_eq(sh("rm -f disk"), 0);
 		cr_assert_eq(sh(cases[i].make), 0, "case %zu", i);
 		open_disk(&d, 512, 0);

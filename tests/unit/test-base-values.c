@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test-base-values.c - checksums, sizes, escapes, failures. */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/ctx.h"
+#include "base/escape.h"
+#include "base/num.h"
+
+/* RFC 3720, appendix B.4. */
+Test(base, crc32c_has_the_values_of_the_rfc)
+{
+	uint8_t p[32];
+
+	memset(p, 0, sizeof p);
+	cr_assert_eq(~domu_crc32c(~0u, p, 32), 0x8a9136aau);
+	memset(p, 0xff, sizeof p);
+	cr_assert_eq(~domu_crc32c(~0u, p, 32), 0x62a8ab43u);
+	for (unsigned i = 0; i < 32; i++)
+		p[i] = (uint8_t)i;
+	cr_assert_eq(~domu_crc32c(~0u, p, 32), 0x46dd794eu);
+	for (unsigned i = 0; i < 32; i++)
+		p[i] = (uint8_t)(31 - i);
+	cr_assert_eq(~domu_crc32c(~0u, p, 32), 0x113fdb5cu);
+	cr_assert_eq(~domu_crc32c(~0u, "123456789", 9), 0xe3069283u);
+	/* In pieces, at every alignment. */
+	for (unsigned i = 0; i <= 32; i++)
+		cr_assert_eq(~domu_crc32c(domu_crc32c(~0u, p, i), p + i, 32 - i), 0x113fdb5cu);
+}
+
+Test(base, sizes_are_parsed_or_refused)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = { { "0", 0 },
+		     { "4096", 4096 },
+		     { "1K", 1024 },
+		     { "20G", UINT64_C(20) << 30 },
+		     { "20g", UINT64_C(20) << 30 },
+		     { "3MiB", 3 << 20 },
+		     { "3MB", 3 << 20 },
+		     { "7B", 7 },
+		     { "18446744073709551615", UINT64_MAX } };
+	static const char *const bad[] = {
+		"", "-1", "+1", " 1", "1 G", "G", "1X", "1GG", "1iB", "1.5G", "0x10", "1Gi"
+	};
+	static const char *const big[] = { "18446744073709551616", "99999999999P", "16384P" };
+	uint64_t v;
+
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		cr_assert_eq(domu_size_parse(good[i].text, &v), 0, "%s", good[i].text);
+		cr_assert_eq(v, good[i].bytes, "%s", good[i].text);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_assert_eq(domu_size_parse(bad[i], &v), -EINVAL, "%s", bad[i]);
+	for (size_t i = 0; i < sizeof big / sizeof *big; i++)
+		cr_assert_eq(domu_size_parse(big[i], &v), -ERANGE, "%s", big[i]);
+}
+
+Test(base, arithmetic_sees_overflow)
+{
+	uint64_t v;
+
+	cr_assert(domu_add(1, 2, &v) && v == 3);
+	cr_assert_not(domu_add(UINT64_MAX, 1, &v));
+	cr_assert_not(domu_mul(UINT64_MAX / 2, 3, &v));
+	cr_assert(domu_inside(0, 0, 0));
+	cr_assert(domu_inside(5, 5, 10));
+	cr_assert_not(domu_inside(5, 6, 10));
+	cr_assert_not(domu_inside(11, 0, 10));
+	cr_assert_not(domu_inside(UINT64_MAX, 2, 10));
+	cr_assert_not(domu_inside(2, UINT64_MAX, 10));
+}
+
+static void expect_escaped(const char *bytes, size_t len, bool lines, const char *wanted)
+{
+	char *got = domu_escape(bytes, len, lines);
+
+	cr_assert_str_eq(got, wanted);
+	free(got);
+}
+
+Test(base, nothing_that_steers_a_terminal_gets_through)
+{
+	expect_escaped("plain", 5, false, "plain");
+	expect_escaped("\033[2J", 4, false, "\\033[2J");
+	expect_escaped("a\nb\tc", 5, false, "a\\012b\\011c");
+	expect_escaped("a\nb\tc\r", 6, true, "a\nb\tc\\015");
+	expect_escaped("\\", 1, false, "\\\\");
+	expect_escaped("\0\177", 2, false, "\\000\\177");
+	expect_escaped("\303\266", 2, false, "\303\266");
+	expect_escaped("\303", 1, false, "\\303");
+	expect_escaped("\302\233m", 3, false, "\\302\\233m"); /* C1: CSI */
+	expect_escaped("\300\257", 2, false, "\\300\\257"); /* overlong */
+	expect_escaped("\355\240\200", 3, false, "\\355\\240\\200"); /* a surrogate */
+}
+
+Test(base, every_byte_pair_is_escaped_to_printable_utf8)
+{
+	for (unsigned i = 0; i < 65536; i++) {
+		char in[2] = { (char)(i >> 8), (char)i };
+		char *got = domu_escape(in, 2, false), *utf8 = domu_to_utf8(in, 2);
+
+		cr_assert(domu_is_utf8(got, strlen(got)));
+		cr_assert(domu_is_utf8(utf8, strlen(utf8)) || memchr(in, 0, 2) != NULL);
+		for (char *p = got; *p != '\0'; p++)
+			cr_assert((unsigned char)*p >= 32 && *p != 127, "%04x", i);
+		free(got);
+		free(utf8);
+	}
+}
+
+Test(base, the_first_failure_is_kept)
+{
+	struct domu_ctx ctx;
+
+	domu_ctx_init(&ctx);
+	cr_assert_eq(domu_fail(&ctx, DOMU_NOTFOUND, -ENOENT, "no %s", "disk"), -ENOENT);
+	cr_assert_eq(domu_fail(&ctx, DOMU_FAILED, -EIO, "later"), -EIO);
+	cr_assert_str_eq(ctx.error.message, "no disk");
+	cr_assert_eq(domu_error_status(&ctx), DOMU_NOTFOUND);
+	domu_error_clear(&ctx);
+	cr_assert_eq(domu_error_status(&ctx), DOMU_FAILED);
+	cr_assert_eq(domu_fail(NULL, DOMU_FAILED, -EIO, "nobody listens"), -EIO);
+	domu_ctx_free(&ctx);
+}
