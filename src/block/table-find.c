@@ -231,7 +231,6 @@ static int start_fdisk(struct finder *f, bool writable)
 		domu_say(f->ctx, DOMU_DEBUG, "%s: libfdisk: %s", f->vdev, strerror(-rc));
 		return 0;
 	}
-	/* It was for this call; later remarks would have nowhere to go. */
 	if (fdisk_is_labeltype(t->cxt, FDISK_DISKLABEL_GPT))
 		memcpy(t->type, "gpt", sizeof "gpt");
 	else if (fdisk_is_labeltype(t->cxt, FDISK_DISKLABEL_DOS))
@@ -350,7 +349,7 @@ int domu_table_open(struct domu_ctx *ctx, struct domu_block *b, const char *vdev
 		return rc;
 	l = look(head, b->sector_size, b->size);
 	rc = l.gpt ? find_gpt(&f, head, writable) : find_dos(&f, head, l, writable);
-	/* f ends here. */
+	/* Remarks go to f, which ends here. */
 	if (t->cxt != NULL)
 		fdisk_set_ask(t->cxt, NULL, NULL);
 	if (rc < 0)
