@@ -6,6 +6,21 @@
 
 TestSuite(grow, .init = start, .fini = stop, .timeout = 120);
 
+/* What a commit would do. */
+static void apply(struct open_disk *d, const struct domu_log_entry *e, size_t n)
+{
+	uint8_t unit[DOMU_UNIT];
+	int fd;
+
+	cr_assert_eq(truncate(disk, (off_t)d->s.top->size), 0);
+	fd = open(disk, O_WRONLY);
+	for (size_t k = 0; k < n; k++) {
+		cr_assert_eq(domu_log_read(&ctx, d->log, &e[k], unit), 0);
+		cr_assert_eq(domu_pwrite_full(&domu_io_system, fd, unit, sizeof unit, e[k].unit * DOMU_UNIT), 0);
+	}
+	close(fd);
+}
+
 Test(grow, growing_a_partition_is_what_sfdisk_and_sgdisk_accept)
 {
 	struct {
@@ -30,7 +45,6 @@ Test(grow, growing_a_partition_is_what_sfdisk_and_sgdisk_accept)
 		struct open_disk d;
 		char script[600];
 		size_t n_e;
-		int fd;
 
 		snprintf(script, sizeof script, "rm -f disk; truncate -s 100M disk; printf '%s' | sfdisk disk",
 		         cases[i].table);
@@ -48,16 +62,7 @@ Test(grow, growing_a_partition_is_what_sfdisk_and_sgdisk_accept)
 		/* Only a few sectors are touched. */
 		cr_assert_eq(domu_log_scan(&ctx, d.log, &e, &n_e, NULL), 0);
 		cr_assert_leq(n_e, 16, "case %zu: %zu blocks", i, n_e);
-		cr_assert_eq(truncate(disk, 384 * MIB), 0);
-		fd = open(disk, O_WRONLY);
-		for (size_t k = 0; k < n_e; k++) {
-			uint8_t unit[DOMU_UNIT];
-
-			cr_assert_eq(domu_log_read(&ctx, d.log, &e[k], unit), 0);
-			cr_assert_eq(domu_pwrite_full(&domu_io_system, fd, unit, sizeof unit, e[k].unit * DOMU_UNIT),
-			             0);
-		}
-		close(fd);
+		apply(&d, e, n_e);
 		free(e);
 		snprintf(script, sizeof script,
 		         "sfdisk --verify disk; sfdisk -d disk | grep -q 'disk%u .*size= *%" PRIu64 "\\b'%s",
