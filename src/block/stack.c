@@ -57,10 +57,12 @@ int domu_stack_close(struct domu_stack *s)
 
 int domu_replay_log(struct domu_ctx *ctx, const char *dir)
 {
-	int fd =
-	    dir != NULL ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : memfd_create("domu-replay", MFD_CLOEXEC);
+	int fd = dir != NULL ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
 	int rc;
 
+	/* Only reading: the folder may be absent, unwritable or of a filesystem that has no unnamed files. */
+	if (fd < 0)
+		fd = memfd_create("domu-replay", MFD_CLOEXEC);
 	if (fd < 0)
 		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot make a file for a journal replay in %s: %s",
 		                 dir != NULL ? dir : "memory", strerror(errno));

@@ -88,10 +88,13 @@ lacks() {
 
 # same NAME FILE FILE
 same() {
-	if cmp -s "$2" "$3"; then
+	# Either may be a pipe.
+	cat "$2" >"$T/same.1"
+	cat "$3" >"$T/same.2"
+	if cmp -s "$T/same.1" "$T/same.2"; then
 		ok "$1"
 	else
-		not_ok "$1" "$(cmp "$2" "$3" 2>&1)" "$(diff -a "$2" "$3" 2>&1 | head -n 30 | cat -v)"
+		not_ok "$1" "$(diff -a "$T/same.1" "$T/same.2" 2>&1 | head -n 30 | cat -v)"
 	fi
 }
 
@@ -179,5 +182,5 @@ sha() {
 
 # state_of FILE: everything of a disk that a read must leave alone.
 state_of() {
-	echo "$(sha "$1") $(stat -c '%Y.%y %s %b' "$1")"
+	echo "$(sha "$1") $(stat -c '%y %s' "$1")"
 }
