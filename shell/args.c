@@ -98,7 +98,7 @@ static int letters(struct domu_ctx *ctx, struct domu_args *a, int argc, char *co
 		char shown[3] = { '-', *p, '\0' };
 		int rc;
 
-		if (o == NULL && *p == 'y' && (a->cmd->needs & NEED_WRITE) != 0) {
+		if (o == NULL && *p == 'y' && (a->cmd->needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0) {
 			a->yes = true;
 			continue;
 		}

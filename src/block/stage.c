@@ -130,14 +130,18 @@ out:
 	return rc;
 }
 
+/* IDs sort by time: the last six digits are the microsecond and four random bits. */
 static void new_id(char id[DOMU_ID_LEN + 1], int64_t now)
 {
 	time_t t = (time_t)now;
+	struct timespec clock;
 	struct tm tm;
 	uint32_t r = 0;
 
 	if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
-		r = (uint32_t)getpid() ^ (uint32_t)clock();
+		r = (uint32_t)getpid();
+	clock_gettime(CLOCK_REALTIME, &clock);
+	r = (uint32_t)(clock.tv_nsec / 1000) << 4 | (r & 15);
 	gmtime_r(&t, &tm);
 	snprintf(id, DOMU_ID_LEN + 1, "%04u%02u%02uT%02u%02u%02u-%06x", (unsigned)(tm.tm_year + 1900) % 10000,
 	         (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,

@@ -183,7 +183,7 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 	if (rc != 0)
 		return rc;
 	if (view == DOMU_VIEW_BASE) {
-		own_log = domu_replay_log(s->ctx, domu_state_dir(s->opts.state));
+		own_log = domu_session_replay_log(s);
 		if (own_log < 0)
 			return own_log;
 		stack.stage_fd = -1;

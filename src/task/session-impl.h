@@ -28,6 +28,8 @@ struct domu_session {
 
 /* The layers of a disk as this session sees it now. */
 int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc);
+/* A throw-away log for this session; the caller closes it. */
+int domu_session_replay_log(struct domu_session *s);
 /* Ends worker and appliance; flush: what they hold reaches the stage first. */
 int domu_session_end_worker(struct domu_session *s, bool flush);
 /* Our own lock and the whole verdict; DOMU_INUSE names the holder. */

@@ -169,6 +169,14 @@ void domu_session_use(struct domu_session *s, const char *dev)
 
 /* ---- the worker ------------------------------------------------------------ */
 
+/* On the disk of the state directory where there is one that can be written: a journal may be large. */
+int domu_session_replay_log(struct domu_session *s)
+{
+	int fd = s->opts.state != NULL ? domu_replay_log(NULL, domu_state_dir(s->opts.state)) : -ENOENT;
+
+	return fd >= 0 ? fd : domu_replay_log(s->ctx, NULL);
+}
+
 int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc)
 {
 	const struct domu_backing *b = &s->backings[disk];
@@ -185,11 +193,10 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 		desc->stage_fd = domu_stage_log_fd(s->stage);
 		return 0;
 	}
-	if (s->replay_fd < 0) {
-		s->replay_fd = domu_replay_log(s->ctx, s->opts.state != NULL ? domu_state_dir(s->opts.state) : NULL);
-		if (s->replay_fd < 0)
-			return s->replay_fd;
-	}
+	if (s->replay_fd < 0)
+		s->replay_fd = domu_session_replay_log(s);
+	if (s->replay_fd < 0)
+		return s->replay_fd;
 	desc->replay_fd = s->replay_fd;
 	return 0;
 }
