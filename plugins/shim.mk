@@ -3,7 +3,7 @@
 # with sanitizers, which cannot be preloaded into a program built without.
 plugin_PROGRAMS += plugins/domu-shim.so
 plugins_domu_shim_so_SOURCES = plugins/domu-shim.c \
-	src/base/crc32c.c src/base/ctx.c src/base/io.c \
+	src/base/crc32c.c src/base/ctx.c src/base/hash.c src/base/io.c \
 	src/block/block.c src/block/ext_io.c src/block/log.c src/block/overlay.c \
 	src/block/raw.c src/block/shim.c src/block/slice.c src/block/stack.c src/block/unitmap.c
 plugins_domu_shim_so_CFLAGS = $(WARN_CFLAGS) $(EXT2FS_CFLAGS) -fvisibility=hidden -fPIC -ffunction-sections

@@ -3,6 +3,7 @@ libdomu_a_SOURCES += \
 	src/base/crc32c.c src/base/crc32c.h \
 	src/base/ctx.c src/base/ctx.h \
 	src/base/escape.c src/base/escape.h \
+	src/base/hash.c src/base/hash.h \
 	src/base/io.c src/base/io.h \
 	src/base/msg.c src/base/msg.h \
 	src/base/num.c src/base/num.h \

@@ -68,6 +68,7 @@ struct domu_log_entry {
 int domu_log_scan(struct domu_ctx *ctx, int log_fd, struct domu_log_entry **entries, size_t *n, uint64_t *end);
 /* Reads one entry's DOMU_UNIT bytes and compares their checksum with the record's. */
 int domu_log_read(struct domu_ctx *ctx, int log_fd, const struct domu_log_entry *e, void *unit);
+/* A checksum, but no CRC: see domu_hash64() why. */
 uint32_t domu_unit_crc(const void *unit);
 
 /* ---- a whole stack ------------------------------------------------------ */

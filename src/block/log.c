@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "block/log.h"
@@ -20,7 +21,7 @@ static const char magic[8] = "DOMULOG";
 
 uint32_t domu_unit_crc(const void *unit)
 {
-	return domu_crc32c(~0u, unit, DOMU_UNIT);
+	return domu_hash32(unit, DOMU_UNIT);
 }
 
 static void make_head(uint8_t h[DOMU_LOG_HEAD])

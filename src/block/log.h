@@ -17,7 +17,7 @@
  * unless DOMU_LOG_ZERO is set, DOMU_UNIT bytes of data:
  *
  *	0  u32 magic, 4 u16 disk, 6 u16 flags, 8 u64 unit
- *	16 u32 crc32c of the data, 20 u32 crc32c of what below held at first touch
+ *	16 u32 domu_unit_crc() of the data, 20 the same of what below held at first touch
  *	24 u32 zero
  *	28 u32 crc32c of bytes 0-27, begun with this field of the header before
  *

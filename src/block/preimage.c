@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/crc32c.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "block/commit-private.h"
 
@@ -41,8 +41,7 @@ static int keep(struct work *w, size_t i, const uint8_t *old)
 
 	if (w->seal->sector_crcs != NULL)
 		for (size_t k = 0; k < DOMU_SECTORS; k++)
-			w->seal->sector_crcs[i * DOMU_SECTORS + k] =
-			    domu_crc32c(~0u, old + k * DOMU_SECTOR, DOMU_SECTOR);
+			w->seal->sector_crcs[i * DOMU_SECTORS + k] = domu_hash32(old + k * DOMU_SECTOR, DOMU_SECTOR);
 	if (w->undo_fd < 0 || (w->seal->units[i].flags & DOMU_UNIT_OLD_ZERO) != 0)
 		return 0;
 	if (w->undo_n > 0 && (w->undo_first + w->undo_n != i || w->undo_n == DOMU_WINDOW))

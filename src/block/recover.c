@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/crc32c.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "block/commit-private.h"
 #include "guest/inuse.h"
@@ -132,7 +132,7 @@ static int sector_is_old(struct recover *r, size_t i, size_t k, const uint8_t *s
 	int rc = 0;
 
 	if (r->seal.sector_crcs != NULL)
-		return domu_crc32c(~0u, sector, DOMU_SECTOR) == r->seal.sector_crcs[i * DOMU_SECTORS + k];
+		return domu_hash32(sector, DOMU_SECTOR) == r->seal.sector_crcs[i * DOMU_SECTORS + k];
 	if (!r->undo_asked) {
 		r->undo_asked = true;
 		rc = domu_undo_open(r->ctx, &r->seal.meta, r->dir, &r->undo_fd);
