@@ -76,7 +76,6 @@ Test(commit, makes_the_disk_what_the_stage_showed)
 Test(commit, of_one_edit_makes_at_most_ten_syncs)
 {
 	struct rig r;
-	char id[DOMU_ID_LEN + 1];
 	struct domu_stage *s;
 
 	rig_open(&r, 1, EXT4, "4M");
@@ -85,7 +84,6 @@ Test(commit, of_one_edit_makes_at_most_ten_syncs)
 	s = staged(&r);
 	cr_assert(rig_io.syncs == 0);
 	cr_assert(rig_commit(&r, s, NULL) == 0);
-	(void)id;
 	cr_assert(rig_io.syncs <= 10, "%u syncs", rig_io.syncs);
 	rig_close(&r);
 }
