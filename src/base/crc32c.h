@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "domu-plugin.h"
+
 /* No inversion before or after: start with ~0u; the RFC's value is the inverse of the result. */
-uint32_t domu_crc32c(uint32_t crc, const void *data, size_t len);
+DOMU_PUBLIC uint32_t domu_crc32c(uint32_t crc, const void *data, size_t len);
 
 #endif

@@ -145,6 +145,10 @@ int domu_export_end(struct domu_ctx *ctx, struct domu_export *e); /* a write the
 struct domu_appliance;
 int domu_appliance_start(struct domu_ctx *ctx, const struct domu_export_opts *disk, uint64_t offset, uint64_t size,
                          const char *type, unsigned flags, int *fd, struct domu_appliance **a);
+/* Another filesystem of the same disk, in the appliance that runs: a fraction of a second. */
+int domu_appliance_open(struct domu_appliance *a, uint64_t offset, uint64_t size, const char *type, unsigned flags,
+                        int *fd);
+/* Unmounts; what could not be written is a failure.  The worker, whose end of the sockets it is, was ended before. */
 int domu_appliance_end(struct domu_ctx *ctx, struct domu_appliance *a);
 
 /* What confines the worker on this kernel, a line each, for status --fence. */

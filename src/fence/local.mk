@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
+	src/fence/appliance.c src/fence/appliance.h \
 	src/fence/confine.c src/fence/confine.h \
+	src/fence/describe.c \
 	src/fence/export.c \
 	src/fence/fence.h \
 	src/fence/find.c \
+	src/fence/kvm.c src/fence/kvm.h \
 	src/fence/nodes.c src/fence/nodes.h \
 	src/fence/output.c \
 	src/fence/program.c src/fence/program.h \
 	src/fence/say.c \
+	src/fence/serve.c \
 	src/fence/server.c src/fence/server.h \
+	src/fence/target.h \
 	src/fence/work.c src/fence/work.h \
 	src/fence/worker.c

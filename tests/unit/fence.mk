@@ -12,3 +12,12 @@ tests_unit_test_fence_program_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_program_CPPFLAGS = $(FENCE_CPPFLAGS)
 tests_unit_test_fence_program_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fence_program_LDADD = $(UNIT_LDADD)
+# Minutes, not seconds: it starts virtual machines.
+check_PROGRAMS += tests/unit/test-fence-appliance
+TESTS += tests/unit/test-fence-appliance
+tests_unit_test_fence_appliance_SOURCES = tests/unit/test-fence-appliance.c \
+	tests/unit/fence-help.c tests/unit/fence-help.h
+tests_unit_test_fence_appliance_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fence_appliance_CPPFLAGS = $(FENCE_CPPFLAGS)
+tests_unit_test_fence_appliance_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fence_appliance_LDADD = $(UNIT_LDADD)
