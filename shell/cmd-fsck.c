@@ -140,8 +140,8 @@ static int failed_guest(struct domu_run *r, const char *guest, bool named, struc
 	t->guests++;
 	t->exit |= rep.exit;
 	if (named || status != DOMU_INUSE || r->globals->verbose)
-		domu_say(r->ctx, DOMU_WARNING, "%s: %s", guest,
-		         r->ctx->error.message != NULL ? r->ctx->error.message : "cannot be checked");
+		domu_say(r->ctx, DOMU_WARNING, "%s",
+		         r->ctx->error.message != NULL ? r->ctx->error.message : "a guest cannot be checked");
 	domu_log_line(&one.log, r->ctx->error.message != NULL ? r->ctx->error.message : "");
 	domu_error_clear(r->ctx);
 	rep.v = &one;

@@ -279,7 +279,7 @@ static int not_a_filesystem(struct domu_tree *t, size_t node)
 		return domu_fail(t->ctx, DOMU_NOTFOUND, -ENODEV,
 		                 "%s: an extended partition only holds others: name one of those", n->name);
 	if (strncmp(type, "sw", 2) == 0)
-		return domu_fail(t->ctx, DOMU_NOTFOUND, -ENODEV, "%s: swap space holds no files", n->name);
+		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: swap space holds no files", n->name);
 	if (strcmp(type, "LVM2_member") == 0)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -ENODEV,
 		                 "%s: a physical volume of LVM, which cannot be opened by itself", n->name);

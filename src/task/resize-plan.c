@@ -52,18 +52,18 @@ static uint64_t room_on(const struct domu_node *n, const struct domu_node *disk,
 static int parse_target(struct domu_session *s, const char *text, uint64_t from, uint64_t max, uint64_t *to)
 {
 	uint64_t v;
-	bool plus = *text == '+';
+	bool plus = *text == '+', minus = *text == '-';
 
 	if (strcmp(text, "max") == 0) {
 		*to = max;
 		return 0;
 	}
-	if (*text == '-' || strcmp(text, "min") == 0)
+	if (strcmp(text, "min") != 0 && (domu_size_parse(text + (plus || minus), &v) != 0 || v == 0))
+		return domu_fail(s->ctx, DOMU_USAGE, -EINVAL, "%s is not a size: 20G, +5G or max", text);
+	if (minus || strcmp(text, "min") == 0)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "a root filesystem cannot be made smaller yet: give a size above %" PRIu64 " bytes",
 		                 from);
-	if (domu_size_parse(text + plus, &v) != 0)
-		return domu_fail(s->ctx, DOMU_USAGE, -EINVAL, "%s is not a size: 20G, +5G or max", text);
 	if (plus && !domu_add(from, v, &v))
 		return domu_fail(s->ctx, DOMU_USAGE, -ERANGE, "%s is too large", text);
 	if (v > (UINT64_C(1) << 60))
