@@ -142,6 +142,10 @@ bool image_mount(struct image *im, const char *options)
 void image_umount(struct image *im)
 {
 	cr_assert_eq(run(im, "umount mnt"), 0, "umount: %s", output(im));
+	/* Another process's mount namespace may have a copy for a moment: the loop goes with the last. */
+	cr_assert_eq(run(im,
+	                 "for i in $(seq 200); do [ -z \"$(losetup -j img)\" ] && exit 0; sleep 0.05; done; exit 1"),
+	             0, "the loop device is still there");
 }
 
 uint64_t walk(struct image *im, const char *path)
