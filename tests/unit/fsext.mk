@@ -2,7 +2,7 @@
 # The driver's own sources are linked in, so that sanitizers see them too; of the library only what they use.
 FSEXT_TEST_SOURCES = tests/unit/fsext-util.c tests/unit/fsext-util.h $(plugins_fs_ext_so_SOURCES)
 FSEXT_TEST_LDADD = libdomu.a $(EXT2FS_LIBS) $(CRITERION_LIBS)
-FSEXT_TESTS = tests/unit/test-fsext-read tests/unit/test-fsext-change
+FSEXT_TESTS = tests/unit/test-fsext-read tests/unit/test-fsext-change tests/unit/test-fsext-mutants
 check_PROGRAMS += $(FSEXT_TESTS)
 TESTS += $(FSEXT_TESTS)
 
@@ -15,3 +15,8 @@ tests_unit_test_fsext_change_SOURCES = tests/unit/test-fsext-change.c $(FSEXT_TE
 tests_unit_test_fsext_change_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fsext_change_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fsext_change_LDADD = $(FSEXT_TEST_LDADD)
+
+tests_unit_test_fsext_mutants_SOURCES = tests/unit/test-fsext-mutants.c $(FSEXT_TEST_SOURCES)
+tests_unit_test_fsext_mutants_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fsext_mutants_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fsext_mutants_LDADD = $(FSEXT_TEST_LDADD)
