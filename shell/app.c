@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -137,18 +138,37 @@ static int ask(void *user, const char *question)
 	return read_line(app, line, sizeof line) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-char domu_app_choose(struct domu_app *app, const char *question, const char *letters)
+static int find_answer(const char *const *words, const char *line)
 {
-	char last = letters[strlen(letters) - 1], line[64];
+	size_t len = strlen(line);
+	int found = -1;
+
+	for (int i = 0; len > 0 && words[i] != NULL; i++) {
+		if (strcasecmp(words[i], line) == 0)
+			return i;
+		if (strncasecmp(words[i], line, len) == 0)
+			found = found < 0 ? i : -2;
+		if (found == -2)
+			break;
+	}
+	return found < 0 ? -1 : found;
+}
+
+int domu_app_choose(struct domu_app *app, const char *question, const char *const *words, int otherwise)
+{
+	char line[64];
 
 	while (app->tty) {
+		int answer;
+
 		put_question(app, question, "");
 		if (!read_line(app, line, sizeof line))
-			return last;
-		if (line[0] != '\0' && strchr(letters, line[0] | 0x20) != NULL)
-			return (char)(line[0] | 0x20);
+			return otherwise;
+		answer = find_answer(words, line);
+		if (answer >= 0)
+			return answer;
 	}
-	return last;
+	return otherwise;
 }
 
 unsigned domu_app_width(int fd)
@@ -340,7 +360,7 @@ int domu_app_failure(struct domu_app *app, const char *command)
 
 		if (domu_out_open(app->ctx, &opts, &o) == 0)
 			domu_out_close(o, e);
-	} else if (e->err != -EPIPE || status != DOMU_FAILED) {
+	} else if (e->err != -ESHUTDOWN || status != DOMU_FAILED) {
 		domu_app_print(app, "", e->message != NULL ? e->message : "failed");
 	}
 	return status;

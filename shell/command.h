@@ -49,6 +49,7 @@ enum domu_needs {
 	RAW_ARGS = 1 << 9, /* options are words with one dash, the command parses them itself (find) */
 	FSCK_STATUS = 1 << 10, /* ends with fsck's bits */
 	HIDDEN = 1 << 11, /* not in lists */
+	OWN_OUTPUT = 1 << 12, /* the commands that it runs give the output */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
 };
 
@@ -195,6 +196,8 @@ struct domu_app {
 	/* The interactive shell's state: strings, resolved anew by each command. */
 	struct domu_session *session;
 	char *cwd, *use;
+	bool interactive; /* a person types */
+	bool quit; /* the command that ran wants the shell to end */
 };
 
 /* Finds the guest of an operand and opens a session; *g and *s are the caller's to free and close. */
@@ -212,8 +215,11 @@ int domu_app_run(struct domu_app *app, int argc, char *const *argv);
 int domu_app_state(struct domu_app *app, bool write, struct domu_state **st);
 /* Loads the source plugins and says where guests are looked for. */
 int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct domu_where *where);
-/* Asks on the terminal; letters are the answers ("cdkr"), the last one is taken where nobody can answer. */
-char domu_app_choose(struct domu_app *app, const char *question, const char *letters);
+/*
+ * Asks on the terminal until the answer is one of words, or an unambiguous
+ * beginning of one; its index.  otherwise is taken where nobody can answer.
+ */
+int domu_app_choose(struct domu_app *app, const char *question, const char *const *words, int otherwise);
 /* What the worker can be asked to do: for struct domu_session_opts. */
 extern const struct domu_op domu_worker_ops[];
 /* Runs a worker command in the session that r has: what most commands are. */

@@ -323,7 +323,7 @@ static int end_status(struct exec *e, int rc)
 		return e->exit_status > 0 ? e->exit_status : 0;
 	status = (int)domu_error_status(ctx);
 	/* The reader of a pipe went away: it has what it wanted. */
-	if (!e->app->globals.json && (ctx->error.err != -EPIPE || status != DOMU_FAILED))
+	if (!e->app->globals.json && (ctx->error.err != -ESHUTDOWN || status != DOMU_FAILED))
 		domu_app_print(e->app, "", ctx->error.message != NULL ? ctx->error.message : "failed");
 	if ((e->c->needs & FSCK_STATUS) != 0)
 		return (e->exit_status > 0 ? e->exit_status : 0) | fsck_status((enum domu_status)status);
@@ -365,6 +365,8 @@ static int run_command(struct exec *e, int argc, char *const *argv)
 	e->run.no_guest = e->no_guest;
 	if (rc == 0)
 		rc = dispatch(e, args);
+	if (rc == 0 && (e->c->needs & OWN_OUTPUT) != 0)
+		domu_out_silent(e->out);
 	r = domu_out_close(e->out, rc != 0 ? &app->ctx->error : NULL);
 	rc = rc != 0 ? rc : r;
 	domu_args_free(args);

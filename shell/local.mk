@@ -17,13 +17,19 @@ libdomushell_a_SOURCES = \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
 	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
+	shell/cmd-shell.c \
 	shell/cmd-stat.c \
+	shell/cmd-words.c \
 	shell/cmd.h \
 	shell/command.h \
+	shell/complete.c \
 	shell/exec.c \
 	shell/fmt.c shell/fmt.h \
 	shell/globals.c \
 	shell/help.c shell/help.h \
+	shell/host.c \
+	shell/interactive.c \
+	shell/line.c \
 	shell/manual.c \
 	shell/names.c shell/names.h \
 	shell/ops.h \
@@ -31,9 +37,12 @@ libdomushell_a_SOURCES = \
 	shell/out-text.c \
 	shell/out.h \
 	shell/rows.c shell/rows.h \
+	shell/paths.c \
 	shell/rowstat.c shell/rowstat.h \
 	shell/run.c \
+	shell/shell.h \
 	shell/table.c \
+	shell/words.c shell/words.h \
 	shell/workercmd.c shell/workercmd.h
 
 bin_PROGRAMS += domu-rescue

@@ -9,6 +9,7 @@
 
 #include "shell/app.h"
 #include "shell/help.h"
+#include "shell/shell.h"
 
 static volatile sig_atomic_t came;
 
@@ -113,7 +114,10 @@ int main(int argc, char **argv)
 	catch_signals();
 	domu_app_init(&app, &ctx, &came);
 	app.command_line = join(argc - 1, argv + 1);
-	status = run(&app, argc - 1, argv + 1);
+	if (argc == 3 && strcmp(argv[1], "--complete") == 0)
+		status = domu_complete_word(&app, argv[2]);
+	else
+		status = run(&app, argc - 1, argv + 1);
 	domu_app_free(&app);
 	if (fflush(stdout) != 0 && status == 0)
 		status = DOMU_FAILED;

@@ -6,5 +6,10 @@
 #include "fence/fence.h"
 
 int domu_op_command(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* run a worker command */
+/* paths.c: each reads str cwd, str use (or NULL), str what. */
+int domu_op_glob(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* u64 n, n names */
+int domu_op_complete(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* the same */
+int domu_op_cd(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* str canonical path */
+int domu_op_use(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* nothing */
 
 #endif

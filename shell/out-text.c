@@ -17,12 +17,17 @@
 /* A table that is longer is printed in pieces: memory stays bounded. */
 #define TABLE_ROWS 5000
 
+int domu_out_failed(struct domu_out *o, int err)
+{
+	/* A reader that went away has what it wanted: a failure of its own kind, about which nothing is said. */
+	err = err == EPIPE ? ESHUTDOWN : err != 0 ? err : EIO;
+	return domu_fail(o->ctx, DOMU_FAILED, -err, "cannot write the output: %s", strerror(err));
+}
+
 int domu_out_write(struct domu_out *o, const char *text, size_t len)
 {
-	if (o->err != 0)
-		return o->err;
-	if (fwrite(text, 1, len, o->o.file) != len)
-		o->err = domu_fail(o->ctx, DOMU_FAILED, -errno, "cannot write the output: %s", strerror(errno));
+	if (o->err == 0 && fwrite(text, 1, len, o->o.file) != len)
+		o->err = domu_out_failed(o, errno);
 	return o->err;
 }
 
@@ -37,7 +42,7 @@ int domu_out_print(struct domu_out *o, const char *fmt, ...)
 	n = vfprintf(o->o.file, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		o->err = domu_fail(o->ctx, DOMU_FAILED, -errno, "cannot write the output: %s", strerror(errno));
+		o->err = domu_out_failed(o, errno);
 	return o->err;
 }
 

@@ -33,6 +33,8 @@ struct domu_out {
 
 int domu_out_write(struct domu_out *o, const char *text, size_t len); /* to the file; the failure is recorded */
 
+int domu_out_failed(struct domu_out *o, int err); /* err: an errno */
+
 int domu_table_row(struct domu_out *o, const struct domu_cell *cells);
 int domu_table_flush(struct domu_out *o);
 void domu_table_free(struct domu_out *o);

@@ -392,6 +392,11 @@ int domu_out_open_send(struct domu_work *w, const struct domu_column *columns, b
 	return 0;
 }
 
+void domu_out_silent(struct domu_out *o)
+{
+	o->o.json = false;
+}
+
 static int finish(struct domu_out *o, const struct domu_error *failure)
 {
 	int rc = o->err, r;
@@ -409,7 +414,7 @@ static int finish(struct domu_out *o, const struct domu_error *failure)
 	r = o->o.json ? domu_json_end(o, failure) : domu_table_flush(o);
 	rc = rc != 0 ? rc : r;
 	if (fflush(o->o.file) != 0 && rc == 0)
-		rc = domu_fail(o->ctx, DOMU_FAILED, -errno, "cannot write the output: %s", strerror(errno));
+		rc = domu_out_failed(o, errno);
 	return rc;
 }
 

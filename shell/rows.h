@@ -96,6 +96,7 @@ int domu_out_receive(struct domu_out *o, struct domu_msg *m);
 int domu_out_data(struct domu_out *o, const void *bytes, size_t len);
 /* Another member of the JSON object beside the rows (verdict, exit); takes v over; nothing in text. */
 int domu_out_member(struct domu_out *o, const char *key, struct json_object *v);
+void domu_out_silent(struct domu_out *o); /* no JSON object either */
 /* Shows what is still held back.  failure (may be NULL) becomes "error" in JSON.  Frees o. */
 int domu_out_close(struct domu_out *o, const struct domu_error *failure);
 

@@ -48,6 +48,7 @@ int domu_run_write(struct domu_run *r, const void *bytes, size_t len)
 
 	if (r->out_fd >= 0) {
 		rc = domu_write_full(r->out_fd, bytes, len);
+		rc = rc == -EPIPE ? -ESHUTDOWN : rc;
 		return rc == 0 ? 0 : domu_fail(r->ctx, DOMU_FAILED, rc, "cannot write the output: %s", strerror(-rc));
 	}
 	while (rc == 0 && len > 0) {
@@ -86,7 +87,7 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 			kept = r->ctx->error;
 			memset(&r->ctx->error, 0, sizeof r->ctx->error);
 		}
-		if (one == -EINTR || one == -EPIPE)
+		if (one == -EINTR || one == -EPIPE || one == -ESHUTDOWN)
 			break;
 	}
 	if (rc != 0) {

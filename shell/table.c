@@ -35,12 +35,23 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_undo,
 	&domu_cmd_recover,
 	/* shell */
+	&domu_cmd_shell,
 	&domu_cmd_help,
+	&domu_cmd_use,
+	&domu_cmd_cd,
+	&domu_cmd_pwd,
+	&domu_cmd_lcd,
+	&domu_cmd_begin,
+	&domu_cmd_quit,
 	NULL,
 };
 
 const struct domu_op domu_worker_ops[] = {
 	{ "command", domu_op_command },
+	{ "glob", domu_op_glob },
+	{ "complete", domu_op_complete },
+	{ "cd", domu_op_cd },
+	{ "use", domu_op_use },
 	{ "check", domu_op_check },
 	{ "table-grow", domu_op_table_grow },
 	{ NULL, NULL },
