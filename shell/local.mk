@@ -47,7 +47,7 @@ libdomushell_a_SOURCES = \
 
 bin_PROGRAMS += domu-rescue
 domu_rescue_SOURCES = shell/main.c
-domu_rescue_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic -Wl,--unresolved-symbols=ignore-all
+domu_rescue_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
 # Whole: plugins call what the program itself may not.
 WHOLE_LIBDOMU = $(WHOLE_ARCHIVE) libdomu.a $(NO_WHOLE_ARCHIVE)
 domu_rescue_LDADD = libdomushell.a $(WHOLE_LIBDOMU) \
