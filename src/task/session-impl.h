@@ -23,7 +23,7 @@ struct domu_session {
 	bool verified; /* the stage was checked since its last change */
 
 	struct domu_worker *worker;
-	struct domu_appliance *appliance;
+	struct domu_appliance *appliance[DOMU_MAX_DISKS]; /* one a disk, where it was needed */
 };
 
 /* The layers of a disk as this session sees it now. */

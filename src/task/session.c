@@ -208,12 +208,12 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 	if (s->worker != NULL)
 		rc = domu_worker_end(s->worker, flush);
 	s->worker = NULL;
-	if (s->appliance != NULL) {
-		r = domu_appliance_end(s->ctx, s->appliance);
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
+		r = domu_appliance_end(s->ctx, s->appliance[i]);
 		if (rc == 0)
 			rc = r;
+		s->appliance[i] = NULL;
 	}
-	s->appliance = NULL;
 	return rc;
 }
 
@@ -268,16 +268,16 @@ static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t
 	if (s->opts.no_appliance)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s needs the appliance: leave --engine ext2fs out", type);
-	if (s->appliance != NULL)
-		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EBUSY,
-		                 "one filesystem at a time in the appliance: name it with %s@DEV",
-		                 domu_guest_shown(s->guest));
+	if (disk >= s->n_backings)
+		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
+	if (s->appliance[disk] != NULL)
+		return domu_appliance_open(s->appliance[disk], offset, size, type, flags, fd);
 	rc = domu_session_stack(s, disk, &e.stack);
 	if (rc != 0)
 		return rc;
 	e.size = e.stack.size;
 	domu_say(s->ctx, DOMU_INFO, "starting the appliance for %s", type);
-	return domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance);
+	return domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance[disk]);
 }
 
 static int start_worker(struct domu_session *s)
