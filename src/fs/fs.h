@@ -90,6 +90,11 @@ struct domu_mount {
 /* The root and what fstab mounts below it, root first.  What cannot be resolved is one warning. */
 int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n);
 
+/* Is something mounted on directory ino of mount m?  Known for what lies in mounts that a walk came through. */
+bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino);
+/* From a directory to the root of what is mounted on it; where nothing is, they stay as they are. */
+int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct domu_fs **fs);
+
 /* ---- paths ---------------------------------------------------------------- */
 
 struct domu_path {

@@ -264,6 +264,28 @@ unsigned domu_mount_over(struct domu_tree *t, unsigned m, uint64_t ino)
 	return 0;
 }
 
+bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino)
+{
+	return domu_mount_over(t, mount, ino) != 0;
+}
+
+int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct domu_fs **fs)
+{
+	for (size_t i = 0; i < t->n_mounts; i++) {
+		unsigned over = domu_mount_over(t, *mount, *ino);
+		int rc;
+
+		if (over == 0)
+			break;
+		rc = domu_mount_enter(t, over, fs);
+		if (rc != 0)
+			return rc;
+		*mount = over;
+		*ino = (*fs)->root;
+	}
+	return 0;
+}
+
 static void place(struct domu_tree *t, unsigned i, struct domu_path *p)
 {
 	bool clean = t->ctx->error.status == DOMU_OK;

@@ -196,7 +196,6 @@ static int show_name(struct tree_walk *w, size_t base, const char *name)
 static int locate(struct tree_walk *w, const struct dir_level *l, const char *name, struct domu_path *out)
 {
 	size_t len = strcmp(l->where.path, "/") == 0 ? 0 : strlen(l->where.path);
-	unsigned over;
 	int rc;
 
 	memset(out, 0, offsetof(struct domu_path, path));
@@ -211,16 +210,11 @@ static int locate(struct tree_walk *w, const struct dir_level *l, const char *na
 	out->path[len] = '/';
 	memcpy(out->path + len + 1, name, strlen(name) + 1);
 	rc = domu_fs_lookup(out->fs, out->dir, name, &out->ino);
-	for (size_t i = 0; rc == 0 && i < w->t->n_mounts; i++) {
-		over = domu_mount_over(w->t, out->mount, out->ino);
-		if (over == 0)
-			break;
-		rc = domu_mount_enter(w->t, over, &out->fs);
-		if (rc != 0)
-			break;
-		out->mount = over;
-		out->node = w->t->mounts[over].node;
-		out->ino = out->dir = out->fs->root;
+	if (rc == 0)
+		rc = domu_tree_cross(w->t, &out->mount, &out->ino, &out->fs);
+	if (rc == 0 && out->mount != l->where.mount) {
+		out->node = w->t->mounts[out->mount].node;
+		out->dir = out->ino;
 		memcpy(out->name, "/", 2);
 	}
 	return rc != 0 ? rc : domu_fs_stat(out->fs, out->ino, &out->st);

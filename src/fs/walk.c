@@ -90,27 +90,6 @@ static int go_to_root(struct walk *w)
 	return 0;
 }
 
-/* What is mounted on a directory, if something is. */
-static int cross(struct walk *w, unsigned *mount, uint64_t *ino, bool *crossed)
-{
-	*crossed = false;
-	for (unsigned i = 0; w->mounts && i < w->t->n_mounts; i++) {
-		unsigned m = domu_mount_over(w->t, *mount, *ino);
-		struct domu_fs *fs;
-		int rc;
-
-		if (m == 0)
-			break;
-		rc = domu_mount_enter(w->t, m, &fs);
-		if (rc != 0)
-			return rc;
-		*mount = m;
-		*ino = fs->root;
-		*crossed = true;
-	}
-	return 0;
-}
-
 /* Puts the target of a link in front of what is left of the path. */
 static int follow(struct walk *w, struct domu_fs *fs, uint64_t ino, const char *name, const char **rest)
 {
@@ -193,7 +172,6 @@ static int step(struct walk *w, const char *name, const char **rest, bool last, 
 	unsigned mount = at->mount;
 	struct domu_stat st;
 	struct domu_fs *fs;
-	bool crossed;
 	uint64_t ino;
 	int rc = mount_fs(w, mount, &fs);
 
@@ -207,8 +185,8 @@ static int step(struct walk *w, const char *name, const char **rest, bool last, 
 	if (rc == -ENOENT)
 		return fail_at(w, DOMU_NOTFOUND, rc, name, "no such file or directory");
 	if (rc == 0)
-		rc = cross(w, &mount, &ino, &crossed);
-	if (rc == 0 && crossed)
+		rc = w->mounts ? domu_tree_cross(w->t, &mount, &ino, &fs) : 0;
+	if (rc == 0 && mount != at->mount)
 		return push(w, ino, mount, name, true);
 	if (rc == 0)
 		rc = domu_fs_stat(fs, ino, &st);

@@ -6,4 +6,11 @@ libdomu_a_SOURCES += \
 	src/task/seen.c \
 	src/task/session-commit.c src/task/session-impl.h \
 	src/task/session-stage.c \
-	src/task/session.c src/task/session.h
+	src/task/session.c src/task/session.h \
+	src/task/treeio-guest-in.c \
+	src/task/treeio-guest-out.c \
+	src/task/treeio-host-in.c \
+	src/task/treeio-host-out.c \
+	src/task/treeio-links.c src/task/treeio-links.h \
+	src/task/treeio-stream.c \
+	src/task/treeio.h

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cmd-copy.c - cp's halves in the worker: inside a guest, out of it and into it. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shell/change.h"
+#include "shell/copy.h"
+#include "task/treeio.h"
+
+/* Where a copy goes: DST as it was walked, and whether it is a directory to go into. */
+struct destination {
+	struct domu_path path;
+	bool inside;
+};
+
+/* ---- where ------------------------------------------------------------------------------ */
+
+static int find_destination(struct domu_ctx *ctx, struct domu_tree *t, const char *cwd, const char *path,
+                            unsigned flags, struct destination *d)
+{
+	int rc = domu_path_walk(t, cwd, path, DOMU_WALK_PARENT, &d->path);
+
+	if (rc != 0)
+		return rc;
+	d->inside = d->path.ino != 0 && S_ISDIR(d->path.st.mode) && (flags & DOMU_TREEIO_NO_TARGET_DIR) == 0;
+	if (d->path.ino == 0 && d->path.slash && (flags & DOMU_TREEIO_RECURSIVE) == 0)
+		return domu_fail(ctx, DOMU_FAILED, -ENOTDIR, "cannot create regular file '%s': not a directory", path);
+	return 0;
+}
+
+/* base: the source's last name; NULL: the stream's. */
+static void fill_into(struct domu_tree *t, const struct destination *d, const char *base, struct domu_treeio_into *into)
+{
+	bool dots = base != NULL && (strcmp(base, ".") == 0 || strcmp(base, "..") == 0 || base[0] == '\0');
+
+	*into = (struct domu_treeio_into){ .tree = t, .fs = d->path.fs, .mount = d->path.mount };
+	if (d->inside) {
+		/* cp -r dir/. DST: what is in dir goes into DST itself. */
+		into->dir = d->path.ino;
+		into->name = dots ? "." : base;
+	} else if (d->path.ino != 0 && strcmp(d->path.name, "/") == 0) {
+		into->dir = d->path.ino; /* -T onto the root of a filesystem */
+		into->name = ".";
+	} else {
+		into->dir = d->path.dir;
+		into->name = d->path.name;
+	}
+}
+
+/* ---- inside one guest ----------------------------------------------------------------------- */
+
+unsigned domu_cp_flags(const struct domu_args *args)
+{
+	unsigned flags = 0;
+
+	if (domu_args_flag(args, "archive"))
+		flags |= DOMU_TREEIO_ARCHIVE;
+	if (domu_args_flag(args, "recursive"))
+		flags |= DOMU_TREEIO_RECURSIVE;
+	if (domu_args_flag(args, "p"))
+		flags |= DOMU_TREEIO_PRESERVE;
+	if (domu_args_flag(args, "d"))
+		flags |= DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS;
+	if (domu_args_flag(args, "no-target-directory"))
+		flags |= DOMU_TREEIO_NO_TARGET_DIR;
+	return flags;
+}
+
+static bool is_below(const char *path, const char *above)
+{
+	size_t n = strlen(above);
+
+	if (strcmp(above, "/") == 0)
+		return true;
+	return strncmp(path, above, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* The source must not be what it is copied onto, nor hold it. */
+static int check_same(struct domu_run *r, struct domu_tree *t, const struct domu_path *from,
+                      const struct domu_treeio_into *into, const struct destination *d)
+{
+	struct domu_fs *fs = into->fs;
+	uint64_t ino = 0;
+	int rc;
+
+	(void)t;
+	if (S_ISDIR(from->st.mode)) {
+		if (is_below(d->path.path, from->path) && (d->inside || strcmp(d->path.path, from->path) != 0))
+			return domu_fail(r->ctx, DOMU_FAILED, -EINVAL,
+			                 "%s: cannot copy a directory, '%s', into itself, '%s'", r->cmd->name,
+			                 from->path, d->path.path);
+		if (strcmp(d->path.path, from->path) != 0)
+			return 0;
+	}
+	if (strcmp(into->name, ".") == 0) {
+		ino = into->dir;
+	} else {
+		rc = domu_fs_lookup(fs, into->dir, into->name, &ino);
+		if (rc == -ENOENT) {
+			domu_error_clear(r->ctx);
+			return 0;
+		}
+		if (rc != 0)
+			return domu_change_fail(r, rc, "'%s'", d->path.path);
+	}
+	if (from->fs != fs || from->ino != ino)
+		return 0;
+	return domu_fail(r->ctx, DOMU_FAILED, -EINVAL, "%s: '%s' and '%s' are the same file", r->cmd->name, from->path,
+	                 d->path.path);
+}
+
+struct cp_job {
+	struct domu_tree *tree;
+	struct destination to;
+	struct domu_path from;
+	unsigned flags;
+	size_t n_sources;
+};
+
+static int copy_one(struct domu_run *r, size_t operand, void *user)
+{
+	struct cp_job *job = user;
+	bool follow = (job->flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+	struct domu_treeio_into into;
+	struct domu_sink sink;
+	char base[256];
+	int rc;
+
+	if (operand >= job->n_sources)
+		return 0;
+	rc = domu_change_walk(r, operand, follow ? 0 : DOMU_WALK_NOFOLLOW, &job->from);
+	if (rc == 0)
+		rc = domu_change_base(r, domu_change_shown(r, operand), base);
+	if (rc != 0)
+		return rc;
+	fill_into(job->tree, &job->to, base, &into);
+	rc = check_same(r, job->tree, &job->from, &into, &job->to);
+	if (rc == 0)
+		rc = domu_treeio_to_guest(r->ctx, &into, job->flags, &sink);
+	if (rc != 0)
+		return rc;
+	rc = domu_treeio_from_guest(r->ctx, job->tree, &job->from, job->flags, &sink);
+	domu_treeio_guest_free(&sink);
+	return rc;
+}
+
+int domu_cp_worker(struct domu_run *r)
+{
+	size_t n = domu_args_count(r->args);
+	struct cp_job *job = calloc(1, sizeof *job);
+	const char *dst;
+	int rc = job != NULL ? domu_work_tree(r->work, r->use, &job->tree) : domu_nomem(r->ctx);
+
+	if (rc != 0)
+		goto out;
+	if (n < 2 || domu_run_path(r, n - 1) == NULL) {
+		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "%s: name what to copy, and where to", r->cmd->name);
+		goto out;
+	}
+	job->n_sources = n - 1;
+	job->flags = domu_cp_flags(r->args);
+	dst = domu_run_path(r, n - 1);
+	rc = find_destination(r->ctx, job->tree, r->cwd, dst, job->flags, &job->to);
+	if (rc == 0 && n > 2 && !job->to.inside)
+		rc = domu_fail(r->ctx, DOMU_USAGE, -ENOTDIR, "%s: target '%s' is not a directory", r->cmd->name, dst);
+	if (rc == 0)
+		rc = domu_run_each(r, 0, copy_one, job);
+out:
+	free(job);
+	return rc;
+}
+
+int domu_copy_across(struct domu_run *r, const struct domu_path *from, const struct domu_path *to)
+{
+	const struct domu_treeio_into *p;
+	struct domu_treeio_into into = { .fs = to->fs, .mount = to->mount, .dir = to->dir, .name = to->name };
+	struct domu_sink sink;
+	int rc = domu_work_tree(r->work, r->use, &into.tree);
+
+	p = &into;
+	if (rc == 0)
+		rc = domu_treeio_to_guest(r->ctx, p, DOMU_TREEIO_ARCHIVE, &sink);
+	if (rc != 0)
+		return rc;
+	rc = domu_treeio_from_guest(r->ctx, into.tree, from, DOMU_TREEIO_ARCHIVE, &sink);
+	domu_treeio_guest_free(&sink);
+	return rc;
+}
+
+/* ---- out of the guest and into it ---------------------------------------------------------- */
+
+struct op_words {
+	const char *path, *cwd, *use, *name;
+	uint64_t flags;
+	int fd;
+};
+
+static int get_words(struct domu_work *w, struct domu_msg *req, bool with_name, struct op_words *o)
+{
+	o->path = domu_msg_get_str(req);
+	o->cwd = domu_msg_get_str(req);
+	o->use = domu_msg_get_str(req);
+	o->name = with_name ? domu_msg_get_str(req) : NULL;
+	o->flags = domu_msg_get_u64(req);
+	o->fd = domu_msg_take_fd(req);
+	if (req->err != 0 || o->path == NULL || o->fd < 0) {
+		if (o->fd >= 0)
+			close(o->fd);
+		return domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "a request that the worker cannot read");
+	}
+	return 0;
+}
+
+int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct domu_path *p = malloc(sizeof *p);
+	struct domu_sink sink = { 0 };
+	struct domu_tree *t;
+	struct op_words o;
+	bool follow;
+	int rc = get_words(w, req, false, &o);
+
+	if (rc != 0) {
+		free(p);
+		return rc;
+	}
+	follow = (o.flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+	rc = p != NULL ? domu_treeio_to_stream(w->ctx, o.fd, &sink) : domu_nomem(w->ctx);
+	if (rc != 0)
+		goto out;
+	rc = domu_work_tree(w, o.use, &t);
+	if (rc == 0)
+		rc = domu_path_walk(t, o.cwd, o.path, follow ? 0 : DOMU_WALK_NOFOLLOW, p);
+	if (rc == 0)
+		rc = domu_treeio_from_guest(w->ctx, t, p, (unsigned)o.flags, &sink);
+	rc = domu_treeio_stream_end(&sink, rc);
+	domu_msg_put_str(reply, p->name);
+out:
+	close(o.fd);
+	free(p);
+	return rc;
+}
+
+int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct destination *d = calloc(1, sizeof *d);
+	struct domu_treeio_into into;
+	struct domu_sink sink = { 0 };
+	struct domu_tree *t;
+	struct op_words o;
+	int rc = get_words(w, req, true, &o);
+
+	(void)reply;
+	if (rc != 0) {
+		free(d);
+		return rc;
+	}
+	rc = d != NULL ? domu_work_tree(w, o.use, &t) : domu_nomem(w->ctx);
+	if (rc == 0)
+		rc = find_destination(w->ctx, t, o.cwd, o.path, (unsigned)o.flags, d);
+	if (rc == 0) {
+		fill_into(t, d, o.name, &into);
+		rc = domu_treeio_to_guest(w->ctx, &into, (unsigned)o.flags, &sink);
+	}
+	if (rc == 0)
+		rc = domu_treeio_from_stream(w->ctx, o.fd, &sink);
+	domu_treeio_guest_free(&sink);
+	close(o.fd);
+	free(d);
+	return rc;
+}

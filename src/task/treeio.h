@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* treeio.h - trees of files on the move: from a guest, a host folder or a stream, into a guest, a host folder or a stream. */
+#ifndef DOMU_TREEIO_H
+#define DOMU_TREEIO_H
+
+#include "fs/fs.h"
+
+enum domu_treeio_flags {
+	DOMU_TREEIO_RECURSIVE = 1 << 0, /* directories too; links and special files as such, not what links lead to */
+	DOMU_TREEIO_PRESERVE = 1 << 1, /* mode, owner, times (cp -p) */
+	DOMU_TREEIO_XATTRS = 1 << 2, /* extended attributes too (cp -a) */
+	DOMU_TREEIO_NO_TARGET_DIR = 1 << 3, /* a destination that is a directory is not gone into (cp -T) */
+	DOMU_TREEIO_NO_FOLLOW = 1 << 4, /* a link that is named is copied, not what it leads to (cp -d) */
+	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
+};
+#define DOMU_TREEIO_ARCHIVE                                                                               \
+	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | \
+	 DOMU_TREEIO_LINKS)
+
+struct domu_treeio_xattr {
+	const char *name;
+	const void *value;
+	size_t len;
+};
+
+/* One file on the move.  A directory is entered by its entry, and left by leave(). */
+struct domu_treeio_entry {
+	const char *name; /* one name, never a path: 1 to 255 bytes, no '/', not "." or ".." */
+	struct domu_stat st;
+	const char *target; /* of a link */
+	uint64_t link_id; /* 0: not one of several names; else the same for each of them */
+	bool again; /* link_id was there before: no data follows */
+	const struct domu_treeio_xattr *xattrs;
+	size_t n_xattrs;
+};
+
+/*
+ * Where a tree goes.  A source calls entry; after a regular file (that is not
+ * again) data any number of times with growing offsets (what is between is a
+ * hole) and then file_end; after a directory what is in it and then leave.
+ * 0 or a negative errno with the cause recorded.
+ */
+struct domu_sink {
+	int (*entry)(struct domu_sink *s, const struct domu_treeio_entry *e);
+	int (*data)(struct domu_sink *s, const void *bytes, size_t len, uint64_t offset);
+	int (*file_end)(struct domu_sink *s, uint64_t size);
+	int (*leave)(struct domu_sink *s);
+	void *priv;
+};
+
+/* ---- guest: where is from domu_path_walk() ---- */
+int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, unsigned flags,
+                           struct domu_sink *to);
+/* Into a directory of a guest. */
+struct domu_treeio_into {
+	struct domu_tree *tree;
+	struct domu_fs *fs;
+	unsigned mount; /* as in domu_path */
+	uint64_t dir;
+	/*
+	 * What the first entry is called there: NULL as it comes; "." a directory that is
+	 * the directory itself.  Its content goes into what is there, as cp does:
+	 * a file keeps its inode, a directory is merged into.
+	 */
+	const char *name;
+};
+int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags, struct domu_sink *s);
+void domu_treeio_guest_free(struct domu_sink *s);
+
+/* ---- a folder of this host ---- */
+int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_sink *to);
+/* Nothing is ever written outside dirfd: every name is opened by itself, links not followed. */
+int domu_treeio_to_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_sink *s);
+void domu_treeio_host_free(struct domu_sink *s);
+
+/* ---- a stream over a pipe or file ---- */
+int domu_treeio_to_stream(struct domu_ctx *ctx, int fd, struct domu_sink *s);
+/* Ends the stream: rc 0 says it is whole, else the reader gets the failure of ctx. */
+int domu_treeio_stream_end(struct domu_sink *s, int rc);
+/* Reads until the stream's end.  What it says is checked: a stream that is cut short or wrong is -EBADMSG. */
+int domu_treeio_from_stream(struct domu_ctx *ctx, int fd, struct domu_sink *to);
+
+/* ---- the host's two ends of cp, with a worker at the other end of fd ---- */
+/* Reads a stream and writes it into dirfd, its first entry as name (NULL: its own). */
+int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags);
+/* Writes what dirfd has as name to a stream. */
+int domu_treeio_host_out(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags);
+
+#endif
