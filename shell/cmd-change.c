@@ -71,9 +71,9 @@ static int mkdir_one(struct domu_run *r, size_t operand, void *user)
 	if (rc != 0)
 		return rc;
 	if (p->ino != 0)
-		return parents && S_ISDIR(p->st.mode) ?
-		           0 :
-		           domu_change_fail(r, -EEXIST, "cannot create directory '%s'", shown);
+		return parents && S_ISDIR(p->st.mode)
+		           ? 0
+		           : domu_change_fail(r, -EEXIST, "cannot create directory '%s'", shown);
 	return make_dir(r, p, mode, mode_text != NULL, shown);
 }
 
@@ -200,7 +200,8 @@ const struct domu_command domu_cmd_rm = {
 	.name = "rm",
 	.topic = "changing",
 	.summary = "remove files and directories",
-	.description = "Links are removed, never what they lead to. What another filesystem is mounted on is not removed.",
+	.description =
+	    "Links are removed, never what they lead to. What another filesystem is mounted on is not removed.",
 	.args = files,
 	.options = rm_options,
 	.example = "domu-rescue rm -f web1:/etc/udev/rules.d/70-persistent-net.rules",

@@ -187,8 +187,9 @@ const struct domu_command domu_cmd_chown = {
 	.name = "chown",
 	.topic = "changing",
 	.summary = "change owner and group",
-	.description = "OWNER is USER, USER:GROUP, USER: (with its login group) or :GROUP. Names are those of the guest's own "
-	               "/etc/passwd and /etc/group; numbers are taken as they are.",
+	.description =
+	    "OWNER is USER, USER:GROUP, USER: (with its login group) or :GROUP. Names are those of the guest's own "
+	    "/etc/passwd and /etc/group; numbers are taken as they are.",
 	.args = chown_args,
 	.options = chown_options,
 	.example = "domu-rescue chown -R www-data: web1:/var/www",

@@ -75,19 +75,19 @@ static int check_move(struct domu_run *r, const struct job *j)
 	if (strcmp(from->name, "/") == 0)
 		return domu_change_fail(r, -EBUSY, "cannot move '%s'", from->path);
 	if (S_ISDIR(from->st.mode) && strncmp(to->path, from->path, n) == 0 && to->path[n] == '/')
-		return domu_fail(r->ctx, DOMU_FAILED, -EINVAL,
-		                 "mv: cannot move '%s' to a subdirectory of itself, '%s'", from->path, to->path);
+		return domu_fail(r->ctx, DOMU_FAILED, -EINVAL, "mv: cannot move '%s' to a subdirectory of itself, '%s'",
+		                 from->path, to->path);
 	if (to->ino == 0)
-		return to->slash && !j->inside && !S_ISDIR(from->st.mode) ?
-		           domu_change_fail(r, -ENOTDIR, "cannot move '%s' to '%s'", from->path, to->path) :
-		           0;
+		return to->slash && !j->inside && !S_ISDIR(from->st.mode)
+		           ? domu_change_fail(r, -ENOTDIR, "cannot move '%s' to '%s'", from->path, to->path)
+		           : 0;
 	if (to->ino == from->ino && to->fs == from->fs)
 		return same_file(r, from->path, to->path);
 	if (strcmp(to->name, "/") == 0)
 		return domu_change_fail(r, -EBUSY, "cannot overwrite '%s'", to->path);
 	if (S_ISDIR(to->st.mode) && !S_ISDIR(from->st.mode))
-		return domu_fail(r->ctx, DOMU_FAILED, -EISDIR,
-		                 "mv: cannot overwrite directory '%s' with non-directory", to->path);
+		return domu_fail(r->ctx, DOMU_FAILED, -EISDIR, "mv: cannot overwrite directory '%s' with non-directory",
+		                 to->path);
 	if (!S_ISDIR(to->st.mode) && S_ISDIR(from->st.mode))
 		return domu_fail(r->ctx, DOMU_FAILED, -ENOTDIR,
 		                 "mv: cannot overwrite non-directory '%s' with directory '%s'", to->path, from->path);
@@ -100,8 +100,8 @@ static int move_across(struct domu_run *r, struct job *j)
 	int rc = 0;
 
 	if (j->to.ino != 0)
-		rc = S_ISDIR(j->to.st.mode) ? domu_fs_rmdir(j->to.fs, j->to.dir, j->to.name) :
-		                              domu_fs_unlink(j->to.fs, j->to.dir, j->to.name);
+		rc = S_ISDIR(j->to.st.mode) ? domu_fs_rmdir(j->to.fs, j->to.dir, j->to.name)
+		                            : domu_fs_unlink(j->to.fs, j->to.dir, j->to.name);
 	if (rc != 0)
 		return domu_change_fail(r, rc, "cannot overwrite '%s'", j->to.path);
 	rc = domu_copy_across(r, &j->from, &j->to);
@@ -139,8 +139,8 @@ static int move_one(struct domu_run *r, size_t operand, void *user)
 static int run_mv(struct domu_run *r)
 {
 	struct job *j = calloc(1, sizeof *j);
-	int rc = j != NULL ? find_target(r, j, domu_args_flag(r->args, "no-target-directory"), false) :
-	                     domu_nomem(r->ctx);
+	int rc =
+	    j != NULL ? find_target(r, j, domu_args_flag(r->args, "no-target-directory"), false) : domu_nomem(r->ctx);
 
 	if (rc == 0)
 		rc = domu_run_each(r, 0, move_one, j);
@@ -177,8 +177,7 @@ static int make_symlink(struct domu_run *r, struct job *j, const char *target)
 	if (rc != 0)
 		return rc;
 	domu_change_attr(&parent, S_IFLNK | 0777, &attr);
-	rc = j->to.slash && !j->inside ? -ENOENT :
-	                                 domu_fs_create(j->to.fs, j->to.dir, j->to.name, &attr, target, &ino);
+	rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_create(j->to.fs, j->to.dir, j->to.name, &attr, target, &ino);
 	return rc != 0 ? domu_change_fail(r, rc, "failed to create symbolic link '%s'", j->to.path) : 0;
 }
 
@@ -192,15 +191,15 @@ static int make_hard_link(struct domu_run *r, struct job *j, size_t operand)
 		return domu_fail(r->ctx, DOMU_FAILED, -EPERM, "ln: '%s': hard link not allowed for directory",
 		                 j->from.path);
 	if (j->from.fs != j->to.fs)
-		return domu_fail(r->ctx, DOMU_FAILED, -EXDEV,
-		                 "ln: '%s' and '%s' are on different filesystems: only a symbolic link (-s) can lead there",
-		                 j->from.path, j->to.path);
+		return domu_fail(
+		    r->ctx, DOMU_FAILED, -EXDEV,
+		    "ln: '%s' and '%s' are on different filesystems: only a symbolic link (-s) can lead there",
+		    j->from.path, j->to.path);
 	if (j->from.ino == j->to.ino)
 		return same_file(r, j->from.path, j->to.path);
 	rc = clear_name(r, j);
 	if (rc == 0) {
-		rc = j->to.slash && !j->inside ? -ENOENT :
-		                                 domu_fs_link(j->to.fs, j->to.dir, j->to.name, j->from.ino);
+		rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_link(j->to.fs, j->to.dir, j->to.name, j->from.ino);
 		if (rc != 0)
 			domu_change_fail(r, rc, "failed to create hard link '%s'", j->to.path);
 	}

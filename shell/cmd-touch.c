@@ -223,8 +223,8 @@ static int truncate_one(struct domu_run *r, size_t operand, void *user)
 	if (p->ino == 0)
 		rc = make_file(r, p, shown);
 	else if (!S_ISREG(p->st.mode))
-		rc = domu_change_fail(r, S_ISDIR(p->st.mode) ? -EISDIR : -EINVAL, "cannot open '%s' for writing",
-		                      shown);
+		rc =
+		    domu_change_fail(r, S_ISDIR(p->st.mode) ? -EISDIR : -EINVAL, "cannot open '%s' for writing", shown);
 	if (rc == 0)
 		rc = make_size(r, user, p->st.size, &size);
 	if (rc == 0) {
@@ -336,8 +336,9 @@ const struct domu_command domu_cmd_touch = {
 };
 
 static const struct domu_option truncate_options[] = {
-	{ "size", 's', "SIZE", "the new size; +SIZE and -SIZE are relative, <SIZE at most, >SIZE at least, "
-	                       "/SIZE and %SIZE rounded down and up to a multiple" },
+	{ "size", 's', "SIZE",
+	  "the new size; +SIZE and -SIZE are relative, <SIZE at most, >SIZE at least, "
+	  "/SIZE and %SIZE rounded down and up to a multiple" },
 	{ "no-create", 'c', NULL, "what does not exist is not made" },
 	{ 0 },
 };
@@ -357,7 +358,8 @@ const struct domu_command domu_cmd_write = {
 	.name = "write",
 	.topic = "changing",
 	.summary = "replace a file's content by standard input",
-	.description = "The file keeps its inode, owner, mode, attributes and links. A new one belongs to root and has mode 644.",
+	.description =
+	    "The file keeps its inode, owner, mode, attributes and links. A new one belongs to root and has mode 644.",
 	.args = file,
 	.example = "echo web1 | domu-rescue write web1:/etc/hostname",
 	.needs = NEED_GUEST | NEED_WRITE | TAKES_BYTES,

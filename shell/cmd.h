@@ -22,6 +22,16 @@ extern const struct domu_command domu_cmd_df;
 
 /* changing */
 extern const struct domu_command domu_cmd_edit;
+extern const struct domu_command domu_cmd_write;
+extern const struct domu_command domu_cmd_mkdir;
+extern const struct domu_command domu_cmd_rm;
+extern const struct domu_command domu_cmd_rmdir;
+extern const struct domu_command domu_cmd_mv;
+extern const struct domu_command domu_cmd_ln;
+extern const struct domu_command domu_cmd_chmod;
+extern const struct domu_command domu_cmd_chown;
+extern const struct domu_command domu_cmd_touch;
+extern const struct domu_command domu_cmd_truncate;
 
 /* repair */
 extern const struct domu_command domu_cmd_fsck;

@@ -5,7 +5,15 @@ libdomushell_a_CFLAGS = $(AM_CFLAGS)
 libdomushell_a_SOURCES = \
 	shell/app.c shell/app.h \
 	shell/args.c \
+	shell/change.c shell/change-remove.c shell/change.h \
+	shell/cmd-change.c \
+	shell/cmd-chmod.c \
+	shell/cmd-copy.c shell/copy.h \
 	shell/cmd-diff.c \
+	shell/cmd-move.c \
+	shell/cmd-touch.c \
+	shell/ids.c shell/ids.h \
+	shell/mode.c shell/mode.h \
 	shell/cmd-edit.c \
 	shell/cmd-fsck.c \
 	shell/cmd-cat.c \

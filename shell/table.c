@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shell/cmd.h"
+#include "shell/copy.h"
 #include "shell/ops.h"
 #include "task/check.h"
 #include "task/resize.h"
@@ -23,6 +24,16 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_df,
 	/* changing */
 	&domu_cmd_edit,
+	&domu_cmd_write,
+	&domu_cmd_mkdir,
+	&domu_cmd_rm,
+	&domu_cmd_rmdir,
+	&domu_cmd_mv,
+	&domu_cmd_ln,
+	&domu_cmd_chmod,
+	&domu_cmd_chown,
+	&domu_cmd_touch,
+	&domu_cmd_truncate,
 	/* repair */
 	&domu_cmd_fsck,
 	&domu_cmd_resize_root,
@@ -53,6 +64,8 @@ const struct domu_op domu_worker_ops[] = {
 	{ "cd", domu_op_cd },
 	{ "use", domu_op_use },
 	{ "check", domu_op_check },
+	{ "tree-in", domu_op_tree_in },
+	{ "tree-out", domu_op_tree_out },
 	{ "table-grow", domu_op_table_grow },
 	{ NULL, NULL },
 };

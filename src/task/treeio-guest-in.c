@@ -294,7 +294,8 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
 	g->flags = flags;
 	g->first_name = into->name != NULL ? strdup(into->name) : NULL;
 	g->name = g->first_name;
-	*s = (struct domu_sink){ .entry = g_entry, .data = g_data, .file_end = g_file_end, .leave = g_leave, .priv = g };
+	*s =
+	    (struct domu_sink){ .entry = g_entry, .data = g_data, .file_end = g_file_end, .leave = g_leave, .priv = g };
 	rc = into->name != NULL && g->first_name == NULL ? domu_nomem(ctx) : 0;
 	if (rc == 0)
 		rc = push(g, into->fs, into->mount, into->dir, &st, false);

@@ -98,8 +98,7 @@ static int left_out(struct source *s, const char *shown, int err, bool clean)
 {
 	const char *why = s->ctx->error.message;
 
-	domu_say(s->ctx, DOMU_WARNING, "cannot read '%s': %s", shown,
-	         clean && why != NULL ? why : strerror(-err));
+	domu_say(s->ctx, DOMU_WARNING, "cannot read '%s': %s", shown, clean && why != NULL ? why : strerror(-err));
 	if (clean)
 		domu_error_clear(s->ctx);
 	s->failures++;

@@ -345,7 +345,8 @@ int domu_treeio_to_host(struct domu_ctx *ctx, int dirfd, const char *name, unsig
 	h->fd = -1;
 	h->first_name = name != NULL ? strdup(name) : NULL;
 	h->name = h->first_name;
-	*s = (struct domu_sink){ .entry = h_entry, .data = h_data, .file_end = h_file_end, .leave = h_leave, .priv = h };
+	*s =
+	    (struct domu_sink){ .entry = h_entry, .data = h_data, .file_end = h_file_end, .leave = h_leave, .priv = h };
 	if ((name != NULL && h->first_name == NULL) || push(h, dirfd, "", &st, false, false) != 0) {
 		domu_treeio_host_free(s);
 		return domu_nomem(ctx);

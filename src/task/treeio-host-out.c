@@ -230,8 +230,8 @@ static int send_opened(struct source *s, int fd, const struct stat *st, struct d
 		return rc;
 	if (S_ISDIR(st->st_mode))
 		return send_dir(s, fd, name);
-	return S_ISREG(st->st_mode) && st->st_size > 0 ? send_data(s, fd, name, (uint64_t)st->st_size) :
-	                                                 send_endless(s, fd, name);
+	return S_ISREG(st->st_mode) && st->st_size > 0 ? send_data(s, fd, name, (uint64_t)st->st_size)
+	                                               : send_endless(s, fd, name);
 }
 
 /* What may be opened at all: not a fifo or device where that would wait or do something. */

@@ -132,7 +132,8 @@ int domu_treeio_to_stream(struct domu_ctx *ctx, int fd, struct domu_sink *s)
 		return domu_nomem(ctx);
 	w->ctx = ctx;
 	w->fd = fd;
-	*s = (struct domu_sink){ .entry = w_entry, .data = w_data, .file_end = w_file_end, .leave = w_leave, .priv = w };
+	*s =
+	    (struct domu_sink){ .entry = w_entry, .data = w_data, .file_end = w_file_end, .leave = w_leave, .priv = w };
 	return 0;
 }
 

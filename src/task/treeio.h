@@ -13,9 +13,8 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_NO_FOLLOW = 1 << 4, /* a link that is named is copied, not what it leads to (cp -d) */
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
 };
-#define DOMU_TREEIO_ARCHIVE                                                                               \
-	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | \
-	 DOMU_TREEIO_LINKS)
+#define DOMU_TREEIO_ARCHIVE \
+	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)
 
 struct domu_treeio_xattr {
 	const char *name;
@@ -64,7 +63,8 @@ struct domu_treeio_into {
 	 */
 	const char *name;
 };
-int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags, struct domu_sink *s);
+int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags,
+                         struct domu_sink *s);
 void domu_treeio_guest_free(struct domu_sink *s);
 
 /* ---- a folder of this host ---- */
