@@ -144,6 +144,7 @@ static int run_tool(struct domu_session *s, const struct domu_node *node, const 
 	struct sink sink = { .log = log, .progress = progress, .user = user };
 	struct domu_program p = {
 		.argv = argv,
+		.name = node->name,
 		.stack = *stack,
 		.offset = node->start,
 		.size = node->size,

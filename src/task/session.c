@@ -383,6 +383,7 @@ int domu_session_program(struct domu_session *s, const struct domu_node *node, u
 	rc = domu_session_stack(s, node->disk, &p->stack);
 	if (rc != 0)
 		return rc;
+	p->name = node->name;
 	p->offset = node->start;
 	p->size = size;
 	return domu_program_run(s->ctx, p, wstatus);
