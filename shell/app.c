@@ -313,9 +313,6 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 	};
 	int rc;
 
-	if (o->live && (needs & NEED_WRITE) != 0)
-		return domu_fail(app->ctx, DOMU_USAGE, -EINVAL,
-		                 "--live is for reading a guest that is in use, not for changing it");
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
 	rc = domu_app_state(app, (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0, &opts.state);
 	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);

@@ -274,12 +274,10 @@ static const struct domu_option options[] = {
 };
 
 static const struct domu_column columns[] = {
-	{ "name", "GUEST", CELL_TEXT },     { "source", NULL, CELL_BYTES },
-	{ "state", "STATE", CELL_TEXT },    { "disks_text", "DISKS", CELL_BYTES },
-	{ "disks", NULL, CELL_OBJECT },     { "root", "ROOT", CELL_BYTES },
-	{ "size", "SIZE", CELL_SIZE },      { "used", "USED", CELL_SIZE },
-	{ "seen", "SEEN", CELL_TEXT },      { "seen_at", NULL, CELL_TIME },
-	{ "recover_due", NULL, CELL_BOOL }, { "error", NULL, CELL_TEXT },
+	{ "name", "GUEST", CELL_TEXT }, { "source", NULL, CELL_BYTES },     { "state", "STATE", CELL_TEXT },
+	{ "", "DISKS", CELL_BYTES },    { "disks", NULL, CELL_OBJECT },     { "root", "ROOT", CELL_BYTES },
+	{ "size", "SIZE", CELL_SIZE },  { "used", "USED", CELL_SIZE },      { "", "SEEN", CELL_TEXT },
+	{ "seen_at", NULL, CELL_TIME }, { "recover_due", NULL, CELL_BOOL }, { "error", NULL, CELL_TEXT },
 	{ NULL, NULL, CELL_TEXT },
 };
 

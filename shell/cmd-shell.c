@@ -263,7 +263,11 @@ const struct domu_command domu_cmd_shell = {
 	    "whether to commit, diff, keep or drop them.  A stage that was kept, or was left behind by a lost "
 	    "connection, is offered by the next shell.\n\n"
 	    "A script (-c, a file, or standard input) is one transaction: when all commands succeeded it is committed, "
-	    "when one failed nothing is written, unless the script itself said commit before.",
+	    "when one failed nothing is written, unless the script itself said commit before.\n\n"
+	    "Paths are the guest's, relative to its cd; * ? [] match names in it. ' \" \\ quote, ; separates commands, "
+	    "# "
+	    "begins a comment. !HOSTCMD runs a command of the host, CMD | HOSTCMD gives it the output of one, "
+	    "CMD > HOSTFILE, CMD >> HOSTFILE and CMD < HOSTFILE use its files.",
 	.args = args,
 	.options = options,
 	.example = "domu-rescue shell web1 -c 'cat /etc/hostname; ls /etc'",

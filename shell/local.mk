@@ -21,12 +21,14 @@ libdomushell_a_SOURCES = \
 	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
+	shell/cmd-info.c \
 	shell/cmd-list.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
 	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
 	shell/cmd-shell.c \
 	shell/cmd-stat.c \
+	shell/cmd-status.c \
 	shell/cmd-words.c \
 	shell/cmd.h \
 	shell/command.h \

@@ -69,9 +69,9 @@ static void columns(FILE *f, const struct domu_command *c)
 		return;
 	fputs(".PP\nIn JSON, ", f);
 	fprintf(f, "\\fI%s\\fR[]:", c->json_key != NULL ? c->json_key : "entries");
-	for (size_t i = 0; c->columns[i].key != NULL; i++)
+	for (size_t i = 0, n = 0; c->columns[i].key != NULL; i++)
 		if (c->columns[i].key[0] != '\0')
-			fprintf(f, "%s %s", i > 0 ? "," : "", c->columns[i].key);
+			fprintf(f, "%s %s", n++ > 0 ? "," : "", c->columns[i].key);
 	fputs(".\n", f);
 }
 

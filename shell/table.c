@@ -13,6 +13,8 @@
 const struct domu_command *const domu_commands[] = {
 	/* looking */
 	&domu_cmd_list,
+	&domu_cmd_info,
+	&domu_cmd_status,
 	/* reading */
 	&domu_cmd_ls,
 	&domu_cmd_cat,
