@@ -108,9 +108,9 @@ is "--json has both guests" "$(jq -r '[.guests[].guest] | sort | join(" ")' "$T/
 config busy "$T/busy.img,raw,xvda,w"
 cp --sparse=always "$T/clean.img" "$T/busy.img"
 exec 8<>"$T/busy.img"
-bits "--all skips one in use" 0 --all -n
+bits "--all skips one in use" 0 --all -p --no-mark
 has "and says so" "$(out)$(err)" 'busy'
-domu fsck -n busy
+domu fsck -p busy
 is "a named one in use is an operational error" "$((status & 8))" 8
 exec 8>&-
 rm "$T/xen/busy.cfg"

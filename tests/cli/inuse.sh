@@ -25,9 +25,9 @@ refused() {
 	works "$name: list works" list
 	works "$name: info works" info test
 	works "$name: history works" history test
-	domu fsck -n test
+	domu fsck -p test
 	is "$name: fsck of a named guest in use" "$((status & 8))" 8
-	domu fsck -n --all
+	domu fsck -p --no-mark --all
 	is "$name: fsck --all skips it" "$status" 0
 }
 
