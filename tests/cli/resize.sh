@@ -93,7 +93,7 @@ make_disk gpt "$T/fs.img" "$disk" 40
 rm -rf "$T/state"
 before=$(sha "$disk")
 ends "a size that is none" 2 resize-root test 12X
-ends "a negative size" 2 resize-root test -- -0
+ends "a negative size" "2 6" resize-root test -- -0
 ends "less than it holds" "1 2 6" resize-root test 1M
 ends "an absurd size" "1 2 6" --yes resize-root test 9000P
 is "nothing was changed" "$(sha "$disk")" "$before"
