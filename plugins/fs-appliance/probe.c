@@ -60,17 +60,17 @@ static void add_features(struct domu_probe *out, uint64_t bits, const struct fea
 			add_feature(out, f->name);
 }
 
-/* The bit says it, the text by whom; a text of other length was not ours. */
+/* The bit says it, the text by whom. */
 static void look_at_door(const uint8_t *sb, uint64_t incompat, struct domu_probe *out)
 {
 	const char *text = (const char *)sb + DOOR_TEXT_AT;
+	const size_t prefix = strlen(DOOR_TEXT);
 
 	if ((incompat & DOOR_BIT) == 0)
 		return;
 	out->closed = true;
-	if (memcmp(text, DOOR_TEXT, strlen(DOOR_TEXT)) == 0 &&
-	    strnlen(text + strlen(DOOR_TEXT), DOOR_ID_LEN + 1) == DOOR_ID_LEN)
-		memcpy(out->closed_by, text + strlen(DOOR_TEXT), DOOR_ID_LEN + 1);
+	if (memcmp(text, DOOR_TEXT, prefix) == 0 && strnlen(text + prefix, DOOR_ID_LEN + 1) <= DOOR_ID_LEN)
+		snprintf(out->closed_by, sizeof out->closed_by, "%s", text + prefix);
 }
 
 static int probe_xfs(struct domu_block *b, struct domu_probe *out)

@@ -30,13 +30,37 @@ static bool ext_closed(const uint8_t *sb, char id[DOMU_ID_LEN + 1])
 	return true;
 }
 
-/* A door of 512 to 2048 bytes begins with the superblock, one of 4096 with the filesystem. */
+/* Of xfs and btrfs, see plugins/fs-appliance: the text is where both have room. */
+#define XFS_INCOMPAT   216 /* big-endian */
+#define BTRFS_MAGIC    0x40
+#define BTRFS_INCOMPAT 0xbc
+#define OTHER_TEXT     448
+
+static bool other_closed(const uint8_t *sb, char id[DOMU_ID_LEN + 1])
+{
+	const char *text = (const char *)sb + OTHER_TEXT;
+	const size_t prefix = sizeof DOMU_DOOR_TEXT - 1;
+	char found[DOMU_ID_LEN + 1];
+
+	if (memcmp(sb, "XFSB", 4) == 0) {
+		if ((sb[XFS_INCOMPAT] & EXT_CLOSED >> 24) == 0)
+			return false;
+	} else if (memcmp(sb + BTRFS_MAGIC, "_BHRfS_M", 8) != 0 || (domu_le32(sb + BTRFS_INCOMPAT) & EXT_CLOSED) == 0) {
+		return false;
+	}
+	snprintf(found, sizeof found, "%.*s", DOMU_ID_LEN, text + prefix);
+	if (memcmp(text, DOMU_DOOR_TEXT, prefix) == 0 && domu_id_valid(found))
+		memcpy(id, found, sizeof found);
+	return true;
+}
+
+/* A door of 512 to 2048 bytes begins with the superblock, one of 4096 with the filesystem (ext) or the superblock. */
 bool domu_door_is_closed(const void *sector, size_t len, char id[DOMU_ID_LEN + 1])
 {
 	const uint8_t *p = sector;
 
 	id[0] = '\0';
-	if (len >= DOMU_SECTOR && ext_closed(p, id))
+	if (len >= DOMU_SECTOR && (ext_closed(p, id) || other_closed(p, id)))
 		return true;
 	return len >= EXT_SUPERBLOCK + DOMU_SECTOR && ext_closed(p + EXT_SUPERBLOCK, id);
 }

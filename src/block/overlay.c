@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/num.h"
@@ -258,7 +259,24 @@ static int write_unit(struct domu_block *b, uint64_t unit, size_t inner, const u
 	return append(b, unit, data, old_crc);
 }
 
-static int overlay_pwrite(struct domu_block *b, const void *buf, size_t len, uint64_t offset)
+/*
+ * Two processes may have their turn at once: a worker, and the appliance's
+ * export, whose kernel writes back when it likes.  A lock of the process (it
+ * goes with it), far behind the end, where nobody else has one.
+ */
+static int lock_log(struct domu_block *b, short type)
+{
+	const struct overlay *o = b->priv;
+	struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1 };
+
+	while (fcntl(o->log_fd, F_SETLKW, &range) < 0)
+		if (errno != EINTR)
+			return domu_fail(b->ctx, DOMU_FAILED, -errno, "%s: cannot lock the change log: %s", b->name,
+			                 strerror(errno));
+	return 0;
+}
+
+static int write_locked(struct domu_block *b, const void *buf, size_t len, uint64_t offset)
 {
 	struct overlay *o = b->priv;
 	const uint8_t *p = buf;
@@ -278,6 +296,17 @@ static int overlay_pwrite(struct domu_block *b, const void *buf, size_t len, uin
 	o->n_batch = 0;
 	o->batch_len = 0;
 	return rc;
+}
+
+static int overlay_pwrite(struct domu_block *b, const void *buf, size_t len, uint64_t offset)
+{
+	int rc = lock_log(b, F_WRLCK), r;
+
+	if (rc != 0)
+		return rc;
+	rc = write_locked(b, buf, len, offset);
+	r = lock_log(b, F_UNLCK);
+	return rc != 0 ? rc : r;
 }
 
 static int overlay_map(struct domu_block *b, uint64_t offset, uint64_t len, int *fd, uint64_t *fd_offset, uint64_t *run)

@@ -88,7 +88,7 @@ void bench_write_out(const char *name, uint64_t fs_size)
 	snprintf(path, sizeof path, "%s/%s", bench.dir, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	for (uint64_t at = 0; at < fs_size; at += 1 << 20) {
-		cr_assert_eq(domu_block_pread(s.top, buf, 1 << 20, PART_OFFSET + at), 0);
+		cr_assert_eq(domu_block_pread(s.top, buf, 1 << 20, PART_OFFSET + at), 0, "%s", bench.ctx.error.message);
 		cr_assert_eq(domu_write_full(fd, buf, 1 << 20), 0);
 	}
 	domu_stack_close(&s);

@@ -181,7 +181,8 @@ static void kill_server(void *user, const char *text)
 {
 	(void)user;
 	(void)text;
-	sh("exec 2>/dev/null; for p in /proc/[0-9]*; do read -r c <$p/comm || continue; [ \"$c\" = domu-export ] || continue; "
+	sh("exec 2>/dev/null; for p in /proc/[0-9]*; do read -r c <$p/comm || continue; [ \"$c\" = domu-export ] || "
+	   "continue; "
 	   "[ \"$(cut -d' ' -f4 $p/stat)\" = %d ] && kill -9 ${p#/proc/}; done; true",
 	   (int)getpid());
 }

@@ -179,7 +179,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	domu_worker_end(worker, false);
+	if (worker != NULL)
+		domu_worker_end(worker, false);
 	domu_msg_free(&req);
 	domu_msg_free(&reply);
 	cr_expect_eq(sh("! ls -d /run/domu-rescue.* /tmp/domu-rescue.* 2>/dev/null"), 0);
@@ -427,4 +428,47 @@ Test(nodes, that_are_too_deep_are_refused)
 		n->parent = i;
 	}
 	cr_assert_eq(decode(), -EBADMSG);
+}
+
+/* ---- one stage, two writers ------------------------------------------------------------ */
+
+#define UNITS 400
+
+/* Every second unit, as a worker and the appliance's export may. */
+static int write_units(unsigned which)
+{
+	struct domu_stack_desc d = bench_stack();
+	struct domu_stack s;
+	uint8_t unit[DOMU_UNIT];
+
+	if (domu_stack_open(&bench.ctx, &d, "disk", &s) != 0)
+		return 1;
+	for (unsigned i = which; i < UNITS; i += 2) {
+		memset(unit, (int)(i % 251 + 1), sizeof unit);
+		if (domu_block_pwrite(s.top, unit, sizeof unit, (uint64_t)i * DOMU_UNIT) != 0)
+			return 1;
+	}
+	return domu_stack_close(&s) != 0;
+}
+
+Test(stage, takes_two_writers_at_once, .init = setup, .fini = teardown)
+{
+	struct domu_stack_desc d = bench_stack();
+	struct domu_stack s;
+	uint8_t unit[DOMU_UNIT];
+	int status;
+
+	for (unsigned which = 0; which < 2; which++)
+		if (fork() == 0)
+			_exit(write_units(which));
+	for (unsigned which = 0; which < 2; which++) {
+		cr_assert_gt(wait(&status), 0);
+		cr_assert_eq(status, 0);
+	}
+	cr_assert_eq(domu_stack_open(&bench.ctx, &d, "disk", &s), 0, "%s", bench.ctx.error.message);
+	for (unsigned i = 0; i < UNITS; i++) {
+		cr_assert_eq(domu_block_pread(s.top, unit, sizeof unit, (uint64_t)i * DOMU_UNIT), 0);
+		cr_assert_eq(unit[0], i % 251 + 1, "unit %u", i);
+	}
+	domu_stack_close(&s);
 }
