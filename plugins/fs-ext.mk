@@ -14,6 +14,7 @@ plugins_fs_ext_so_SOURCES = \
 	plugins/fs-ext/alloc.c \
 	plugins/fs-ext/data.c \
 	plugins/fs-ext/entry.c \
+	plugins/fs-ext/names.c \
 	plugins/fs-ext/create.c \
 	plugins/fs-ext/remove.c \
 	plugins/fs-ext/rename.c \

@@ -161,12 +161,19 @@ int ext_write(struct domu_fs *fs, uint64_t ino, const void *buf, size_t len, uin
 	old = ext_isize(x, &in);
 	if (offset > old)
 		rc = zero_tail(x, &in, old);
-	for (; rc == 0 && at < len; at += done)
+	while (rc == 0 && at < len) {
+		done = 0;
 		rc = write_some(x, &in, (const uint8_t *)buf + at, len - at, offset + at, &done);
-	if (rc == 0 && end > old)
-		rc = set_size(x, &in, end);
+		at += done;
+	}
+	/* After a failure, too: what was written and is not inside the size would be lost blocks. */
+	if (rc != 0)
+		end = at > 0 ? offset + at : 0;
+	if (end > old) {
+		err = set_size(x, &in, end);
+		rc = rc != 0 ? rc : err;
+	}
 	ext_set_time(x, &in, EXT_MTIME | EXT_CTIME, ext_now());
-	/* After a failure, too: the inode must not be behind what the bitmaps say. */
 	err = ext_iput(x, &in);
 	return rc != 0 ? rc : err;
 }

@@ -139,10 +139,11 @@ int ext_dir_get(struct ext_fs *x, uint64_t ino, struct ext_inode *dir)
 }
 
 struct find {
-	const struct ext_fs *x;
+	struct ext_fs *x;
 	const char *name;
 	size_t len;
 	bool fold;
+	bool collect; /* every name is remembered on the way */
 	uint32_t ino;
 };
 
@@ -151,6 +152,8 @@ static int find_entry(void *user, const struct ext_dirent *de)
 	struct find *f = user;
 	bool same;
 
+	if (f->collect && !ext_names_collect(f->x, de))
+		f->collect = false;
 	if (f->fold)
 		same = ext2fs_casefold_cmp(f->x->e2->encoding, (const unsigned char *)f->name, f->len,
 		                           (const unsigned char *)de->name, de->len) == 0;
@@ -167,8 +170,13 @@ int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name
 	struct find f = { .x = x, .name = name, .len = strlen(name) };
 	int rc;
 
+	if (ext_names_absent(x, dir, name))
+		return -ENOENT;
 	f.fold = ext_casefolded(dir) && x->e2->encoding != NULL;
+	f.collect = x->names.dir != dir->ino && ext_names_begin(x, dir);
 	rc = ext_dir_walk(x, dir, find_entry, &f);
+	if (rc == 0 && f.ino == 0 && f.collect)
+		ext_names_end(x, dir);
 	if (rc != 0)
 		return rc;
 	*ino = f.ino;

@@ -88,6 +88,12 @@ int ext_entry_add(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino
 		if (err != 0)
 			return err;
 	}
+	err = ext_names_insert(x, &in, name, ino, file_type(x, mode));
+	if (err != -ENOSPC) {
+		if (err == 0)
+			ext_names_added(x, dir, name);
+		return err;
+	}
 	/* Inline data first become a block, which may then be full itself. */
 	for (unsigned tries = 0;; tries++) {
 		rc = ext2fs_link(x->e2, dir, name, ino, file_type(x, mode));
@@ -97,6 +103,8 @@ int ext_entry_add(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino
 		if (rc != 0)
 			break;
 	}
+	if (rc == 0)
+		ext_names_added(x, dir, name);
 	return ext_fail(x, rc, "cannot enter '%s' in directory inode %" PRIu32, name, dir);
 }
 

@@ -27,12 +27,20 @@ struct ext_tree_block {
 	uint8_t *data;
 };
 
+/* The names of one large directory, by their hashes. */
+struct ext_names {
+	uint32_t dir; /* 0: none */
+	uint64_t *slot;
+	size_t cap, count;
+};
+
 struct ext_fs {
 	struct domu_fs *fs;
 	ext2_filsys e2;
 	uint8_t *buf; /* one block, for partial transfers; never held over a callback */
 	struct ext_tree_block tree[EXT_MAX_DEPTH]; /* mapping blocks met last, by level */
 	bool bitmaps; /* read, and everything needed for a change was checked */
+	struct ext_names names;
 	uint32_t serial; /* mixed into new generations */
 };
 
@@ -240,6 +248,17 @@ int ext_dir_changed(struct ext_fs *x, uint32_t dir, int links);
 bool ext_dir_may_grow(const struct ext_fs *x, const struct ext_inode *dir); /* one more subdirectory */
 uint32_t ext_link_max(const struct ext_fs *x);
 int ext_dir_empty(struct ext_fs *x, const struct ext_inode *dir); /* 0, -ENOTEMPTY */
+
+/* ---- names.c ------------------------------------------------------------- */
+
+void ext_names_forget(struct ext_fs *x);
+bool ext_names_begin(struct ext_fs *x, const struct ext_inode *dir); /* false: not worth it */
+bool ext_names_collect(struct ext_fs *x, const struct ext_dirent *de); /* false: too many */
+void ext_names_end(struct ext_fs *x, const struct ext_inode *dir); /* all were collected */
+void ext_names_added(struct ext_fs *x, uint32_t dir, const char *name);
+bool ext_names_absent(const struct ext_fs *x, const struct ext_inode *dir, const char *name); /* surely */
+/* Into the last block of the directory whose names are known.  -ENOSPC: not there, and nothing is recorded. */
+int ext_names_insert(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t ino, int file_type);
 
 /* ---- create.c, remove.c, rename.c ---------------------------------------- */
 

@@ -148,6 +148,7 @@ static void free_all(struct ext_fs *x)
 		return;
 	for (unsigned i = 0; i < EXT_MAX_DEPTH; i++)
 		free(x->tree[i].data);
+	ext_names_forget(x);
 	free(x->buf);
 	free(x->fs);
 	free(x);

@@ -76,7 +76,11 @@ static int release_xattrs(struct ext_fs *x, struct ext_inode *in)
 int ext_release(struct ext_fs *x, struct ext_inode *in)
 {
 	bool is_dir = LINUX_S_ISDIR(in->i.i_mode);
-	int rc = release_xattrs(x, in);
+	int rc;
+
+	if (x->names.dir == in->ino)
+		ext_names_forget(x);
+	rc = release_xattrs(x, in);
 
 	if (rc == 0 && ext2fs_inode_has_valid_blocks2(x->e2, &in->i))
 		rc = ext_punch(x, in, 0);
