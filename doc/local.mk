@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The manual and the completion for bash: their commands come from the program's own table.
-EXTRA_DIST += doc/domu-rescue.1.head doc/domu-rescue.1.tail doc/design.md doc/testing.md
+EXTRA_DIST += doc/domu-rescue.1.head doc/domu-rescue.1.tail doc/design.md doc/safety.md doc/testing.md
 man1_MANS = doc/domu-rescue.1
 completiondir = $(datadir)/bash-completion/completions
 nodist_completion_DATA = doc/domu-rescue

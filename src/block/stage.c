@@ -131,18 +131,17 @@ out:
 }
 
 /* IDs sort by time: the last six digits are the microsecond and four random bits. */
-static void new_id(char id[DOMU_ID_LEN + 1], int64_t now)
+static void new_id(char id[DOMU_ID_LEN + 1])
 {
-	time_t t = (time_t)now;
-	struct timespec clock;
+	struct timespec now;
 	struct tm tm;
 	uint32_t r = 0;
 
 	if (getrandom(&r, sizeof r, GRND_NONBLOCK) != (ssize_t)sizeof r)
 		r = (uint32_t)getpid();
-	clock_gettime(CLOCK_REALTIME, &clock);
-	r = (uint32_t)(clock.tv_nsec / 1000) << 4 | (r & 15);
-	gmtime_r(&t, &tm);
+	clock_gettime(CLOCK_REALTIME, &now);
+	r = (uint32_t)(now.tv_nsec / 1000) << 4 | (r & 15);
+	gmtime_r(&now.tv_sec, &tm);
 	snprintf(id, DOMU_ID_LEN + 1, "%04u%02u%02uT%02u%02u%02u-%06x", (unsigned)(tm.tm_year + 1900) % 10000,
 	         (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
 	         (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, r & 0xffffff);
@@ -156,7 +155,7 @@ static int make_folder(struct domu_stage *s)
 	int rc = -EEXIST;
 
 	for (int tries = 0; tries < 16; tries++) {
-		new_id(ci->id, ci->time);
+		new_id(ci->id);
 		free(s->dir);
 		s->dir = domu_state_path(st, "pending", ci->id, NULL);
 		if (s->dir == NULL)
@@ -187,6 +186,21 @@ static int open_log(struct domu_stage *s, int flags)
 		rc = domu_fail(s->st->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
 	free(path);
 	return rc;
+}
+
+/* Devices are known by a name that outlives a reboot, where they have one: also when the caller did not ask. */
+static void name_devices(struct domu_commit_info *ci)
+{
+	for (size_t i = 0; i < ci->n_disks; i++) {
+		struct domu_identity *id = &ci->disks[i], now;
+
+		if (id->inode != 0 || id->by_id != NULL || id->path == NULL ||
+		    domu_identity_of_path(id->path, &now) < 0)
+			continue;
+		id->by_id = now.by_id;
+		now.by_id = NULL;
+		domu_identity_free(&now);
+	}
 }
 
 static struct domu_stage *stage_new(struct domu_state *st)
@@ -221,6 +235,7 @@ int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info
 		rc = domu_nomem(st->ctx);
 		goto out;
 	}
+	name_devices(&s->meta.info);
 	s->meta.info.state = DOMU_COMMIT_STAGED;
 	s->meta.info.blocks = s->meta.info.bytes = 0;
 	if (s->meta.info.time <= 0)

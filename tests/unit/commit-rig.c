@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,7 +318,8 @@ void rig_io_reset(void)
 /* true: this call does not happen. */
 static bool dead(void)
 {
-	rig_io.calls++;
+	if (++rig_io.calls == rig_io.signal_at)
+		raise(rig_io.signal);
 	if (rig_io.fail_at == 0 || rig_io.calls < rig_io.fail_at || (rig_io.once && rig_io.calls > rig_io.fail_at))
 		return false;
 	errno = rig_io.err;
@@ -333,7 +335,11 @@ static int t_open(const char *path, int flags, mode_t mode)
 
 static ssize_t t_pwrite(int fd, const void *p, size_t len, off_t offset)
 {
-	bool gone = dead();
+	bool gone;
+
+	if (rig_io.fail_write > 0 && fd == rig_io.disk_fd && --rig_io.fail_write == 0)
+		rig_io.fail_at = rig_io.calls + 1;
+	gone = dead();
 
 	if (gone && rig_io.tear && rig_io.calls == rig_io.fail_at && len > DOMU_SECTOR) {
 		size_t half = len / 2 / DOMU_SECTOR * DOMU_SECTOR;

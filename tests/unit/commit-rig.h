@@ -51,10 +51,14 @@ int rig_recover(struct rig *r, enum domu_recover_result *result, unsigned *n);
 
 /* I/O through which everything is counted; from call fail_at on (counted from 1; 0: never) it is dead. */
 struct rig_io {
-	unsigned calls, syncs, fail_at, disk_writes;
+	unsigned calls, syncs, fail_at;
+	int disk_fd; /* and from the write on to this one: */
+	unsigned fail_write; /* counted from 1; 0: never */
 	bool tear; /* of the write that fails the first half of the sectors arrives */
 	int err;
 	bool once; /* only that call fails */
+	unsigned signal_at; /* before that call the process gets this signal: */
+	int signal;
 };
 extern struct rig_io rig_io;
 extern const struct domu_io rig_io_table;

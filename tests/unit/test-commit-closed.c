@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,92 @@ Test(closed, ext3_is_refused_by_everything)
 Test(closed, ext2_is_refused_by_everything)
 {
 	closed_and_opened("-t ext2");
+}
+
+static bool attach(struct rig *r, const char *file, char dev[64])
+{
+	char out[128];
+	FILE *f;
+
+	snprintf(out, sizeof out, "%s/loop", r->dir);
+	if (geteuid() != 0 || rig_run("losetup -f --show %s >%s 2>/dev/null", file, out) != 0)
+		return false;
+	f = fopen(out, "re");
+	cr_assert(f != NULL && fscanf(f, "%63s", dev) == 1);
+	fclose(f);
+	return true;
+}
+
+/* The disk becomes a loop device; no other name for it is kept. */
+static void use_device(struct rig *r, const char *dev)
+{
+	snprintf(r->disk[0], sizeof r->disk[0], "%s", dev);
+	close(r->fd[0]);
+	r->fd[0] = open(dev, O_RDWR | O_EXCL | O_CLOEXEC);
+	cr_assert(r->fd[0] >= 0);
+	r->disks[0].fd = r->fd[0];
+}
+
+Test(device, that_got_another_number_is_recovered_and_another_under_its_name_is_not)
+{
+	struct rig r;
+	char file[128], copy[128], after[128], before[128], first[64], second[64];
+	enum domu_recover_result result = DOMU_RECOVER_NOTHING;
+	unsigned n;
+	struct domu_stage *s;
+	int rc;
+
+	rig_open(&r, 1, "-t ext4 -b 1024 -N 16 -O ^has_journal", "1M");
+	snprintf(file, sizeof file, "%s", r.disk[0]);
+	snprintf(copy, sizeof copy, "%s/copy", r.dir);
+	snprintf(after, sizeof after, "%s/after", r.dir);
+	snprintf(before, sizeof before, "%s/before", r.dir);
+	rig_copy(file, before);
+	rig_edit(&r, 0, after, EDIT);
+	if (!attach(&r, file, first)) {
+		rig_close(&r);
+		cr_skip_test("no loop devices here");
+	}
+	use_device(&r, first);
+	s = rig_stage(&r);
+	for (size_t i = 0; i < 1; i++)
+		cr_expect(strncmp(domu_stage_info(s)->disks[i].by_id, "loop:", 5) == 0);
+	{
+		size_t len, m;
+		uint8_t *is = rig_read(before, &len), *to = rig_read(after, &m);
+
+		for (size_t i = 0; i < len; i += DOMU_UNIT)
+			if (memcmp(is + i, to + i, DOMU_UNIT) != 0)
+				rig_put(&r, s, 0, i, to + i, DOMU_UNIT);
+		r.disks[0].size = len;
+		free(is);
+		free(to);
+	}
+	rig_io_reset();
+	rig_io.disk_fd = r.fd[0];
+	rig_io.fail_write = 3; /* the first closes the door */
+	rc = rig_commit(&r, s, NULL);
+	rig_io_reset();
+	domu_error_clear(&r.ctx);
+	cr_expect(rc < 0);
+	/* Its file under another number, a copy under the old one. */
+	rig_copy(file, copy);
+	close(r.fd[0]);
+	cr_expect(rig_run("losetup -d %s", first) == 0);
+	cr_expect(rig_run("losetup %s %s", first, copy) == 0);
+	cr_expect(attach(&r, file, second));
+	r.fd[0] = open(first, O_RDWR | O_CLOEXEC);
+	r.disks[0].fd = r.fd[0];
+	cr_expect(rig_recover(&r, &result, &n) == -ESTALE && n == 1);
+	domu_error_clear(&r.ctx);
+	use_device(&r, second);
+	cr_expect(rig_recover(&r, &result, &n) == 0 && n == 1, "%s", r.ctx.error.message);
+	cr_expect(result == DOMU_RECOVER_APPLIED);
+	close(r.fd[0]);
+	rig_run("losetup -d %s; losetup -d %s", first, second);
+	cr_expect(rig_same(file, after));
+	r.fd[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	rig_close(&r);
 }
 
 Test(closed, sector_says_who_closed_it)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test-commit-doors.c - doors of other shapes, several on one disk, and signals while they are closed. */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "commit-rig.h"
+
+#define EXT4 "-t ext4 -b 1024 -N 16 -O ^has_journal"
+#define EDIT "rm /etc/hostname\nwrite script /etc/hostname\nmkdir /var"
+
+static char before[128], after[128];
+
+static struct domu_stage *staged(struct rig *r)
+{
+	struct domu_stage *s;
+
+	snprintf(before, sizeof before, "%s/before", r->dir);
+	snprintf(after, sizeof after, "%s/after", r->dir);
+	if (access(after, F_OK) < 0) {
+		rig_copy(r->disk[0], before);
+		rig_edit(r, 0, after, EDIT);
+	}
+	s = rig_stage(r);
+	rig_write(r, s, 0, after);
+	return s;
+}
+
+static void rewind_disk(struct rig *r)
+{
+	rig_io_reset();
+	rig_copy(before, r->disk[0]);
+	rig_run("rm -rf %s", r->state);
+	rig_reopen(r);
+}
+
+static bool closed_at(struct rig *r, uint64_t offset, uint32_t size)
+{
+	char id[DOMU_ID_LEN + 1];
+	uint8_t sector[DOMU_UNIT];
+
+	cr_assert(domu_pread_full(r->fd[0], sector, size, offset) == 0);
+	return domu_door_is_closed(sector, size, id);
+}
+
+Test(door, of_four_kilobytes_closes_and_opens)
+{
+	struct rig r;
+	struct domu_door door = rig_door(0);
+	enum domu_recover_result result;
+	unsigned calls, n, closed = 0;
+
+	rig_open(&r, 1, "-t ext4 -b 4096 -N 16 -O ^has_journal", "2M");
+	door.offset = 0;
+	door.size = 4096;
+	rig_io_reset();
+	cr_assert(domu_commit(staged(&r), r.disks, 1, &door, 1, NULL) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_same(r.disk[0], after));
+	calls = rig_io.calls;
+	for (unsigned at = 1; at <= calls; at++) {
+		struct domu_stage *s;
+
+		rewind_disk(&r);
+		s = staged(&r);
+		rig_io_reset();
+		rig_io.fail_at = at;
+		domu_commit(s, r.disks, 1, &door, 1, NULL);
+		rig_io_reset();
+		rig_reopen(&r);
+		closed += closed_at(&r, 0, 4096);
+		cr_assert(rig_recover(&r, &result, &n) == 0, "%s", r.ctx.error.message);
+		cr_assert(rig_same(r.disk[0], before) || rig_same(r.disk[0], after), "call %u", at);
+	}
+	cr_assert(closed > 2);
+	rig_close(&r);
+}
+
+/* The disk holds two filesystems; the second is the root. */
+static void two_on_one_disk(struct rig *r, struct domu_door doors[2])
+{
+	rig_open(r, 1, EXT4, "1M");
+	cr_assert(rig_run("cat %s %s >%s/both && mv %s/both %s", r->disk[0], r->disk[0], r->dir, r->dir, r->disk[0]) ==
+	          0);
+	rig_reopen(r);
+	snprintf(before, sizeof before, "%s/before", r->dir);
+	snprintf(after, sizeof after, "%s/after", r->dir);
+	rig_copy(r->disk[0], before);
+	cr_assert(rig_run("cd %s && printf '" EDIT
+	                  "\n' >script && cp before a && debugfs -w -f script a >/dev/null 2>&1 && "
+	                  "head -c 1M a >after && head -c 1M a >>after",
+	                  r->dir) == 0);
+	doors[0] = rig_door(0);
+	doors[0].root = false;
+	doors[1] = rig_door(0);
+	doors[1].offset += 1 << 20;
+}
+
+Test(door, of_the_root_is_closed_first_and_opened_last)
+{
+	struct rig r;
+	struct domu_door doors[2];
+	enum domu_recover_result result;
+	unsigned calls, n, both = 0, root = 0;
+
+	two_on_one_disk(&r, doors);
+	rig_io_reset();
+	cr_assert(domu_commit(staged(&r), r.disks, 1, doors, 2, NULL) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_same(r.disk[0], after));
+	calls = rig_io.calls;
+	for (unsigned at = 1; at <= calls; at++) {
+		struct domu_stage *s;
+		bool data_closed, root_closed;
+
+		rewind_disk(&r);
+		s = staged(&r);
+		rig_io_reset();
+		rig_io.fail_at = at;
+		domu_commit(s, r.disks, 1, doors, 2, NULL);
+		rig_io_reset();
+		rig_reopen(&r);
+		data_closed = closed_at(&r, doors[0].offset, 512);
+		root_closed = closed_at(&r, doors[1].offset, 512);
+		cr_assert(!data_closed || root_closed, "call %u", at);
+		both += data_closed;
+		root += root_closed;
+		cr_assert(rig_recover(&r, &result, &n) == 0, "%s", r.ctx.error.message);
+		cr_assert(root_closed ? rig_same(r.disk[0], after)
+		                      : rig_same(r.disk[0], before) || rig_same(r.disk[0], after),
+		          "call %u", at);
+	}
+	cr_assert(both > 2 && root >= both + 2, "%u, %u", both, root);
+	rig_close(&r);
+}
+
+Test(door, that_cannot_be_one_is_refused_and_nothing_is_written)
+{
+	struct rig r;
+
+	rig_open(&r, 1, EXT4, "1M");
+	for (unsigned i = 0; i < 7; i++) {
+		struct domu_door doors[2] = { rig_door(0), rig_door(0) };
+		size_t n = 1;
+
+		switch (i) {
+		case 0:
+			doors[0].offset = 1000;
+			break;
+		case 1:
+			doors[0].offset = UINT64_MAX - 511;
+			break;
+		case 2:
+			doors[0].disk = 9;
+			break;
+		case 3:
+			doors[0].size = 300;
+			break;
+		case 4:
+			doors[0].offset = 2048; /* no superblock there */
+			break;
+		case 5:
+			n = 2; /* the same twice */
+			break;
+		case 6:
+			doors[0].fs = NULL;
+			break;
+		}
+		cr_assert(domu_commit(staged(&r), r.disks, 1, doors, n, NULL) == -EINVAL, "case %u", i);
+		domu_error_clear(&r.ctx);
+		cr_assert(rig_same(r.disk[0], before), "case %u", i);
+		rewind_disk(&r);
+	}
+	rig_close(&r);
+}
+
+/* The child commits and gets a signal at its n-th call. */
+static int commit_with_signal(struct rig *r, unsigned at, int sig)
+{
+	struct domu_stage *s = staged(r);
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		signal(sig, SIG_DFL);
+		rig_io_reset();
+		rig_io.signal_at = at;
+		rig_io.signal = sig;
+		_exit(rig_commit(r, s, NULL) == 0 ? 0 : 1);
+	}
+	cr_assert(waitpid(pid, &status, 0) == pid);
+	domu_stage_close(s);
+	rig_reopen(r);
+	return status;
+}
+
+static void every_signal(int sig, bool waits)
+{
+	struct rig r;
+	enum domu_recover_result result;
+	unsigned n, closed = 0, done = 0;
+	int status;
+
+	rig_open(&r, 1, EXT4, "1M");
+	for (unsigned at = 1;; at++) {
+		status = commit_with_signal(&r, at, sig);
+		closed += closed_at(&r, 1024, 512);
+		cr_assert(!waits || !closed, "call %u: a signal left the disk closed", at);
+		cr_assert(closed_at(&r, 1024, 512) || rig_same(r.disk[0], before) || rig_same(r.disk[0], after),
+		          "call %u", at);
+		done += WIFSIGNALED(status) && rig_same(r.disk[0], after);
+		cr_assert(rig_recover(&r, &result, &n) == 0);
+		cr_assert(rig_same(r.disk[0], before) || rig_same(r.disk[0], after), "call %u", at);
+		if (!WIFSIGNALED(status))
+			break;
+		rewind_disk(&r);
+	}
+	cr_assert(WEXITSTATUS(status) == 0 && rig_same(r.disk[0], after));
+	cr_assert(done > 3);
+	cr_assert(waits || closed > 3);
+	rig_close(&r);
+}
+
+Test(signal, to_end_waits_while_the_disk_is_closed)
+{
+	every_signal(SIGTERM, true);
+}
+
+Test(signal, of_a_hangup_waits_while_the_disk_is_closed)
+{
+	every_signal(SIGHUP, true);
+}
+
+Test(signal, from_the_keyboard_waits_while_the_disk_is_closed)
+{
+	every_signal(SIGINT, true);
+}
+
+Test(signal, to_kill_leaves_what_recover_finishes)
+{
+	every_signal(SIGKILL, false);
+}
