@@ -60,7 +60,7 @@ unsigned domu_cp_flags(const struct domu_args *args)
 
 	if (domu_args_flag(args, "archive"))
 		flags |= DOMU_TREEIO_ARCHIVE;
-	if (domu_args_flag(args, "recursive"))
+	if (domu_args_flag(args, "recursive") || domu_args_flag(args, "R"))
 		flags |= DOMU_TREEIO_RECURSIVE;
 	if (domu_args_flag(args, "p"))
 		flags |= DOMU_TREEIO_PRESERVE;

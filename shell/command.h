@@ -170,6 +170,10 @@ const char *domu_run_path(const struct domu_run *r, size_t operand);
  */
 int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
                   void *user);
+/* What a NEED_WRITE command goes through, for one that opens its sessions itself: a stage, and a change in it... */
+int domu_run_change_begin(struct domu_session *s);
+/* ...and, after domu_session_change_end(), on the command line: commit, or with rc or --dry-run the stage dropped. */
+int domu_run_finish(struct domu_run *r, struct domu_session *s, int rc);
 /* Walks it (cwd, use): in the worker. */
 int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out);
 /* Bulk bytes to stdout: straight where it was handed over, else through the front.  In the worker. */

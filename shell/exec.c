@@ -43,40 +43,43 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 static int run_staged(struct exec *e, struct domu_args *args, struct domu_session *s, const char *guest,
                       const char *use)
 {
-	int rc = 0;
+	int rc;
 
 	if ((e->c->needs & NEED_WRITE) == 0)
 		return run_now(e, args, s, guest, use);
-	if (!domu_session_staging(s))
-		rc = domu_session_begin(s);
-	if (rc == 0)
-		rc = domu_session_change_begin(s);
+	rc = domu_run_change_begin(s);
 	if (rc == 0)
 		rc = domu_session_change_end(s, run_now(e, args, s, guest, use));
 	return rc;
 }
 
-/* What the stage holds goes to the disk, or is dropped. */
-static int finish_change(struct exec *e, struct domu_session *s, int rc)
+int domu_run_change_begin(struct domu_session *s)
+{
+	int rc = domu_session_staging(s) ? 0 : domu_session_begin(s);
+
+	return rc == 0 ? domu_session_change_begin(s) : rc;
+}
+
+int domu_run_finish(struct domu_run *run, struct domu_session *s, int rc)
 {
 	char id[DOMU_ID_LEN + 1] = "";
 	int r;
 
 	if (!domu_session_staging(s))
 		return rc;
-	if (rc == 0 && domu_interrupted(e->app->ctx))
-		rc = domu_fail(e->app->ctx, DOMU_DECLINED, -EINTR, "interrupted; nothing was written");
-	if (rc == 0 && domu_session_dirty(s) && !e->app->globals.dry_run) {
+	if (rc == 0 && domu_interrupted(run->app->ctx))
+		rc = domu_fail(run->app->ctx, DOMU_DECLINED, -EINTR, "interrupted; nothing was written");
+	if (rc == 0 && domu_session_dirty(s) && !run->app->globals.dry_run) {
 		rc = domu_session_commit(s, id);
 		if (rc == 0) {
-			domu_say(e->app->ctx, DOMU_DEBUG, "committed as %s", id);
-			domu_out_member(e->out, "commit", json_object_new_string(id));
+			domu_say(run->app->ctx, DOMU_DEBUG, "committed as %s", id);
+			domu_out_member(run->out, "commit", json_object_new_string(id));
 		}
 		return rc;
 	}
-	if (rc == 0 && e->app->globals.dry_run) {
-		domu_out_member(e->out, "dry_run", json_object_new_boolean(1));
-		domu_say(e->app->ctx, DOMU_INFO, "dry run: %s",
+	if (rc == 0 && run->app->globals.dry_run) {
+		domu_out_member(run->out, "dry_run", json_object_new_boolean(1));
+		domu_say(run->app->ctx, DOMU_INFO, "dry run: %s",
 		         domu_session_dirty(s) ? "it can be done; nothing was written" : "there is nothing to change");
 	}
 	r = domu_session_rollback(s);
@@ -117,7 +120,7 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 	if (rc == 0)
 		rc = run_staged(e, args, s, domu_guest_shown(g), t.at);
 	if ((e->c->needs & NEED_WRITE) != 0)
-		rc = finish_change(e, s, rc);
+		rc = domu_run_finish(&e->run, s, rc);
 	r = domu_session_close(s);
 	rc = rc != 0 ? rc : r;
 out:

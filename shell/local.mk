@@ -9,6 +9,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-change.c \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
+	shell/cmd-cp.c \
 	shell/cmd-diff.c \
 	shell/cmd-move.c \
 	shell/cmd-touch.c \
