@@ -100,6 +100,14 @@ int xl_disk_convert(const libxl_device_disk *from, const char *path, const char 
 	return 0;
 }
 
+/* Is there prefix just before at? */
+static bool follows(const char *spec, const char *at, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return (size_t)(at - spec) >= n && strncmp(at - n, prefix, n) == 0;
+}
+
 /*
  * A target without a leading slash.  xl-disk-configuration(5) puts /dev/
  * before it ("phy:vg/lv"), but xl opens it from wherever it was started.
@@ -109,16 +117,15 @@ int xl_disk_convert(const libxl_device_disk *from, const char *path, const char 
 static char *full_path(const char *spec, const char *path, const char *config)
 {
 	static const char *const file_prefixes[] = { "file:", "aio:", "tap:", "tap2:", "tapdisk:", NULL };
-	const char *at = strstr(spec, path);
 	char *in_dev = NULL, *beside = NULL, *real = realpath(config, NULL), *slash;
 	bool file = path[0] == '.' && strchr(path, '/') != NULL, phy = false;
 
-	for (const char *const *p = file_prefixes; at != NULL && *p != NULL; p++) {
-		size_t n = strlen(*p);
-
-		file |= (size_t)(at - spec) >= n && strncmp(at - n, *p, n) == 0;
+	/* A short path may also occur elsewhere in the text. */
+	for (const char *at = spec; (at = strstr(at, path)) != NULL; at++) {
+		for (const char *const *p = file_prefixes; *p != NULL; p++)
+			file |= follows(spec, at, *p);
+		phy |= follows(spec, at, "phy:");
 	}
-	phy = at != NULL && at - spec >= 4 && strncmp(at - 4, "phy:", 4) == 0;
 	slash = real != NULL ? strrchr(real, '/') : NULL;
 	if (slash != NULL)
 		slash[1] = '\0';
@@ -342,6 +349,7 @@ static char *read_text(struct domu_guest *g, size_t *len)
 {
 	char *text = NULL;
 	struct stat st;
+	size_t cap;
 	ssize_t n;
 	int fd = open(g->source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -358,14 +366,18 @@ static char *read_text(struct domu_guest *g, size_t *len)
 		guest_error(g, "%s: larger than a config can be (1 MiB)", g->source);
 		goto out;
 	}
-	text = malloc(CONFIG_MAX + 2);
+	/* One byte more than there should be: a file that grows meanwhile is noticed. */
+	cap = (size_t)st.st_size + 1;
+	text = malloc(cap + 1);
 	if (text == NULL)
 		goto out;
-	while (*len <= CONFIG_MAX && (n = read(fd, text + *len, CONFIG_MAX + 1 - *len)) > 0)
+	while (*len < cap && (n = read(fd, text + *len, cap - *len)) > 0)
 		*len += (size_t)n;
 	text[*len] = '\0';
-	if (*len > CONFIG_MAX || memchr(text, '\0', *len) != NULL) {
-		guest_error(g, "%s: not a text that could be a config", g->source);
+	if (*len == cap || memchr(text, '\0', *len) != NULL) {
+		guest_error(g, *len == cap ? "%s: changes while it is read" : "%s: not a text that could be a config",
+		            g->source);
+		text[0] = '\0';
 		*len = 0;
 	}
 out:

@@ -2,6 +2,7 @@
 /* guest.c - which guests exist, and which one a name means: configs and live domains brought together. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,24 +280,53 @@ static int by_name(const void *a, const void *b)
 	return c != 0 ? c : strcmp(x->source != NULL ? x->source : "", y->source != NULL ? y->source : "");
 }
 
+static bool has_config_source(void)
+{
+	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_SOURCE); *p != NULL; p++)
+		if ((*p)->source->list_dir != NULL)
+			return true;
+	return false;
+}
+
+static int looks_like_config(const struct dirent *e)
+{
+	return e->d_type != DT_DIR && domu_config_name_counts(e->d_name);
+}
+
+/* Is there any file that a config source would have to look at? */
+static bool any_config(const char *const *dirs)
+{
+	bool any = false;
+
+	for (; dirs != NULL && *dirs != NULL && !any; dirs++) {
+		struct dirent **list;
+		int n = scandir(*dirs, &list, looks_like_config, NULL);
+
+		any = n > 0;
+		while (n > 0)
+			free(list[--n]);
+		if (n == 0)
+			free(list);
+	}
+	return any;
+}
+
 static int gather_configs(struct domu_ctx *ctx, const struct domu_where *where, struct gather *ga)
 {
-	bool asked = false;
-
+	if (!has_config_source())
+		return any_config(where->config_dirs) ? no_config_source(ctx) : 0;
 	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_SOURCE); *p != NULL; p++) {
 		const struct domu_source_ops *ops = (*p)->source;
 
-		if (ops->list_dir == NULL)
-			continue;
-		asked = true;
-		for (const char *const *dir = where->config_dirs; dir != NULL && *dir != NULL; dir++) {
+		for (const char *const *dir = where->config_dirs; ops->list_dir != NULL && dir != NULL && *dir != NULL;
+		     dir++) {
 			int rc = ops->list_dir(ctx, *dir, take_config, ga);
 
 			if (rc < 0)
 				return rc;
 		}
 	}
-	return asked ? 0 : no_config_source(ctx);
+	return 0;
 }
 
 /* A hypervisor that does not answer: what runs is not known, so no guest is "stopped". */
@@ -410,7 +440,7 @@ static int find_by_name(struct domu_ctx *ctx, const struct domu_where *where, co
 			second = &all.v[i];
 	}
 	if (found == NULL) {
-		rc = not_found(ctx, where, name);
+		rc = has_config_source() ? not_found(ctx, where, name) : no_config_source(ctx);
 	} else if (second != NULL) {
 		rc = domu_fail(ctx, DOMU_USAGE, -EEXIST,
 		               "two guests are named %s: %s and %s; choose one with --config FILE", name,

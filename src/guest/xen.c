@@ -11,10 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/inuse.h"
+#include "guest/check.h"
 
 #define HOTPLUG_DIR  "/var/run/xen-hotplug"
-#define HOTPLUG_LOCK HOTPLUG_DIR "/block"
 #define HOTPLUG_WAIT 5 /* seconds: libxl itself gives up after 40 */
 
 static bool file_has(const char *path, const char *word)
@@ -40,43 +39,58 @@ bool domu_xen_here(void)
 	       (file_has("/sys/hypervisor/type", "xen") && access("/proc/xen/capabilities", F_OK) != 0);
 }
 
+/* 1: taken; 0: somebody has it; or a negative errno. */
+static int try_lock(const char *path, int *fd)
+{
+	struct stat mine, named;
+	int f = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (f < 0)
+		return -errno;
+	if (flock(f, LOCK_EX | LOCK_NB) == 0 && fstat(f, &mine) == 0 && stat(path, &named) == 0 &&
+	    mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
+		*fd = f;
+		return 1;
+	}
+	close(f);
+	return 0;
+}
+
 /*
  * As /etc/xen/scripts/locking.sh takes it: flock of the file, then whether
  * the path still names it, since a holder unlinks the file when it is done.
  */
-int domu_hotplug_lock(struct domu_ctx *ctx, int *fd)
+int domu_hotplug_lock_at(struct domu_ctx *ctx, const char *dir, unsigned seconds, int *fd)
 {
 	struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 }, start, now;
-	struct stat mine, named;
+	char path[256];
 
 	*fd = -1;
-	if (!domu_xen_here())
-		return 0;
-	if (mkdir(HOTPLUG_DIR, 0755) < 0 && errno != EEXIST)
-		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot make %s: %s", HOTPLUG_DIR, strerror(errno));
+	snprintf(path, sizeof path, "%.200s/block", dir);
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot make %s: %s", dir, strerror(errno));
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
-		int f = open(HOTPLUG_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		int rc = try_lock(path, fd);
 
-		if (f < 0)
-			return domu_fail(ctx, DOMU_FAILED, -errno, "cannot open Xen's hotplug lock %s: %s",
-			                 HOTPLUG_LOCK, strerror(errno));
-		if (flock(f, LOCK_EX | LOCK_NB) == 0) {
-			if (fstat(f, &mine) == 0 && stat(HOTPLUG_LOCK, &named) == 0 && mine.st_ino == named.st_ino &&
-			    mine.st_dev == named.st_dev) {
-				*fd = f;
-				return 0;
-			}
-		}
-		close(f);
+		if (rc > 0)
+			return 0;
+		if (rc < 0)
+			return domu_fail(ctx, DOMU_FAILED, rc, "cannot open Xen's hotplug lock %s: %s", path,
+			                 strerror(-rc));
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec - start.tv_sec >= HOTPLUG_WAIT)
+		if (now.tv_sec - start.tv_sec >= (time_t)seconds)
 			return domu_fail(
 			    ctx, DOMU_INUSE, -EBUSY,
-			    "Xen's hotplug lock %s is held: a guest is being started or stopped; try again",
-			    HOTPLUG_LOCK);
+			    "Xen's hotplug lock %s is held: a guest is being started or stopped; try again", path);
 		if (domu_interrupted(ctx))
 			return domu_fail(ctx, DOMU_DECLINED, -EINTR, "interrupted");
 		nanosleep(&pause, NULL);
 	}
+}
+
+int domu_hotplug_lock(struct domu_ctx *ctx, int *fd)
+{
+	*fd = -1;
+	return domu_xen_here() ? domu_hotplug_lock_at(ctx, HOTPLUG_DIR, HOTPLUG_WAIT, fd) : 0;
 }

@@ -16,96 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/check.h"
-#include "tests/unit/guest-help.h"
-
-#define SIZE (8u << 20)
-
-static struct bench b;
-static struct domu_guest *g;
-static struct domu_backing k; /* of g's one disk */
-static struct domu_verdict v;
-static char image[512], loop[64], mnt[512];
-
-static void open_bench(void)
-{
-	bench_open(&b);
-	snprintf(image, sizeof image, "%s", bench_image(&b, "a.img", SIZE));
-	snprintf(mnt, sizeof mnt, "%s", bench_path(&b, "mnt"));
-	cr_assert_eq(mkdir(mnt, 0700), 0);
-	loop[0] = '\0';
-	k.fd = k.lock_fd = k.parent_lock_fd = -1;
-}
-
-static void close_bench(void)
-{
-	domu_verdict_free(&v);
-	domu_backing_close(&k);
-	domu_guest_free(g);
-	run("umount", "-q", mnt);
-	if (loop[0] != '\0')
-		run("losetup", "-d", loop);
-	bench_close(&b);
-}
+#include "tests/unit/guest-inuse.h"
 
 TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 60);
-
-static void open_disk(const char *path)
-{
-	cr_assert_eq(domu_guest_find(&b.ctx, &b.where, path, &g), 0, "%s", b.ctx.error.message);
-	cr_assert_eq(domu_backing_open(&b.ctx, &g->disks[0], &k), 0, "%s", b.ctx.error.message);
-}
-
-static void look(enum domu_verdict_depth depth)
-{
-	domu_verdict_free(&v);
-	cr_assert_eq(domu_verdict_make(&b.ctx, g, &k, 1, depth, NULL, &v), 0);
-}
-
-static const struct domu_verdict_line *line(const char *check)
-{
-	for (size_t i = 0; i < v.n; i++)
-		if (strcmp(v.v[i].check, check) == 0)
-			return &v.v[i];
-	cr_assert_fail("no check %s", check);
-	return NULL;
-}
-
-static void holds(const char *check, const char *word)
-{
-	const struct domu_verdict_line *l = line(check);
-
-	cr_assert_eq(l->result, DOMU_CHECK_FAIL, "%s: %s (%s)", check, domu_check_result_name(l->result), l->detail);
-	cr_assert(l->blocks);
-	cr_assert(v.in_use);
-	cr_assert_str_eq(l->disk, "xvda");
-	cr_assert_not_null(strstr(l->detail, word), "%s: %s", check, l->detail);
-}
-
-static void passes(const char *check)
-{
-	const struct domu_verdict_line *l = line(check);
-
-	cr_assert_eq(l->result, DOMU_CHECK_PASS, "%s: %s (%s)", check, domu_check_result_name(l->result), l->detail);
-}
-
-static void refused(const char *word)
-{
-	domu_error_clear(&b.ctx);
-	cr_assert_lt(domu_verdict_refuse(&b.ctx, g, &v), 0);
-	cr_assert_eq(b.ctx.error.status, DOMU_INUSE);
-	cr_assert_not_null(strstr(b.ctx.error.message, word), "%s", b.ctx.error.message);
-	cr_assert_not_null(strstr(b.ctx.error.message, image[0] ? "xvda" : ""), "%s", b.ctx.error.message);
-}
-
-/* Over image, or the test is skipped aloud. */
-static void make_loop(const char *file, const char *sector)
-{
-	if (run_line(loop, sizeof loop, "losetup", "-f", "--show", "-b", sector, file, NULL) != 0) {
-		loop[0] = '\0';
-		cr_skip_test("no loop devices here");
-	}
-}
 
 /* ---- nobody ---------------------------------------------------------------- */
 
@@ -134,7 +47,7 @@ Test(inuse, xen_checks_are_skipped_only_without_a_xen)
 	int fd = 0;
 
 	if (domu_xen_here())
-		cr_skip_test("there is a Xen here");
+		skip("there is a Xen here");
 	open_disk(image);
 	look(DOMU_VERDICT_CHANGE);
 	for (const char *const *n = names; *n != NULL; n++)
@@ -183,16 +96,20 @@ Test(inuse, a_loop_over_a_loop_and_two_over_one_file_are_found)
 	make_loop(image, "512");
 	open_disk(loop);
 	if (run_line(second, sizeof second, "losetup", "-f", "--show", loop, NULL) != 0)
-		cr_skip_test("no loop over a loop here");
+		skip("no loop over a loop here");
 	look(DOMU_VERDICT_READ);
 	run("losetup", "-d", second);
 	holds("stacked", second + 5);
 	if (run_line(second, sizeof second, "losetup", "-f", "--show", image, NULL) != 0)
-		cr_skip_test("no second loop here");
+		skip("no second loop here");
 	look(DOMU_VERDICT_READ);
 	run("losetup", "-d", second);
 	holds("stacked", "same file");
-	look(DOMU_VERDICT_READ);
+	/* Somebody who looks at it just then makes the kernel detach it a little later. */
+	for (int i = 0; i < 100 && v.in_use; i++) {
+		usleep(20000);
+		look(DOMU_VERDICT_READ);
+	}
 	passes("stacked");
 }
 
@@ -202,7 +119,7 @@ Test(inuse, a_mount_is_found_and_named)
 {
 	cr_assert_eq(run("mke2fs", "-q", "-F", image), 0);
 	if (run("mount", "-o", "loop", image, mnt) != 0)
-		cr_skip_test("cannot mount here");
+		skip("cannot mount here");
 	open_disk(image);
 	look(DOMU_VERDICT_READ);
 	holds("mounts", mnt);
@@ -233,11 +150,11 @@ Test(inuse, a_mount_in_another_namespace_is_found)
 	pid = mount_elsewhere(loop, "");
 	if (run("mountpoint", "-q", mnt) == 0) {
 		run_stop(pid);
-		cr_skip_test("no namespace of its own here");
+		skip("no namespace of its own here");
 	}
 	look(DOMU_VERDICT_READ);
 	if (kill(pid, 0) == 0)
-		holds("mounts", "(sleep)");
+		holds("mounts", "mount namespace of pid");
 	run_stop(pid);
 }
 
@@ -268,7 +185,7 @@ Test(inuse, swap_is_found)
 	make_loop(image, "512");
 	snprintf(what, sizeof what, "%s", loop);
 	if (run("swapon", what) != 0)
-		cr_skip_test("no swapon here");
+		skip("no swapon here");
 	open_disk(image);
 	look(DOMU_VERDICT_READ);
 	cr_expect_not_null(strstr(line("mounts")->detail, "swap"));
@@ -281,15 +198,80 @@ Test(inuse, swap_is_found)
 	holds("mounts", "swap");
 }
 
-/* ---- processes ------------------------------------------------------------------ */
+/* ---- partitions ----------------------------------------------------------------- */
 
-static int hold(const char *redirection)
+/* They outlive the loop otherwise, and are in the way of the next one's. */
+static void remove_partitions(void)
 {
-	char script[1024];
-
-	snprintf(script, sizeof script, "exec %s%s; echo open; exec sleep 60 >/dev/null", redirection, image);
-	return run_start("sh", "-c", script, NULL);
+	run("delpart", loop, "1");
+	run("delpart", loop, "2");
 }
+
+/* loop, with two partitions that only the kernel knows. */
+static void make_partitions(char one[80], char two[80])
+{
+	struct stat st;
+
+	make_loop(image, "512");
+	remove_partitions();
+	snprintf(one, 80, "%sp1", loop);
+	snprintf(two, 80, "%sp2", loop);
+	if (run("addpart", loop, "1", "2048", "4096") == 0 && run("addpart", loop, "2", "8192", "4096") == 0 &&
+	    stat(one, &st) == 0 && stat(two, &st) == 0)
+		return;
+	remove_partitions();
+	skip("no partitions on loops here");
+}
+
+Test(inuse, a_mounted_partition_is_use_of_the_whole_disk_and_not_of_its_neighbour)
+{
+	char one[80], two[80];
+	int pid;
+
+	make_partitions(one, two);
+	cr_assert_eq(run("mke2fs", "-q", "-F", two), 0);
+	pid = mount_elsewhere(two, "");
+	open_disk(loop);
+	cr_expect_eq(k.whole_dev, k.dev);
+	look(DOMU_VERDICT_READ);
+	holds("mounts", "mount namespace");
+	domu_backing_close(&k);
+	domu_guest_free(g);
+	open_disk(one);
+	cr_expect_neq(k.whole_dev, k.dev);
+	cr_expect_eq(k.size, 4096 * 512);
+	look(DOMU_VERDICT_READ);
+	cr_expect_not(v.in_use);
+	domu_backing_close(&k);
+	domu_guest_free(g);
+	open_disk(two);
+	look(DOMU_VERDICT_READ);
+	holds("mounts", "mount namespace");
+	run_stop(pid);
+	remove_partitions();
+}
+
+Test(inuse, a_whole_disk_that_is_held_is_use_of_its_partitions)
+{
+	char one[80], two[80];
+	int fd;
+
+	make_partitions(one, two);
+	open_disk(one);
+	look(DOMU_VERDICT_READ);
+	cr_expect_not(v.in_use);
+	fd = open(loop, O_RDONLY | O_EXCL);
+	look(DOMU_VERDICT_READ);
+	close(fd);
+	holds("mounts", "kernel");
+	cr_expect_eq(domu_same_disk(&k, loop), DOMU_SAME_YES);
+	cr_expect_eq(domu_same_disk(&k, one), DOMU_SAME_YES);
+	cr_expect_eq(domu_same_disk(&k, two), DOMU_SAME_NO);
+	cr_expect_eq(domu_same_disk(&k, image), DOMU_SAME_NO);
+	remove_partitions();
+}
+
+/* ---- processes ------------------------------------------------------------------ */
 
 Test(inuse, a_process_that_may_write_is_named)
 {
@@ -299,7 +281,7 @@ Test(inuse, a_process_that_may_write_is_named)
 	open_disk(image);
 	look(DOMU_VERDICT_CHANGE);
 	run_stop(pid);
-	snprintf(text, sizeof text, "process %d (sleep)", pid);
+	snprintf(text, sizeof text, "process %d (s", pid);
 	holds("writers", text);
 	refused("kill");
 	look(DOMU_VERDICT_CHANGE);
@@ -382,13 +364,13 @@ static void qemu(const char *option)
 	int pid;
 
 	if (run("qemu-io", "--version") != 0)
-		cr_skip_test("no qemu-io here");
+		skip("no qemu-io here");
 	snprintf(script, sizeof script, "echo; exec qemu-io -f raw %s -c 'sleep 60000' %s >/dev/null", option, image);
 	pid = run_start("sh", "-c", script, NULL);
 	open_disk(image);
 	for (int i = 0; i < 200; i++) {
 		look(DOMU_VERDICT_CHANGE);
-		if (line("image-lock")->result == DOMU_CHECK_FAIL)
+		if (line("image-lock")->result == DOMU_CHECK_FAIL && strstr(line("image-lock")->detail, "qemu") != NULL)
 			break;
 		usleep(50000);
 	}
@@ -424,227 +406,4 @@ Test(inuse, an_exclusive_holder_of_a_device_is_found)
 	close(fd);
 	look(DOMU_VERDICT_READ);
 	cr_assert_not(v.in_use);
-}
-
-/* ---- ourselves --------------------------------------------------------------------- */
-
-Test(inuse, what_we_hold_for_a_commit_is_not_in_use)
-{
-	int fd;
-
-	open_disk(image);
-	fd = domu_backing_open_rw(&b.ctx, &k);
-	cr_assert_geq(fd, 0);
-	look(DOMU_VERDICT_RECHECK);
-	cr_assert_not(v.in_use);
-	cr_assert_eq(v.n, 9);
-	close(fd);
-}
-
-Test(inuse, a_device_that_we_hold_for_a_commit_is_claimed_by_nobody_else)
-{
-	int fd;
-
-	make_loop(image, "4096");
-	open_disk(loop);
-	cr_assert(k.is_device);
-	cr_assert_eq(k.size, SIZE);
-	cr_assert_eq(k.sector_size, 4096);
-	cr_assert_eq(k.whole_dev, k.dev);
-	fd = domu_backing_open_rw(&b.ctx, &k);
-	cr_assert_geq(fd, 0);
-	look(DOMU_VERDICT_RECHECK);
-	passes("exclusive");
-	passes("mounts");
-	close(fd);
-}
-
-Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
-{
-	struct domu_backing other;
-	char state[512], owner[64];
-	int status;
-	pid_t pid;
-
-	snprintf(state, sizeof state, "%s/state", b.dir);
-	open_disk(image);
-	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0, "%s", b.ctx.error.message);
-	cr_assert_geq(k.lock_fd, 0);
-	k.state_dir = state;
-	look(DOMU_VERDICT_CHANGE);
-	passes("own-lock");
-	/* Twice in one process: one disk under two names. */
-	cr_assert_eq(domu_backing_open(&b.ctx, &g->disks[0], &other), 0);
-	cr_assert_lt(domu_backing_lock(&b.ctx, state, &other), 0);
-	cr_assert_not_null(strstr(b.ctx.error.message, "twice"), "%s", b.ctx.error.message);
-	domu_backing_close(&other);
-	domu_error_clear(&b.ctx);
-	snprintf(owner, sizeof owner, "pid %d since", (int)getpid());
-	pid = fork();
-	if (pid == 0) {
-		struct domu_backing mine;
-		int bad = 0;
-
-		if (domu_backing_open(&b.ctx, &g->disks[0], &mine) != 0)
-			_exit(99);
-		bad |= domu_backing_lock(&b.ctx, state, &mine) < 0 ? 0 : 1;
-		bad |= b.ctx.error.status == DOMU_INUSE ? 0 : 2;
-		bad |= strstr(b.ctx.error.message, owner) != NULL ? 0 : 4;
-		mine.state_dir = state;
-		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_READ, NULL, &v) != 0)
-			_exit(98);
-		bad |= v.in_use && line("own-lock")->blocks && strstr(line("own-lock")->detail, owner) != NULL ? 0 : 8;
-		_exit(bad);
-	}
-	waitpid(pid, &status, 0);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", WEXITSTATUS(status));
-	close(k.lock_fd);
-	k.lock_fd = -1;
-	look(DOMU_VERDICT_READ);
-	passes("own-lock");
-	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
-}
-
-/* Numbers that no device here has: the lock needs none. */
-static struct domu_backing made_up(struct domu_disk *d, unsigned minor, unsigned whole)
-{
-	return (struct domu_backing){
-		.disk = d,
-		.path = (char *)"/dev/made-up",
-		.fd = -1,
-		.lock_fd = -1,
-		.parent_lock_fd = -1,
-		.is_device = true,
-		.dev = makedev(259, minor),
-		.whole_dev = makedev(259, whole),
-	};
-}
-
-Test(inuse, a_partitions_lock_and_the_whole_disks_exclude_each_other)
-{
-	struct domu_disk d = { .vdev = "xvda" };
-	struct domu_backing whole = made_up(&d, 0, 0), one = made_up(&d, 1, 0), two = made_up(&d, 2, 0);
-
-	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &one), 0);
-	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &two), 0);
-	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
-	close(one.lock_fd);
-	close(one.parent_lock_fd);
-	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
-	close(two.lock_fd);
-	close(two.parent_lock_fd);
-	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
-	one.lock_fd = one.parent_lock_fd = -1;
-	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &one), 0);
-	cr_assert_eq(one.lock_fd, -1);
-	cr_assert_eq(one.parent_lock_fd, -1);
-	close(whole.lock_fd);
-}
-
-/* ---- changed meanwhile, waived ------------------------------------------------------- */
-
-Test(inuse, a_disk_that_became_another_is_refused)
-{
-	open_disk(image);
-	cr_assert_eq(truncate(image, SIZE / 2), 0);
-	look(DOMU_VERDICT_CHANGE);
-	holds("unchanged", "size");
-	cr_assert_eq(rename(bench_image(&b, "b.img", SIZE), image), 0);
-	look(DOMU_VERDICT_CHANGE);
-	holds("resolve", "not the disk");
-	cr_assert_lt(domu_backing_open_rw(&b.ctx, &k), 0);
-	cr_assert_eq(unlink(image), 0);
-	look(DOMU_VERDICT_CHANGE);
-	holds("resolve", "gone");
-}
-
-Test(inuse, one_check_is_waived_by_its_name_and_no_other)
-{
-	static const char *const writers[] = { "writers", NULL }, *const mounts[] = { "mounts", NULL },
-	                         *const none[] = { "writer", NULL };
-	int pid = hold("3<>");
-
-	open_disk(image);
-	cr_assert_eq(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, writers, &v), 0);
-	cr_assert_not(v.in_use);
-	cr_assert_eq(line("writers")->result, DOMU_CHECK_WAIVED);
-	cr_assert_not_null(line("writers")->detail);
-	domu_verdict_free(&v);
-	cr_assert_eq(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, mounts, &v), 0);
-	cr_assert(v.in_use);
-	domu_verdict_free(&v);
-	cr_assert_lt(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, none, &v), 0);
-	cr_assert_eq(b.ctx.error.status, DOMU_USAGE);
-	run_stop(pid);
-}
-
-/* ---- saved states ------------------------------------------------------------------------ */
-
-static void look_at_saves(const char *guest, struct domu_answer *a)
-{
-	const char *dirs[] = { b.dir, NULL };
-	struct domu_view view = { .ctx = &b.ctx, .guest = g, .save_dirs = dirs };
-	struct domu_relatives none = { 0 };
-
-	memset(a, 0, sizeof *a);
-	free(g->name);
-	g->name = strdup(guest);
-	domu_check_saved(&view, &k, &none, a);
-	free(a->next);
-}
-
-static void save_file(const char *name, const char *magic, size_t len, const char *text)
-{
-	static const uint32_t order = 0x01020304, zero;
-	uint32_t n = (uint32_t)strlen(text);
-	FILE *f = fopen(bench_path(&b, name), "we");
-
-	fwrite(magic, 1, len, f);
-	fwrite(&order, 1, 4, f);
-	fwrite(&zero, 1, 4, f);
-	fwrite(&zero, 1, 4, f);
-	fwrite(&n, 1, 4, f);
-	fwrite(&n, 1, 4, f);
-	fputs(text, f);
-	for (int i = 0; i < 200; i++)
-		putc(0, f);
-	fclose(f);
-}
-
-Test(inuse, a_saved_state_that_would_resume_on_the_disk_is_found)
-{
-	static const char magic[32] = "Xen saved domain, xl format\n \0 \r";
-	char text[1024], dir[600];
-	struct domu_answer a;
-
-	/* The images are elsewhere than the saves. */
-	snprintf(dir, sizeof dir, "%s/saves", b.dir);
-	open_disk(image);
-	cr_assert_eq(mkdir(dir, 0700), 0);
-	snprintf(b.dir, sizeof b.dir, "%.60s", dir);
-	look_at_saves("web1", &a);
-	cr_assert_eq(a.result, DOMU_CHECK_SKIPPED);
-	free(a.detail);
-	snprintf(text, sizeof text, "{\"disks\": [{\"pdev_path\": \"%s\", \"vdev\": \"xvda\"}]}", image);
-	save_file("other", magic, sizeof magic, text);
-	look_at_saves("web1", &a);
-	cr_assert_eq(a.result, DOMU_CHECK_FAIL);
-	free(a.detail);
-	snprintf(text, sizeof text, "name='x'\ndisk=['phy:%s,xvda,w']\n", image);
-	save_file("other", magic, sizeof magic, text);
-	look_at_saves("web1", &a);
-	cr_assert_eq(a.result, DOMU_CHECK_FAIL);
-	free(a.detail);
-	save_file("other", magic, sizeof magic, "{\"disks\": [{\"pdev_path\": \"/somewhere/else\"}]}");
-	look_at_saves("web1", &a);
-	cr_assert_neq(a.result, DOMU_CHECK_FAIL);
-	free(a.detail);
-	look_at_saves("other", &a);
-	cr_assert_eq(a.result, DOMU_CHECK_FAIL, "a save of the guest itself, whatever it names");
-	free(a.detail);
-	save_file("other", "something that is no save file...", 32, "");
-	look_at_saves("web1", &a);
-	cr_assert_eq(a.result, DOMU_CHECK_UNKNOWN);
-	free(a.detail);
-	*strrchr(b.dir, '/') = '\0';
 }

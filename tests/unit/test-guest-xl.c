@@ -97,6 +97,8 @@ static const struct {
 	{ "phy:sdz9,xvda1,w", "xvda1", "/dev/sdz9", "raw", false, false, NULL, NULL },
 	{ "file:disk.img,xvda,w", "xvda", "BESIDE/disk.img", "raw", false, false, NULL, NULL },
 	{ "tap:aio:disk.img,xvda,w", "xvda", "BESIDE/disk.img", "raw", false, false, NULL, NULL },
+	{ "tap:aio:a,xvda,w", "xvda", "BESIDE/a", "raw", false, false, NULL, NULL },
+	{ "phy:p,xvda,w", "xvda", "/dev/p", "raw", false, false, NULL, NULL },
 	{ "./disk.img,raw,xvda,w", "xvda", "BESIDE/./disk.img", "raw", false, false, NULL, NULL },
 	{ "here.img,raw,xvda,w", "xvda", "BESIDE/here.img", "raw", false, false, NULL, NULL },
 	{ "null,raw,xvda,w", "xvda", "/dev/null", "raw", false, false, NULL, NULL },

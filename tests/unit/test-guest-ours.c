@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test-guest-ours.c - what we hold ourselves, locks, what changed meanwhile, waiving, saved states. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include "tests/unit/guest-inuse.h"
+
+TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 60);
+
+/* ---- ourselves --------------------------------------------------------------------- */
+
+Test(inuse, what_we_hold_for_a_commit_is_not_in_use)
+{
+	int fd;
+
+	open_disk(image);
+	fd = domu_backing_open_rw(&b.ctx, &k);
+	cr_assert_geq(fd, 0);
+	look(DOMU_VERDICT_RECHECK);
+	cr_assert_not(v.in_use);
+	cr_assert_eq(v.n, 9);
+	close(fd);
+}
+
+Test(inuse, a_device_that_we_hold_for_a_commit_is_claimed_by_nobody_else)
+{
+	int fd;
+
+	make_loop(image, "4096");
+	open_disk(loop);
+	cr_assert(k.is_device);
+	cr_assert_eq(k.size, SIZE);
+	cr_assert_eq(k.sector_size, 4096);
+	cr_assert_eq(k.whole_dev, k.dev);
+	fd = domu_backing_open_rw(&b.ctx, &k);
+	cr_assert_geq(fd, 0);
+	look(DOMU_VERDICT_RECHECK);
+	passes("exclusive");
+	passes("mounts");
+	close(fd);
+}
+
+Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
+{
+	struct domu_backing other;
+	char state[512], owner[64];
+	int status;
+	pid_t pid;
+
+	snprintf(state, sizeof state, "%s/state", b.dir);
+	open_disk(image);
+	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0, "%s", b.ctx.error.message);
+	cr_assert_geq(k.lock_fd, 0);
+	k.state_dir = state;
+	look(DOMU_VERDICT_CHANGE);
+	passes("own-lock");
+	/* Twice in one process: one disk under two names. */
+	cr_assert_eq(domu_backing_open(&b.ctx, &g->disks[0], &other), 0);
+	cr_assert_lt(domu_backing_lock(&b.ctx, state, &other), 0);
+	cr_assert_not_null(strstr(b.ctx.error.message, "twice"), "%s", b.ctx.error.message);
+	domu_backing_close(&other);
+	domu_error_clear(&b.ctx);
+	snprintf(owner, sizeof owner, "pid %d since", (int)getpid());
+	pid = fork();
+	if (pid == 0) {
+		struct domu_backing mine;
+		int bad = 0;
+
+		if (domu_backing_open(&b.ctx, &g->disks[0], &mine) != 0)
+			_exit(99);
+		bad |= domu_backing_lock(&b.ctx, state, &mine) < 0 ? 0 : 1;
+		bad |= b.ctx.error.status == DOMU_INUSE ? 0 : 2;
+		bad |= strstr(b.ctx.error.message, owner) != NULL ? 0 : 4;
+		mine.state_dir = state;
+		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_READ, NULL, &v) != 0)
+			_exit(98);
+		bad |= v.in_use && line("own-lock")->blocks && strstr(line("own-lock")->detail, owner) != NULL ? 0 : 8;
+		_exit(bad);
+	}
+	waitpid(pid, &status, 0);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", WEXITSTATUS(status));
+	close(k.lock_fd);
+	k.lock_fd = -1;
+	look(DOMU_VERDICT_READ);
+	passes("own-lock");
+	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
+}
+
+/* Numbers that no device here has: the lock needs none. */
+static struct domu_backing made_up(struct domu_disk *d, unsigned minor, unsigned whole)
+{
+	return (struct domu_backing){
+		.disk = d,
+		.path = (char *)"/dev/made-up",
+		.fd = -1,
+		.lock_fd = -1,
+		.parent_lock_fd = -1,
+		.is_device = true,
+		.dev = makedev(259, minor),
+		.whole_dev = makedev(259, whole),
+	};
+}
+
+Test(inuse, a_partitions_lock_and_the_whole_disks_exclude_each_other)
+{
+	struct domu_disk d = { .vdev = "xvda" };
+	struct domu_backing whole = made_up(&d, 0, 0), one = made_up(&d, 1, 0), two = made_up(&d, 2, 0);
+
+	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &one), 0);
+	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &two), 0);
+	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
+	close(one.lock_fd);
+	close(one.parent_lock_fd);
+	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
+	close(two.lock_fd);
+	close(two.parent_lock_fd);
+	cr_assert_eq(domu_backing_lock(&b.ctx, b.dir, &whole), 0);
+	one.lock_fd = one.parent_lock_fd = -1;
+	cr_assert_lt(domu_backing_lock(&b.ctx, b.dir, &one), 0);
+	cr_assert_eq(one.lock_fd, -1);
+	cr_assert_eq(one.parent_lock_fd, -1);
+	close(whole.lock_fd);
+}
+
+Test(inuse, the_hotplug_lock_is_shared_with_xens_scripts)
+{
+	char dir[512], path[600];
+	int fd = -1, second = -1, holder;
+
+	snprintf(dir, sizeof dir, "%s/hotplug", b.dir);
+	snprintf(path, sizeof path, "%s/block", dir);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, 1, &fd), 0, "%s", b.ctx.error.message);
+	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, 1, &second), 0);
+	cr_assert_eq(b.ctx.error.status, DOMU_INUSE);
+	close(fd);
+	/* A holder of a file that was unlinked holds nothing. */
+	holder = open(path, O_RDWR | O_CREAT, 0600);
+	cr_assert_eq(flock(holder, LOCK_EX), 0);
+	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, 0, &fd), 0);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, 1, &fd), 0);
+	cr_assert_neq(run("flock", "-n", path, "true"), 0);
+	close(fd);
+	close(holder);
+	cr_assert_eq(run("flock", "-n", path, "true"), 0);
+}
+
+/* ---- changed meanwhile, waived ------------------------------------------------------- */
+
+Test(inuse, a_disk_that_became_another_is_refused)
+{
+	open_disk(image);
+	cr_assert_eq(truncate(image, SIZE / 2), 0);
+	look(DOMU_VERDICT_CHANGE);
+	holds("unchanged", "size");
+	cr_assert_eq(rename(bench_image(&b, "b.img", SIZE), image), 0);
+	look(DOMU_VERDICT_CHANGE);
+	holds("resolve", "not the disk");
+	cr_assert_lt(domu_backing_open_rw(&b.ctx, &k), 0);
+	cr_assert_eq(unlink(image), 0);
+	look(DOMU_VERDICT_CHANGE);
+	holds("resolve", "gone");
+}
+
+Test(inuse, one_check_is_waived_by_its_name_and_no_other)
+{
+	static const char *const writers[] = { "writers", NULL }, *const mounts[] = { "mounts", NULL },
+	                         *const none[] = { "writer", NULL };
+	int pid = hold("3<>");
+
+	open_disk(image);
+	cr_assert_eq(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, writers, &v), 0);
+	cr_assert_not(v.in_use);
+	cr_assert_eq(line("writers")->result, DOMU_CHECK_WAIVED);
+	cr_assert_not_null(line("writers")->detail);
+	domu_verdict_free(&v);
+	cr_assert_eq(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, mounts, &v), 0);
+	cr_assert(v.in_use);
+	domu_verdict_free(&v);
+	cr_assert_lt(domu_verdict_make(&b.ctx, g, &k, 1, DOMU_VERDICT_CHANGE, none, &v), 0);
+	cr_assert_eq(b.ctx.error.status, DOMU_USAGE);
+	run_stop(pid);
+}
+
+/* ---- saved states ------------------------------------------------------------------------ */
+
+static void look_at_saves(const char *guest, struct domu_answer *a)
+{
+	const char *dirs[] = { b.dir, NULL };
+	struct domu_view view = { .ctx = &b.ctx, .guest = g, .save_dirs = dirs };
+	struct domu_relatives none = { 0 };
+
+	memset(a, 0, sizeof *a);
+	free(g->name);
+	g->name = strdup(guest);
+	domu_check_saved(&view, &k, &none, a);
+	free(a->next);
+}
+
+static void save_file(const char *name, const char *magic, size_t len, const char *text)
+{
+	static const uint32_t order = 0x01020304, zero;
+	uint32_t n = (uint32_t)strlen(text);
+	FILE *f = fopen(bench_path(&b, name), "we");
+
+	fwrite(magic, 1, len, f);
+	fwrite(&order, 1, 4, f);
+	fwrite(&zero, 1, 4, f);
+	fwrite(&zero, 1, 4, f);
+	fwrite(&n, 1, 4, f);
+	fwrite(&n, 1, 4, f);
+	fputs(text, f);
+	for (int i = 0; i < 200; i++)
+		putc(0, f);
+	fclose(f);
+}
+
+Test(inuse, a_saved_state_that_would_resume_on_the_disk_is_found)
+{
+	static const char magic[32] = "Xen saved domain, xl format\n \0 \r";
+	char text[1024], dir[600];
+	struct domu_answer a;
+
+	/* The images are elsewhere than the saves. */
+	snprintf(dir, sizeof dir, "%s/saves", b.dir);
+	open_disk(image);
+	cr_assert_eq(mkdir(dir, 0700), 0);
+	snprintf(b.dir, sizeof b.dir, "%.60s", dir);
+	look_at_saves("web1", &a);
+	cr_assert_eq(a.result, DOMU_CHECK_SKIPPED);
+	free(a.detail);
+	snprintf(text, sizeof text, "{\"disks\": [{\"pdev_path\": \"%s\", \"vdev\": \"xvda\"}]}", image);
+	save_file("other", magic, sizeof magic, text);
+	look_at_saves("web1", &a);
+	cr_assert_eq(a.result, DOMU_CHECK_FAIL);
+	free(a.detail);
+	snprintf(text, sizeof text, "name='x'\ndisk=['phy:%s,xvda,w']\n", image);
+	save_file("other", magic, sizeof magic, text);
+	look_at_saves("web1", &a);
+	cr_assert_eq(a.result, DOMU_CHECK_FAIL);
+	free(a.detail);
+	save_file("other", magic, sizeof magic, "{\"disks\": [{\"pdev_path\": \"/somewhere/else\"}]}");
+	look_at_saves("web1", &a);
+	cr_assert_neq(a.result, DOMU_CHECK_FAIL);
+	free(a.detail);
+	look_at_saves("other", &a);
+	cr_assert_eq(a.result, DOMU_CHECK_FAIL, "a save of the guest itself, whatever it names");
+	free(a.detail);
+	save_file("other", "something that is no save file...", 32, "");
+	look_at_saves("web1", &a);
+	cr_assert_eq(a.result, DOMU_CHECK_UNKNOWN);
+	free(a.detail);
+	*strrchr(b.dir, '/') = '\0';
+}
