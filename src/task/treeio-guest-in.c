@@ -70,7 +70,7 @@ static int make_attr(struct guest_sink *g, const struct domu_treeio_entry *e, st
 		return rc;
 	attr->uid = attr->gid = 0;
 	if (!S_ISLNK(attr->mode))
-		attr->mode = (attr->mode & S_IFMT) | (attr->mode & 0777 & ~UMASK);
+		attr->mode = (attr->mode & S_IFMT) | (attr->mode & (S_ISDIR(attr->mode) ? 01777 : 0777) & ~UMASK);
 	if ((parent.mode & S_ISGID) != 0) {
 		attr->gid = parent.gid;
 		if (S_ISDIR(attr->mode))

@@ -194,7 +194,7 @@ static int push(struct host_sink *h, int fd, const char *name, const struct domu
 
 static int enter_dir(struct host_sink *h, const char *name, const struct domu_treeio_entry *e)
 {
-	bool made = mkdirat(h->top->fd, name, (e->st.mode & 0777) | 0700) == 0;
+	bool made = mkdirat(h->top->fd, name, (e->st.mode & 01777) | 0700) == 0;
 	int fd;
 
 	if (!made && errno != EEXIST)
@@ -250,6 +250,7 @@ static int open_file(struct host_sink *h, const char *name, const struct domu_tr
 
 static int make_other(struct host_sink *h, const char *name, const struct domu_treeio_entry *e)
 {
+	mode_t mode = (h->flags & DOMU_TREEIO_PRESERVE) != 0 ? 0600 : e->st.mode & 0777;
 	dev_t dev = makedev(e->st.rdev_major, e->st.rdev_minor);
 	int rc = make_room(h, name);
 
@@ -258,7 +259,7 @@ static int make_other(struct host_sink *h, const char *name, const struct domu_t
 	if (S_ISLNK(e->st.mode)) {
 		if (symlinkat(e->target, h->top->fd, name) < 0)
 			return fail(h, errno, "create link");
-	} else if (mknodat(h->top->fd, name, (e->st.mode & S_IFMT) | 0600, dev) < 0) {
+	} else if (mknodat(h->top->fd, name, (e->st.mode & S_IFMT) | mode, dev) < 0) {
 		return fail(h, errno, "create special file");
 	}
 	return set_attr_at(h, name, &e->st);
@@ -321,7 +322,7 @@ static int h_leave(struct domu_sink *s)
 		rc = set_attr(h, l->fd, &l->st);
 		/* While it was filled it had to be writable. */
 		if (rc == 0 && l->made && (l->st.mode & 0700) != 0700 && (h->flags & DOMU_TREEIO_PRESERVE) == 0 &&
-		    (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode & l->st.mode & 0777) < 0))
+		    (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode & l->st.mode & 01777) < 0))
 			rc = fail(h, errno, "set the mode of");
 		if (rc == 0)
 			rc = set_times(h, l->fd, &l->st);

@@ -17,3 +17,9 @@ tests_unit_test_fs_tree_SOURCES = tests/unit/test-fs-tree.c
 tests_unit_test_fs_tree_CFLAGS = $(UNIT_CFLAGS) -DBUILDDIR='"$(abs_top_builddir)"'
 tests_unit_test_fs_tree_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fs_tree_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/test-fs-treeio
+TESTS += tests/unit/test-fs-treeio
+tests_unit_test_fs_treeio_SOURCES = tests/unit/test-fs-treeio.c tests/unit/memfs.c tests/unit/memfs.h
+tests_unit_test_fs_treeio_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fs_treeio_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fs_treeio_LDADD = $(UNIT_LDADD)
