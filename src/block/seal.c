@@ -327,7 +327,7 @@ static int get_units(const struct head *h, struct reader *r, struct domu_seal *s
 static int parse(const uint8_t *data, size_t len, struct domu_seal *s)
 {
 	struct reader r = { data + BODY, 0 };
-	struct head h;
+	struct head h = { 0 };
 	const uint8_t *p;
 	int rc;
 
@@ -399,7 +399,7 @@ int domu_seal_peek(struct domu_ctx *ctx, const char *path, struct domu_meta *m, 
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc = fd < 0 ? -errno : 0;
 	uint8_t *b = rc == 0 ? malloc(BODY + DOMU_META_MAX + 8) : NULL;
-	struct head h;
+	struct head h = { 0 };
 	ssize_t n = 0;
 
 	memset(m, 0, sizeof *m);
