@@ -50,8 +50,10 @@ Test(hash, is_xxh64_as_btrfs_has_it)
 
 	rig_open(&r, 0, "", "0");
 	snprintf(path, sizeof path, "%s/btrfs", r.dir);
-	if (rig_run("truncate -s 128M %s && mkfs.btrfs -q --csum xxhash %s >/dev/null 2>&1", path, path) != 0)
+	if (rig_run("truncate -s 128M %s && mkfs.btrfs -q --csum xxhash %s >/dev/null 2>&1", path, path) != 0) {
+		rig_close(&r);
 		cr_skip_test("no mkfs.btrfs here");
+	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	cr_assert(fd >= 0 && domu_pread_full(fd, sb, sizeof sb, 65536) == 0);
 	close(fd);
