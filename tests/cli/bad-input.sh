@@ -25,17 +25,20 @@ bad() {
 
 # try NAME DISK [STATUSES]: everything that looks at a disk.
 try() {
-	local name=$1 disk=$2 wants=${3:-1 2 4 6} before
+	local name=$1 disk=$2 wants=${3:-1 4 6} before
 	before=$(state_of "$disk")
 	bad "$name: cat" "$wants" cat "$disk:/etc/hostname"
 	bad "$name: ls" "$wants 0" ls -l "$disk:/"
 	bad "$name: info" "0 1" info "$disk"
-	bad "$name: write" "$wants" write "$disk:/etc/hostname" </dev/null
+	bad "$name: write" "$wants" write "$disk:/etc/hostname" <"$T/new"
 	bad "$name: fsck -n" "0 4 8 12" fsck -n "$disk"
-	is "$name: not a byte was changed" "$(state_of "$disk")" "$before"
+	# A change may succeed where the filesystem can be opened: undone, it must be the old bytes.
+	[ "$(sha "$disk")" = "${before%% *}" ] || domu undo "$disk"
+	is "$name: not a byte was changed" "$(sha "$disk")" "${before%% *}"
 }
 
 # ---- disks
+echo 'new content' >"$T/new"
 bad "an absent disk" 4 cat "$T/nothing.img:/etc/hostname"
 has "an absent disk is named" "$(err)" 'nothing\.img'
 : >"$T/empty.img"
@@ -82,7 +85,7 @@ make_bad() {
 }
 make_bad truncated
 truncate -s 3M "$T/truncated.img"
-try "a filesystem cut short" "$T/truncated.img" "0 1 2 4 6"
+try "a filesystem cut short" "$T/truncated.img" "0 1 4 6"
 make_bad superblock
 dd if=/dev/urandom of="$T/superblock.img" bs=1 seek=1024 count=1024 conv=notrunc status=none
 try "a random superblock" "$T/superblock.img"
@@ -101,7 +104,7 @@ for i in 1 2 3 4 5 6; do
 	make_bad "mutant$i"
 	# Random bytes over the first metadata blocks: descriptors, bitmaps, inode table.
 	dd if=/dev/urandom of="$T/mutant$i.img" bs=512 seek=$((i * 7)) count=4 conv=notrunc status=none
-	try "mutant $i" "$T/mutant$i.img" "0 1 2 4 6"
+	try "mutant $i" "$T/mutant$i.img" "0 1 4 6"
 done
 # A directory that is its own parent and child; a length of a terabyte; a link of nothing.
 make_bad cycle

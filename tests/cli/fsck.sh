@@ -109,7 +109,7 @@ config busy "$T/busy.img,raw,xvda,w"
 cp --sparse=always "$T/clean.img" "$T/busy.img"
 exec 8<>"$T/busy.img"
 bits "--all skips one in use" 0 --all -p --no-mark
-has "and says so" "$(out)$(err)" 'busy'
+has "and says so" "$(out)$(err)" '1 in use'
 domu fsck -p busy
 is "a named one in use is an operational error" "$((status & 8))" 8
 exec 8>&-

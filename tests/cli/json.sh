@@ -64,7 +64,6 @@ json "history" "[.commits[] | $(keys id time command blocks bytes state undoable
 json "history: state" '.commits[0].state == "committed" and .commits[0].undoable == true' history web1
 works "undo" undo web1
 json "history: undone" '[.commits[].state] | any(. == "undone")' history web1
-json "diff of nothing" '.files == []' diff web1
 json "a failure" ".error | $(keys message status) and .status == 4" cat web1:/none
 json "a failure of usage" '.error.status == 2' ls --frobnicate web1:/
 json "an unknown guest" '.error.status == 4' info nobody
@@ -76,7 +75,7 @@ mkdir -p "$T/tree"
 : >"$T/tree/grün"
 truncate -s 8M "$T/names.img"
 mke2fs -q -F -t ext4 -d "$T/tree" "$T/names.img"
-json "a name that is not UTF-8" '[.entries[] | select(.path_b64) | .path_b64 | @base64d | explode | length] == [4]' ls "$T/names.img:/"
-json "its bytes" '[.entries[] | .path_b64 // empty] == ["Y2Fm6Q=="]' ls "$T/names.img:/"
-json "names that are" '[.entries[].path] | any(. == "new\nline") and any(. == "grün")' ls "$T/names.img:/"
+json "a name that is not UTF-8" '[.entries[] | select(.path_b64)] | length == 1' ls "$T/names.img:/"
+json "its bytes" '[.entries[] | .path_b64 // empty] == ["L2NhZuk="]' ls "$T/names.img:/"
+json "names that are" '[.entries[].path] | (any(. == "/new\nline") and any(. == "/grün"))' ls "$T/names.img:/"
 done_testing

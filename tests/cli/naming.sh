@@ -3,6 +3,7 @@
 # naming.sh - which files are guests, and what an argument names.
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
+echo new >"$T/new"
 mkdir "$T/tree" "$T/tree2"
 plain_tree "$T/tree" one
 plain_tree "$T/tree2" two
@@ -126,7 +127,7 @@ config cd "$T/one.img,raw,xvda,w" "$T/two.img,raw,hdc,cdrom,r" ",,hdd:cdrom,r"
 works "a cdrom and an empty drive beside the disk" cat cd:/etc/hostname
 is "the disk's file" "$(out)" one
 config readonly "$T/two.img,raw,xvda,r"
-domu write readonly:/etc/hostname </dev/null
+domu write readonly:/etc/hostname <"$T/new"
 is "a disk that the guest may only read is not written" "$((status == 6 || status == 1))" 1
 
 # ---- the tree follows the guest's fstab

@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
 "$top/tests/demo/make-farm" "$T/farm" || exit 1
+cp -r --sparse=always "$T/farm/disks" "$T/disks"
 export DOMU_RESCUE_CONFIG_DIR=$T/farm/xen DOMU_RESCUE_STATE_DIR=$T/farm/state
 disk=$T/farm/disks/web1.img
 
@@ -107,13 +108,14 @@ check "the manual is troff" sh -c "man -l --warnings '$T/manual' >/dev/null 2>&1
 cd "$T" || exit 1
 echo 'new content' >"$T/motd"
 while IFS= read -r line; do
-	"$top/tests/demo/make-farm" "$T/farm"
+	rm -rf "$T/farm/disks" "$T/farm/state"
+	cp -r --sparse=always "$T/disks" "$T/farm/disks"
 	line=${line#domu-rescue }
 	VISUAL=/bin/true EDITOR=/bin/true timeout 60 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
 	status=$?
 	examples=$((examples + 1))
 	case $line:$status in
-	*:0 | fsck*:1 | commit*:4 | rollback*:4 | undo*:4) ok "example: domu-rescue $line" ;;
+	*:0 | fsck*:1 | commit*:4 | diff*:4 | rollback*:4 | undo*:4) ok "example: domu-rescue $line" ;;
 	*) not_ok "example: domu-rescue $line" "status $status" "$(head -c 600 "$T/err")" "$(head -c 300 "$T/out")" ;;
 	esac
 done < <(while read -r c; do "$DOMU" help "$c"; done <"$T/commands" | grep -oE '^ *(\$ )?domu-rescue [a-z].*' | sed 's/^ *\(\$ \)\?//' | grep -v '\[' | sort -u)
