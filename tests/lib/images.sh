@@ -27,8 +27,10 @@ loop() {
 	echo "$dev"
 }
 
+# losetup -d is lazy where somebody still has the device open: wait until it is gone.
 unloop() {
 	losetup -d "$1"
+	wait_until 10 test ! -e "/sys/block/${1##*/}/loop/backing_file"
 	rm -f "$T/loops/${1##*/}"
 }
 
