@@ -97,6 +97,14 @@ static enum domu_guest_state state_of(const libxl_dominfo *info)
 	return info->paused ? DOMU_STATE_PAUSED : DOMU_STATE_RUNNING;
 }
 
+/* What xenstore has as "aio:/images/a.img": the path alone. */
+static const char *live_path(const libxl_device_disk *d)
+{
+	const char *p = d->pdev_path, *colon = p != NULL && p[0] != '/' && d->script == NULL ? strchr(p, ':') : NULL;
+
+	return colon != NULL ? colon + 1 : p;
+}
+
 static int live_guest(const struct live_lib *lib, libxl_ctx *xl, const libxl_dominfo *info, struct domu_guest **out)
 {
 	struct domu_guest *g = domu_guest_new();
@@ -118,7 +126,7 @@ static int live_guest(const struct live_lib *lib, libxl_ctx *xl, const libxl_dom
 	for (int i = 0; disks != NULL && i < n; i++) {
 		struct domu_disk *d = domu_guest_add_disk(g);
 
-		if (d == NULL || xl_disk_convert(&disks[i], disks[i].pdev_path, NULL, d) < 0)
+		if (d == NULL || xl_disk_convert(&disks[i], live_path(&disks[i]), NULL, d) < 0)
 			goto out;
 	}
 	*out = g;

@@ -193,13 +193,24 @@ void domu_backing_close(struct domu_backing *b)
 	b->fd = b->lock_fd = b->parent_lock_fd = -1;
 }
 
-int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
+static bool is_backing(const struct domu_backing *b, int fd)
 {
 	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	if (b->is_device)
+		return S_ISBLK(st.st_mode) && st.st_rdev == b->dev;
+	return st.st_dev == b->dev && st.st_ino == b->inode;
+}
+
+int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
+{
+	bool again = domu_held_by_us(b);
 	int fd, rc;
 
 	/* Once we are a writer ourselves the kernel can no longer be asked whether there is one. */
-	if (!domu_held_by_us(b))
+	if (!again)
 		b->alone = domu_ask_lease(b) == DOMU_LEASE_FREE;
 	fd = ctx->io->open(b->path, O_RDWR | O_NOCTTY | (b->is_device ? O_EXCL : 0), 0);
 	if (fd < 0) {
@@ -211,12 +222,16 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
 		return domu_fail(ctx, DOMU_FAILED, rc, "disk %s: cannot open %s for writing: %s", b->disk->vdev,
 		                 b->path, strerror(-rc));
 	}
-	if (fstat(fd, &st) == 0 &&
-	    (b->is_device ? S_ISBLK(st.st_mode) && st.st_rdev == b->dev : st.st_dev == b->dev && st.st_ino == b->inode))
+	if (!is_backing(b, fd))
+		rc = domu_fail(ctx, DOMU_FAILED, -ESTALE, "disk %s: %s is not the disk any more that was opened",
+		               b->disk->vdev, b->path);
+	else if (!again && domu_image_lock(fd) < 0)
+		rc = domu_fail(ctx, DOMU_INUSE, -EBUSY, "disk %s: qemu or a tool of it holds the image lock of %s",
+		               b->disk->vdev, b->path);
+	else
 		return fd;
 	ctx->io->close(fd);
-	return domu_fail(ctx, DOMU_FAILED, -ESTALE, "disk %s: %s is not the disk any more that was opened",
-	                 b->disk->vdev, b->path);
+	return rc;
 }
 
 /* ---- our own lock ---------------------------------------------------------- */

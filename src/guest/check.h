@@ -88,6 +88,7 @@ bool domu_held_by_us(const struct domu_backing *b);
 /* Does the kernel count a writer of the file?  Untold: a device, or a filesystem without leases of that kind. */
 enum domu_lease { DOMU_LEASE_FREE, DOMU_LEASE_WRITER, DOMU_LEASE_UNTOLD };
 enum domu_lease domu_ask_lease(const struct domu_backing *b);
+int domu_image_lock(int fd); /* -EBUSY: a qemu has the image */
 /* Is path (of a live domain, a save file) this disk, a part of it or the whole of which it is a part? */
 enum domu_same { DOMU_SAME_NO, DOMU_SAME_YES, DOMU_SAME_UNKNOWN };
 enum domu_same domu_same_disk(const struct domu_backing *b, const char *path);

@@ -30,7 +30,7 @@ struct domu_backing {
  */
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
-/* O_RDWR for a commit; O_EXCL on a device.  A negative errno, DOMU_INUSE where the kernel says busy. */
+/* O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative errno, DOMU_INUSE where the kernel says busy. */
 int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b);
 /* Fork: a child that keeps lock_fd keeps the lock; close both descriptors in it. */
 /* Our own lock (check 2), in STATE/locks: exclusive, with the owner's pid and command in it.  DOMU_INUSE names the owner. */

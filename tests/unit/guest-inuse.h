@@ -96,6 +96,18 @@ static inline void refused(const char *word)
 	cr_assert_not_null(strstr(b.ctx.error.message, image[0] ? "xvda" : ""), "%s", b.ctx.error.message);
 }
 
+/* Detaching and unmounting may come a little late: somebody looked just then, a namespace is being taken down. */
+static inline void until_free(enum domu_verdict_depth depth)
+{
+	look(depth);
+	for (int i = 0; i < 250 && v.in_use; i++) {
+		usleep(20000);
+		look(depth);
+	}
+	for (size_t i = 0; i < v.n; i++)
+		cr_assert(!v.v[i].blocks, "%s: %s", v.v[i].check, v.v[i].detail);
+}
+
 /* Over image, or the test is skipped aloud. */
 static inline void make_loop(const char *file, const char *sector)
 {

@@ -45,6 +45,22 @@ Test(inuse, a_device_that_we_hold_for_a_commit_is_claimed_by_nobody_else)
 	close(fd);
 }
 
+Test(inuse, what_we_hold_for_a_commit_keeps_qemu_away)
+{
+	int fd;
+
+	if (run("qemu-io", "--version") != 0)
+		skip("no qemu-io here");
+	open_disk(image);
+	cr_assert_eq(run("qemu-io", "-f", "raw", "-c", "length", image), 0);
+	fd = domu_backing_open_rw(&b.ctx, &k);
+	cr_assert_geq(fd, 0, "%s", b.ctx.error.message);
+	cr_assert_neq(run("qemu-io", "-f", "raw", "-c", "length", image), 0);
+	cr_assert_neq(run("qemu-io", "-r", "-f", "raw", "-c", "length", image), 0);
+	close(fd);
+	cr_assert_eq(run("qemu-io", "-f", "raw", "-c", "length", image), 0);
+}
+
 Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 {
 	struct domu_backing other;
@@ -256,4 +272,80 @@ Test(inuse, a_saved_state_that_would_resume_on_the_disk_is_found)
 	cr_assert_eq(a.result, DOMU_CHECK_UNKNOWN);
 	free(a.detail);
 	*strrchr(b.dir, '/') = '\0';
+}
+
+/* ---- what Xen says, made up --------------------------------------------------------------- */
+
+static struct domu_answer ask_xen(domu_check_fn fn, enum domu_verdict_depth depth, const char *path, bool readonly,
+                                  const char *params, unsigned backend_domain, int state, const char *error)
+{
+	struct domu_disk disk = { .vdev = "xvda", .path = (char *)path, .readonly = readonly };
+	struct domu_guest live = {
+		.name = (char *)"web1", .domid = 7, .state = DOMU_STATE_RUNNING, .disks = &disk, .n_disks = 1
+	};
+	struct domu_guest *lives[] = { &live };
+	struct domu_backend_copy backend = { .path = (char *)"/local/domain/0/backend/vbd/7/51712",
+		                             .params = (char *)params,
+		                             .domain = backend_domain,
+		                             .frontend = 7,
+		                             .state = state };
+	struct domu_view view = { .ctx = &b.ctx, .guest = g, .depth = depth, .xen = true };
+	struct domu_relatives none = { 0 };
+	struct domu_answer a = { 0 };
+
+	view.live_read = view.backends_read = true;
+	view.live.v = lives;
+	view.live.n = path != NULL ? 1 : 0;
+	view.backends = &backend;
+	view.n_backends = params != NULL ? 1 : 0;
+	view.live_error = view.backends_error = (char *)error;
+	fn(&view, &k, &none, &a);
+	return a;
+}
+
+static void xen_says(domu_check_fn fn, enum domu_verdict_depth depth, const char *path, bool readonly,
+                     const char *params, unsigned domain, int state, const char *error, enum domu_check_result want,
+                     const char *word)
+{
+	struct domu_answer a = ask_xen(fn, depth, path, readonly, params, domain, state, error);
+
+	cr_assert_eq(a.result, want, "%s: %s, not %s: %s", path != NULL ? path : params,
+	             domu_check_result_name(a.result), domu_check_result_name(want), a.detail);
+	if (word != NULL)
+		cr_assert_not_null(strstr(a.detail, word), "%s", a.detail);
+	domu_answer_clear(&a);
+}
+
+Test(inuse, a_live_domain_with_the_disk_is_found_by_any_name_of_it)
+{
+	const char *other;
+
+	open_disk(image);
+	other = bench_path(&b, "link");
+	cr_assert_eq(link(image, other), 0);
+	xen_says(domu_check_domains, DOMU_VERDICT_CHANGE, image, false, NULL, 0, 0, NULL, DOMU_CHECK_FAIL,
+	         "domain web1 (7");
+	xen_says(domu_check_domains, DOMU_VERDICT_READ, other, false, NULL, 0, 0, NULL, DOMU_CHECK_FAIL, "as xvda");
+	xen_says(domu_check_domains, DOMU_VERDICT_CHANGE, other, true, NULL, 0, 0, NULL, DOMU_CHECK_FAIL, "web1");
+	xen_says(domu_check_domains, DOMU_VERDICT_READ, other, true, NULL, 0, 0, NULL, DOMU_CHECK_PASS, NULL);
+	xen_says(domu_check_domains, DOMU_VERDICT_CHANGE, "/dev/null", false, NULL, 0, 0, NULL, DOMU_CHECK_PASS, NULL);
+	xen_says(domu_check_domains, DOMU_VERDICT_CHANGE, "/absent", false, NULL, 0, 0, NULL, DOMU_CHECK_PASS, NULL);
+	xen_says(domu_check_domains, DOMU_VERDICT_CHANGE, NULL, false, "x", 0, 0, "no answer", DOMU_CHECK_UNKNOWN,
+	         "no answer");
+}
+
+Test(inuse, a_backend_that_serves_the_disk_is_found_unless_closed)
+{
+	char aio[600];
+
+	open_disk(image);
+	snprintf(aio, sizeof aio, "aio:%s", image);
+	xen_says(domu_check_backends, DOMU_VERDICT_READ, NULL, false, image, 0, 4, NULL, DOMU_CHECK_FAIL, "domain 7");
+	xen_says(domu_check_backends, DOMU_VERDICT_READ, NULL, false, aio, 0, 4, NULL, DOMU_CHECK_FAIL, "domain 7");
+	xen_says(domu_check_backends, DOMU_VERDICT_READ, NULL, false, aio, 0, 6, NULL, DOMU_CHECK_PASS, NULL);
+	xen_says(domu_check_backends, DOMU_VERDICT_READ, NULL, false, "/absent", 0, 4, NULL, DOMU_CHECK_PASS, NULL);
+	xen_says(domu_check_driver_domains, DOMU_VERDICT_CHANGE, NULL, false, "/absent", 3, 4, NULL, DOMU_CHECK_UNKNOWN,
+	         "domain 3");
+	xen_says(domu_check_driver_domains, DOMU_VERDICT_CHANGE, NULL, false, "/absent", 0, 4, NULL, DOMU_CHECK_PASS,
+	         NULL);
 }
