@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,13 +57,15 @@ static long take_fraction(const char *p, const char **end)
 	return ns;
 }
 
-/* "Z", "+01:00", or nothing: the time is UTC. */
+/* "Z", "+01:00", "UTC", or nothing: the time is UTC. */
 static bool take_zone(const char *p, long *seconds)
 {
 	int h, m;
 
 	*seconds = 0;
-	if (*p == '\0' || strcmp(p, "Z") == 0 || strcmp(p, "z") == 0)
+	while (*p == ' ')
+		p++;
+	if (*p == '\0' || strcasecmp(p, "Z") == 0 || strcasecmp(p, "UTC") == 0 || strcasecmp(p, "GMT") == 0)
 		return true;
 	if ((*p != '+' && *p != '-') || !two_digits(p + 1, &h, 0, 23))
 		return false;

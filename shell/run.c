@@ -107,6 +107,14 @@ static bool may_hand_over(int fd)
 	return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
+/* Input may also come from /dev/null and the like; only a terminal, where somebody would have to type, is not it. */
+static bool may_read_from(int fd)
+{
+	struct stat st;
+
+	return may_hand_over(fd) || (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && !isatty(fd));
+}
+
 int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
 {
 	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = DOMU_MSG_INIT(0);
@@ -127,7 +135,7 @@ int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
 	fflush(r->app->out);
 	if ((r->cmd->needs & GIVES_BYTES) != 0 && !r->globals->json && may_hand_over(fileno(r->app->out)))
 		out_fd = fileno(r->app->out);
-	if ((r->cmd->needs & TAKES_BYTES) != 0 && may_hand_over(STDIN_FILENO))
+	if ((r->cmd->needs & TAKES_BYTES) != 0 && may_read_from(STDIN_FILENO))
 		in_fd = STDIN_FILENO;
 	q.argc = (size_t)argc;
 	q.argv = words;
