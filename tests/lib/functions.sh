@@ -174,6 +174,7 @@ wait_until() {
 		[ "$SECONDS" -lt "$end" ] || return 1
 		read -rt 0.05 <> <(:)
 	done
+	return 0
 }
 
 sha() {

@@ -35,7 +35,7 @@ pty_prompt "the shell goes on after it" 'web1:/etc>'
 pty_clear
 pty_type 'hel'
 pty_key Tab
-pty_expect "a command completes" '> help '
+pty_expect "a command completes" '> help'
 pty_key C-u
 pty_type 'ls /usr/share/unmis'
 pty_key Tab
