@@ -263,7 +263,7 @@ int domu_shell_offer(struct domu_shell *sh)
 	if (rc != 0 || ci.id[0] == '\0')
 		goto out;
 	domu_age_format(time(NULL) - ci.time, age);
-	if (asprintf(&question, "A stage of %s, made %s ago, holds changes (%llu blocks).\nresume, keep or drop it?",
+	if (asprintf(&question, "A stage that %s left %s ago (%llu blocks): resume, keep or drop it?",
 	             ci.owner != NULL ? ci.owner : "somebody", age, (unsigned long long)ci.blocks) < 0)
 		question = NULL;
 	answer = domu_app_choose(sh->app, question != NULL ? question : "resume, keep or drop the stage?", words, 1);
