@@ -120,7 +120,7 @@ static void put_question(struct domu_app *app, const char *question, const char 
 
 	wipe_progress(app);
 	fflush(app->out);
-	fprintf(stderr, "%s %s ", safe != NULL ? safe : "", how);
+	fprintf(stderr, "%s %s%s", safe != NULL ? safe : "", how, *how != '\0' ? " " : "");
 	fflush(stderr);
 	free(safe);
 }

@@ -153,13 +153,13 @@ static int finish(struct domu_shell *sh, int rc)
 		sh->status = DOMU_FAILED;
 	if (good && dirty && !app->globals.dry_run) {
 		domu_error_clear(app->ctx);
-		return domu_session_commit(s, NULL);
+		rc = domu_session_commit(s, NULL);
 	}
-	if (good && dirty && !app->globals.quiet)
+	if (good && dirty && app->globals.dry_run && !app->globals.quiet)
 		show_diff(app);
 	if (!domu_session_staging(s))
 		return rc;
-	if (dirty && !good)
+	if (dirty && (!good || rc != 0))
 		domu_say(app->ctx, DOMU_INFO, "nothing was written");
 	r = domu_session_rollback(s);
 	return rc != 0 ? rc : r;

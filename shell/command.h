@@ -49,7 +49,8 @@ enum domu_needs {
 	RAW_ARGS = 1 << 9, /* options are words with one dash, the command parses them itself (find) */
 	FSCK_STATUS = 1 << 10, /* ends with fsck's bits */
 	HIDDEN = 1 << 11, /* not in lists */
-	OWN_OUTPUT = 1 << 12, /* the commands that it runs give the output */
+	OWN_OUTPUT = 1 << 13, /* the commands that it runs give the output */
+	STAGE_OPTIONAL = 1 << 14, /* with NEED_STAGE: no stage is no failure */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
 };
 

@@ -74,15 +74,15 @@ int domu_run_finish(struct domu_run *run, struct domu_session *s, int rc)
 		if (rc == 0) {
 			domu_say(run->app->ctx, DOMU_DEBUG, "committed as %s", id);
 			domu_out_member(run->out, "commit", json_object_new_string(id));
+			return 0;
 		}
-		return rc;
 	}
 	if (rc == 0 && run->app->globals.dry_run) {
 		domu_out_member(run->out, "dry_run", json_object_new_boolean(1));
 		domu_say(run->app->ctx, DOMU_INFO, "dry run: %s",
 		         domu_session_dirty(s) ? "it can be done; nothing was written" : "there is nothing to change");
 	}
-	r = domu_session_rollback(s);
+	r = domu_session_staging(s) ? domu_session_rollback(s) : 0;
 	return rc != 0 ? rc : r;
 }
 
@@ -91,11 +91,15 @@ static int resume_stage(struct exec *e, struct domu_session *s, const char *gues
 	struct domu_commit_info ci = { 0 };
 	int rc = domu_session_find_stage(s, &ci);
 
+	/* diff of nothing is nothing. */
+	if (rc == 0 && ci.id[0] == '\0' && (e->c->needs & STAGE_OPTIONAL) != 0)
+		goto out;
 	if (rc == 0 && ci.id[0] == '\0')
 		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT,
 		               "%s has no stage: no changes are waiting to be committed", guest);
 	if (rc == 0)
 		rc = domu_session_resume(s, ci.id);
+out:
 	domu_commit_info_free(&ci);
 	return rc;
 }

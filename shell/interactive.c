@@ -257,22 +257,20 @@ int domu_shell_offer(struct domu_shell *sh)
 	static const char *const words[] = { "resume", "keep", "drop", NULL };
 	struct domu_session *s = sh->app->session;
 	struct domu_commit_info ci = { 0 };
-	char age[DOMU_AGE_TEXT], *question = NULL;
+	char age[DOMU_AGE_TEXT];
 	int rc = domu_session_find_stage(s, &ci), answer;
 
 	if (rc != 0 || ci.id[0] == '\0')
 		goto out;
 	domu_age_format(time(NULL) - ci.time, age);
-	if (asprintf(&question, "A stage that %s left %s ago (%llu blocks): resume, keep or drop it?",
-	             ci.owner != NULL ? ci.owner : "somebody", age, (unsigned long long)ci.blocks) < 0)
-		question = NULL;
-	answer = domu_app_choose(sh->app, question != NULL ? question : "resume, keep or drop the stage?", words, 1);
+	domu_say(sh->app->ctx, DOMU_WARNING, "a stage of %s, made %s ago, holds changes (%llu blocks)",
+	         ci.owner != NULL ? ci.owner : "somebody", age, (unsigned long long)ci.blocks);
+	answer = domu_app_choose(sh->app, "Resume, keep or drop it?", words, 1);
 	if (answer != 1)
 		rc = domu_session_resume(s, ci.id);
 	if (rc == 0 && answer == 2)
 		rc = domu_session_rollback(s);
 out:
-	free(question);
 	domu_commit_info_free(&ci);
 	return rc;
 }

@@ -208,6 +208,10 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	rc = domu_session_end_worker(s, true);
 	if (rc == 0 && !domu_session_dirty(s))
 		return domu_session_rollback(s);
+	if (rc == 0 && s->opts.no_undo &&
+	    domu_ask(s->ctx, "commit without keeping what is replaced, so that it cannot be undone?") != 1)
+		rc = domu_fail(s->ctx, DOMU_DECLINED, -ECANCELED,
+		               "nothing was written: a commit without undo needs a yes (--yes)");
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)
