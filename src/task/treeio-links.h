@@ -14,7 +14,10 @@ struct domu_links {
 	size_t n, cap;
 };
 
-/* The number of inode b of device a; *again: it was asked for before.  0: the table is full, it counts as a file of its own. */
+/*
+ * The number of inode b of device a; *again: it was asked for before.
+ * 0: the table is full, it counts as a file of its own.
+ */
 uint64_t domu_links_id(struct domu_links *l, uint64_t a, uint64_t b, bool *again);
 void domu_links_free(struct domu_links *l);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* treeio.h - trees of files on the move: from a guest, a host folder or a stream, into a guest, a host folder or a stream. */
+/* treeio.h - trees of files on the move: each from and into a guest, a folder of this host, or a stream. */
 #ifndef DOMU_TREEIO_H
 #define DOMU_TREEIO_H
 

@@ -308,13 +308,13 @@ Test(walk, a_missing_mount_point_is_a_warning, .init = setup, .fini = teardown)
 
 Test(walk, a_mount_inside_itself_is_entered_once, .init = setup, .fini = teardown)
 {
-	memfs_dir(mem[HOME], "/home");
-	open_tree("LABEL=home /home ext4 defaults 0 0\nLABEL=home /home/home ext4 defaults 0 0\n", NULL);
-	walk("/", "/home/home/user/f", 0, 0, "/home/home/user/f");
+	memfs_dir(mem[HOME], "/in");
+	open_tree("LABEL=home /home ext4 defaults 0 0\nLABEL=home /home/in ext4 defaults 0 0\n", NULL);
+	walk("/", "/home/in/user/f", 0, 0, "/home/in/user/f");
 	cr_assert_eq(at.mount, 2);
-	walk("/", "/home/home/home", 0, 0, "/home/home/home");
+	walk("/", "/home/in/in", 0, 0, "/home/in/in");
 	cr_assert_eq(at.mount, 2);
-	cr_assert_str_eq(at.name, "home");
+	cr_assert_str_eq(at.name, "in");
 }
 
 Test(walk, octal_in_fstab_and_udev_names, .init = setup, .fini = teardown)
