@@ -139,7 +139,9 @@ static int failed_guest(struct domu_run *r, const char *guest, bool named, struc
 	}
 	t->guests++;
 	t->exit |= rep.exit;
-	if (named || status != DOMU_INUSE || r->globals->verbose)
+	if (!named && status == DOMU_INUSE)
+		domu_out_line(r->out, "%s: skipped, in use", guest);
+	else
 		domu_say(r->ctx, DOMU_WARNING, "%s",
 		         r->ctx->error.message != NULL ? r->ctx->error.message : "a guest cannot be checked");
 	domu_log_line(&one.log, r->ctx->error.message != NULL ? r->ctx->error.message : "");
@@ -165,18 +167,17 @@ static int check_guest(struct domu_run *r, const char *operand, bool named, stru
 	};
 	struct domu_fsck_report rep = { 0 };
 	struct domu_guest *g = NULL;
-	struct domu_session *s = NULL;
+	bool own = !r->in_shell || operand != NULL;
+	struct domu_session *s = own ? NULL : r->app->session;
+	const char *name;
 	char *shown;
-	int rc;
+	int rc = 0;
 
-	rc = domu_app_session(r->app, operand, NEED_GUEST | (o.mode != DOMU_CHECK_NO ? NEED_STATE : 0), &g, &s);
-	shown = domu_escape(g != NULL         ? domu_guest_shown(g)
-	                    : operand != NULL ? operand
-	                                      : "guest",
-	                    strlen(g != NULL         ? domu_guest_shown(g)
-	                           : operand != NULL ? operand
-	                                             : "guest"),
-	                    false);
+	o.stage_only = !own;
+	if (own)
+		rc = domu_app_session(r->app, operand, NEED_GUEST | (o.mode != DOMU_CHECK_NO ? NEED_STATE : 0), &g, &s);
+	name = s != NULL ? domu_guest_shown(domu_session_guest(s)) : operand != NULL ? operand : "guest";
+	shown = domu_escape(name, strlen(name), false);
 	r->guest = shown;
 	if (rc == 0)
 		rc = domu_fsck_guest(s, &o, &rep);
@@ -188,7 +189,8 @@ static int check_guest(struct domu_run *r, const char *operand, bool named, stru
 		rc = show_guest(r, shown, &rep);
 	}
 	domu_fsck_report_free(&rep);
-	domu_session_close(s);
+	if (own)
+		domu_session_close(s);
 	domu_guest_free(g);
 	r->guest = NULL;
 	free(shown);
@@ -254,7 +256,8 @@ static int run_fsck(struct domu_run *r)
 	}
 	summary(r, &t);
 	domu_out_member(r->out, "exit", json_object_new_int(t.exit));
-	r->exit_status = t.exit;
+	/* A script goes on after a repair. */
+	r->exit_status = r->in_shell ? t.exit & ~FSCK_NONDESTRUCT : t.exit;
 	return rc;
 }
 

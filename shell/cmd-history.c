@@ -97,6 +97,7 @@ const struct domu_command domu_cmd_history = {
 static int run_undo(struct domu_run *r)
 {
 	const char *id = domu_args_get(r->args, r->no_guest ? 0 : 1);
+	char done[DOMU_ID_LEN + 1] = "", undone[DOMU_ID_LEN + 1] = "";
 	int rc;
 
 	if (domu_session_dirty(r->session))
@@ -107,9 +108,10 @@ static int run_undo(struct domu_run *r)
 	if (r->globals->dry_run)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "undo has no dry run: see domu-rescue history %s",
 		                 shown(r));
-	rc = domu_session_undo(r->session, id);
+	rc = domu_session_undo(r->session, id, done, undone);
 	if (rc == 0 && !r->globals->quiet)
-		domu_out_line(r->out, "%s: undone; this can be undone too", shown(r));
+		domu_out_line(r->out, "%s: %s is undone (domu-rescue undo %s %s would do it again)", shown(r), undone,
+		              shown(r), done);
 	return rc;
 }
 

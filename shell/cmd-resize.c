@@ -91,8 +91,10 @@ static int resize(struct domu_run *r, const struct domu_nodes *nodes, size_t nod
 		domu_out_line(r->out, "tried on a stage, all of it works; nothing was written");
 	else if (!plan_only)
 		domu_out_line(r->out, "%s has %s now (commit %s)", device, to, id);
-	members(r, device, &plan, !plan_only && !r->globals->dry_run);
-	return rows(r, &plan);
+	rc = rows(r, &plan);
+	if (rc == 0)
+		members(r, device, &plan, !plan_only && !r->globals->dry_run);
+	return rc;
 }
 
 static int find_root(struct domu_run *r, const struct domu_nodes *nodes, size_t *node)
@@ -220,7 +222,7 @@ const struct domu_command domu_cmd_resize = {
 	.options = options,
 	.columns = columns,
 	.json_key = "steps",
-	.example = "domu-rescue resize old1 xvda +64M --plan",
+	.example = "domu-rescue resize old1 xvda2 +64M --plan",
 	.needs = NEED_GUEST | NEED_STATE,
 	.front = run_resize,
 	.layout = &layout,

@@ -179,6 +179,10 @@ static int one_check(struct domu_view *view, const struct check *c, const struct
 	if (a.result == DOMU_CHECK_UNKNOWN && c->unknown_passes) {
 		domu_say(view->ctx, DOMU_WARNING, "disk %s of %s: %s", b->disk->vdev, domu_guest_shown(view->guest),
 		         a.detail != NULL ? a.detail : "other hosts cannot be seen");
+	} else if (a.result == DOMU_CHECK_FAIL && c->fn == check_own_lock && view->depth == DOMU_VERDICT_READ) {
+		/* Its changes are on a stage: until the commit the disk stays as it is. */
+		domu_say(view->ctx, DOMU_WARNING, "disk %s of %s: %s; what is read is the disk without that",
+		         b->disk->vdev, domu_guest_shown(view->guest), a.detail != NULL ? a.detail : "");
 	} else if (a.result == DOMU_CHECK_FAIL || a.result == DOMU_CHECK_UNKNOWN) {
 		line->blocks = !listed(waive, c->name);
 		if (!line->blocks)

@@ -181,13 +181,15 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 	int rc = 0;
 
 	memset(out, 0, sizeof *out);
-	if (change)
+	if (change && !domu_session_staging(s))
 		rc = domu_session_begin(s);
 	if (rc != 0)
 		return rc;
 	/* Only to know what there is: a journal is replayed by the check itself. */
+	rc = domu_session_end_worker(s, s->stage != NULL);
 	s->opts.in_use_ok = true;
-	rc = domu_session_nodes(s, false, &nodes);
+	if (rc == 0)
+		rc = domu_session_nodes(s, false, &nodes);
 	s->opts.in_use_ok = in_use_ok;
 	domu_session_end_worker(s, false);
 	if (rc == 0) {
@@ -195,6 +197,8 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 		rc = out->v != NULL ? fsck_nodes(s, opts, &nodes, out) : domu_nomem(s->ctx);
 	}
 	domu_nodes_free(&nodes);
+	if (opts->stage_only)
+		return rc;
 	if (rc == 0 && change && !opts->dry_run) {
 		domu_session_verified(s);
 		rc = domu_session_commit(s, out->commit);

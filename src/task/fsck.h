@@ -33,6 +33,7 @@ struct domu_fsck_opts {
 	bool no_mark; /* a clean filesystem keeps its last-check time and mount count */
 	bool partial; /* commit a repair that left errors, after consent */
 	bool dry_run; /* everything but the commit */
+	bool stage_only; /* in a shell: what was repaired stays on its stage */
 	const char *use; /* this device only, or NULL */
 	/* Progress of device: pass of e2fsck, done of total. */
 	void (*progress)(void *user, const char *device, unsigned pass, uint64_t done, uint64_t total);

@@ -174,6 +174,10 @@ static int write_stage(struct domu_session *s, const struct domu_door *doors, si
 
 	o.waived = waived;
 	rc = domu_stage_blocks(s->stage, &blocks);
+	if (rc == 0 && s->opts.no_undo &&
+	    domu_ask(s->ctx, "commit to %s without a way to undo it?", domu_guest_shown(s->guest)) != 1)
+		rc = domu_fail(s->ctx, DOMU_DECLINED, -ECANCELED,
+		               "committing without undo was declined (--yes agrees to it): nothing was written");
 	if (rc == 0 && !s->opts.no_undo)
 		rc = domu_commit_room(s->opts.state, s->opts.undo_dir, blocks);
 	if (rc == 0)
@@ -328,7 +332,7 @@ static int find_undoable(struct domu_session *s, const char *id, struct domu_com
 	return rc;
 }
 
-int domu_session_undo(struct domu_session *s, const char *id)
+int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1])
 {
 	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
 	struct domu_commit_info old = { 0 }, ci = { 0 };
@@ -365,8 +369,11 @@ int domu_session_undo(struct domu_session *s, const char *id)
 		rc = look_at_nodes(s, &nodes);
 	if (rc == 0)
 		rc = find_doors(s, &nodes, &doors, &n_doors);
-	if (rc == 0)
+	if (rc == 0) {
+		snprintf(done, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
+		snprintf(undone, DOMU_ID_LEN + 1, "%s", old.id);
 		rc = write_stage(s, doors, n_doors, old.id);
+	}
 	if (rc != 0 && s->stage != NULL)
 		domu_session_rollback(s);
 	domu_commit_info_free(&old);

@@ -80,7 +80,8 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);
 int domu_session_rollback(struct domu_session *s);
 /* Finishes every commit that was cut short on this guest's disks. */
 int domu_session_recover(struct domu_session *s, unsigned *n_done);
-int domu_session_undo(struct domu_session *s, const char *id); /* NULL: the newest that can be undone */
+/* id NULL: the newest that can be undone, which may be an undo.  done, undone: the IDs of the undo and of what it reversed. */
+int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1]);
 
 /* What list shows later: root, size, used. */
 int domu_session_seen(struct domu_session *s);
