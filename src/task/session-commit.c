@@ -156,7 +156,16 @@ static char *join_waived(struct domu_session *s)
 	return out;
 }
 
-/* The stage as it is now goes to the disks.  Afterwards there is none. */
+static int ask_no_undo(struct domu_session *s)
+{
+	if (!s->opts.no_undo ||
+	    domu_ask(s->ctx, "commit without keeping what is replaced, so that it cannot be undone?") == 1)
+		return 0;
+	return domu_fail(s->ctx, DOMU_DECLINED, -ECANCELED,
+	                 "nothing was written: a commit without undo needs a yes (--yes)");
+}
+
+/* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
 static int write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
 {
 	struct domu_commit_disk disks[DOMU_MAX_DISKS];
@@ -168,16 +177,12 @@ static int write_stage(struct domu_session *s, const struct domu_door *doors, si
 		.recheck = domu_session_recheck,
 		.user = s,
 	};
-	char *waived = join_waived(s);
+	char *waived = join_waived(s), id[DOMU_ID_LEN + 1];
 	uint64_t blocks = 0;
 	int rc;
 
 	o.waived = waived;
 	rc = domu_stage_blocks(s->stage, &blocks);
-	if (rc == 0 && s->opts.no_undo &&
-	    domu_ask(s->ctx, "commit to %s without a way to undo it?", domu_guest_shown(s->guest)) != 1)
-		rc = domu_fail(s->ctx, DOMU_DECLINED, -ECANCELED,
-		               "committing without undo was declined (--yes agrees to it): nothing was written");
 	if (rc == 0 && !s->opts.no_undo)
 		rc = domu_commit_room(s->opts.state, s->opts.undo_dir, blocks);
 	if (rc == 0)
@@ -188,9 +193,13 @@ static int write_stage(struct domu_session *s, const struct domu_door *doors, si
 	if (rc == 0) {
 		struct domu_stage *stage = s->stage;
 
+		snprintf(id, sizeof id, "%s", domu_stage_info(stage)->id);
 		s->stage = NULL;
 		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
-		memset(s->view, 0, s->n_backings * sizeof *s->view);
+		if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
+			domu_stage_resume(s->opts.state, id, &s->stage);
+		if (s->stage == NULL)
+			memset(s->view, 0, s->n_backings * sizeof *s->view);
 	}
 	domu_session_close_rw(s, disks);
 	free(waived);
@@ -212,10 +221,8 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	rc = domu_session_end_worker(s, true);
 	if (rc == 0 && !domu_session_dirty(s))
 		return domu_session_rollback(s);
-	if (rc == 0 && s->opts.no_undo &&
-	    domu_ask(s->ctx, "commit without keeping what is replaced, so that it cannot be undone?") != 1)
-		rc = domu_fail(s->ctx, DOMU_DECLINED, -ECANCELED,
-		               "nothing was written: a commit without undo needs a yes (--yes)");
+	if (rc == 0)
+		rc = ask_no_undo(s);
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)
@@ -344,7 +351,9 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 
 	for (size_t i = 0; i < s->n_backings; i++)
 		mine[i].fd = -1;
-	rc = domu_session_lock(s);
+	rc = ask_no_undo(s);
+	if (rc == 0)
+		rc = domu_session_lock(s);
 	if (rc == 0)
 		rc = domu_session_recover(s, &n);
 	if (rc == 0)
