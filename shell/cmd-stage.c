@@ -55,7 +55,7 @@ const struct domu_command domu_cmd_commit = {
 	    "recover has finished it.",
 	.args = guest_arg,
 	.example = "domu-rescue commit web1",
-	.needs = NEED_GUEST | NEED_STAGE,
+	.needs = NEED_GUEST | NEED_STAGE | STAGE_OPTIONAL,
 	.front = run_commit,
 };
 
@@ -83,6 +83,6 @@ const struct domu_command domu_cmd_rollback = {
 	.summary = "drop what is staged",
 	.args = guest_arg,
 	.example = "domu-rescue rollback web1",
-	.needs = NEED_GUEST | NEED_STAGE,
+	.needs = NEED_GUEST | NEED_STAGE | STAGE_OPTIONAL,
 	.front = run_rollback,
 };

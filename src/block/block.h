@@ -82,6 +82,7 @@ struct domu_stack_desc {
 	int stage_fd; /* -1: none */
 	int replay_fd; /* -1: none */
 	bool stage_readonly; /* the stage may be looked at only (a replay layer above takes the writes) */
+	bool replay_readonly; /* the same for the replay layer: only programs write there, never a worker */
 };
 
 struct domu_stack {

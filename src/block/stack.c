@@ -23,7 +23,7 @@ int domu_stack_open(struct domu_ctx *ctx, const struct domu_stack_desc *desc, co
 		s->top = s->stage;
 	}
 	if (rc == 0 && desc->replay_fd >= 0) {
-		rc = domu_overlay_open(ctx, s->top, desc->replay_fd, desc->disk, false, &s->replay);
+		rc = domu_overlay_open(ctx, s->top, desc->replay_fd, desc->disk, desc->replay_readonly, &s->replay);
 		s->top = s->replay;
 	}
 	if (rc < 0)

@@ -291,9 +291,12 @@ static int start_worker(struct domu_session *s)
 	for (size_t i = 0; i < s->n_backings && rc == 0; i++) {
 		snprintf(disks[i].vdev, sizeof disks[i].vdev, "%s", s->backings[i].disk->vdev);
 		rc = domu_session_stack(s, i, &disks[i].stack);
+		/* Journals are replayed by programs; what a worker wrote here would be lost. */
+		disks[i].stack.replay_readonly = true;
 	}
 	o.tree.root_hint = s->guest->root_hint;
 	o.tree.use = s->use;
+	o.tree.guest = domu_guest_shown(s->guest);
 	o.tree.writable = s->stage != NULL && !s->opts.in_use_ok;
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
 	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok;
