@@ -21,18 +21,16 @@ static void correct(uint8_t *sector, const uint8_t *old, size_t from, size_t siz
 	static const uint8_t zeros[512];
 	uint8_t delta[512];
 	uint32_t c = 0;
-	size_t at;
+	size_t at, n;
 
-	for (at = from; at < size; at += sizeof delta) {
-		size_t n = size - at < sizeof delta ? size - at : sizeof delta;
-
+	for (at = from; at < size; at += n) {
+		n = size - at < sizeof delta ? size - at : sizeof delta;
 		for (size_t i = 0; i < n; i++)
 			delta[i] = sector[at + i] ^ old[at + i];
 		c = domu_crc32c(c, delta, n);
 	}
-	for (; at < covered; at += sizeof zeros) {
-		size_t n = covered - at < sizeof zeros ? covered - at : sizeof zeros;
-
+	for (; at < covered; at += n) {
+		n = covered - at < sizeof zeros ? covered - at : sizeof zeros;
 		c = domu_crc32c(c, zeros, n);
 	}
 	domu_put_le32(crc, domu_le32(crc) ^ c);
