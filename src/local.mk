@@ -12,4 +12,4 @@ include src/fence/local.mk
 include src/task/local.mk
 
 DOMU_LIBS = $(EXT2FS_LIBS) $(FDISK_LIBS) $(BLKID_LIBS) $(MOUNT_LIBS) $(JSON_LIBS) $(FUSE_LIBS) \
-	$(SECCOMP_LIBS) -ldl -lpthread
+	$(SECCOMP_LIBS) $(SAN_LIBS) -ldl -lpthread

@@ -31,7 +31,7 @@ static int run(struct check *c, const char *program)
 
 	/* The status first, so that cut output does not hide it. */
 	snprintf(command, sizeof command,
-	         "timeout " MAX_TIME " %s %s >/tmp/check 2>&1; echo $?; head -c " MAX_TEXT
+	         "udevadm settle; timeout " MAX_TIME " %s %s >/tmp/check 2>&1; echo $?; head -c " MAX_TEXT
 	         " /tmp/check; rm -f /tmp/check",
 	         program, a->device);
 	out = guest_shell(a->guest, command);

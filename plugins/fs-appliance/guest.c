@@ -9,7 +9,7 @@
 
 #include "guest.h"
 
-#define SONAME         "libguestfs.so.0"
+#define SONAME        "libguestfs.so.0"
 #define GUEST_PACKAGE "libguestfs0"
 
 int guest_load(struct domu_ctx *ctx, struct guest_lib *lib)

@@ -17,7 +17,6 @@
 	X(create)               \
 	X(debug)                \
 	X(free_dirent_list)     \
-	X(free_partition_list)  \
 	X(free_statns)          \
 	X(free_statns_list)     \
 	X(free_statvfs)         \
@@ -37,7 +36,6 @@
 	X(mkmountpoint)         \
 	X(mknod)                \
 	X(mount_options)        \
-	X(part_list)            \
 	X(pread)                \
 	X(pwrite)               \
 	X(readdir)              \
@@ -67,6 +65,8 @@ struct guest_lib {
 	GUEST_FUNCTIONS(X)
 #undef X
 };
+
+#define GUEST_LABEL "guest" /* of the disk in the appliance */
 
 /* The running appliance: one a process. */
 struct guest {

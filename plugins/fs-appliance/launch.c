@@ -71,13 +71,20 @@ static void tell_first_time(struct domu_ctx *ctx)
 		domu_say(ctx, DOMU_INFO, "building the appliance in " CACHE ", once: it takes a little longer");
 }
 
-static void set_environment(void)
+static void set_environment(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	char tmp[256];
+
 	clearenv();
+	snprintf(tmp, sizeof tmp, "%.*s/" DOMU_EXPORT_TMP, slash != NULL ? (int)(slash - path) : 0, path);
+	setenv("LIBGUESTFS_TMPDIR", tmp, 1);
+	setenv("XDG_RUNTIME_DIR", tmp, 1);
+	setenv("LIBGUESTFS_CACHEDIR", CACHE, 1);
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("LC_ALL", "C", 1);
 	setenv("HOME", "/", 1);
-	setenv("TMPDIR", CACHE, 1);
+	setenv("TMPDIR", CACHE, 1); /* of supermin, which needs room */
 }
 
 static int start_qemu(struct domu_ctx *ctx, struct guest *g, const struct domu_appliance_target *t)
@@ -93,7 +100,8 @@ static int start_qemu(struct domu_ctx *ctx, struct guest *g, const struct domu_a
 	    g->lib.set_backend_settings(g->g, t->kvm ? none : settings) == 0 &&
 	    g->lib.set_memsize(g->g, MEMORY_MB) == 0 &&
 	    g->lib.add_drive_opts(g->g, t->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw", GUESTFS_ADD_DRIVE_OPTS_CACHEMODE,
-	                          "writeback", GUESTFS_ADD_DRIVE_OPTS_READONLY, t->writable ? 0 : 1,
+	                          "writeback", GUESTFS_ADD_DRIVE_OPTS_LABEL, GUEST_LABEL,
+	                          GUESTFS_ADD_DRIVE_OPTS_READONLY, t->writable ? 0 : 1,
 	                          GUESTFS_ADD_DRIVE_OPTS_BLOCKSIZE, t->sector_size == 4096 ? 4096 : 512, -1) == 0 &&
 	    g->lib.launch(g->g) == 0 && g->lib.umask(g->g, 0) >= 0)
 		return 0;
@@ -129,7 +137,7 @@ int guest_get(struct domu_ctx *ctx, const struct domu_appliance_target *t, struc
 	if (g == NULL)
 		return domu_fail(ctx, DOMU_FAILED, -ENOMEM, "out of memory");
 	g->starting = ctx;
-	set_environment();
+	set_environment(t->path);
 	rc = guest_load(ctx, &g->lib);
 	if (rc == 0)
 		rc = check_kernel(ctx);

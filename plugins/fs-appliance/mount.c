@@ -10,14 +10,40 @@
 
 #include "guest.h"
 
-#define DISK "/dev/sda"
+#define DISK   "/dev/disk/guestfs/" GUEST_LABEL
+#define SECTOR 512 /* bytes: what sysfs counts in */
 
-/* The partition that begins there; where the kernel of the appliance sees none, a loop device in the appliance. */
+/*
+ * The partition that begins there, as the appliance's kernel lists them: its
+ * name for the disk is sda or sdb, as it happens, so the disk has a label.
+ * libguestfs' own question would open the disk for writing, whereupon udev
+ * reads the table again and takes the partitions away for a moment.
+ */
+static void find_partition(struct app_fs *a, const struct domu_appliance_target *t)
+{
+	char *out = guest_shell(a->guest, "udevadm settle; d=$(basename $(readlink -f " DISK ")); "
+	                                  "cd /sys/block/$d && for p in $d*; do "
+	                                  "echo $(cat $p/partition $p/start $p/size); done");
+	char *line = out, *next;
+
+	for (; line != NULL && *line != '\0'; line = next) {
+		unsigned number;
+		uint64_t start, size;
+
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next++ = '\0';
+		if (sscanf(line, "%u %" SCNu64 " %" SCNu64, &number, &start, &size) == 3 &&
+		    start == t->offset / SECTOR && size == t->size / SECTOR)
+			snprintf(a->device, sizeof a->device, DISK "%u", number);
+	}
+	free(out);
+}
+
+/* Where the kernel of the appliance sees no such partition: a loop device in the appliance. */
 int app_find_device(struct domu_fs *fs, const struct domu_appliance_target *t)
 {
 	struct app_fs *a = app(fs);
-	struct guest *g = a->guest;
-	struct guestfs_partition_list *parts;
 	char command[160];
 	char *out;
 
@@ -25,17 +51,12 @@ int app_find_device(struct domu_fs *fs, const struct domu_appliance_target *t)
 		snprintf(a->device, sizeof a->device, DISK);
 		return 0;
 	}
-	parts = g->lib.part_list(g->g, DISK);
-	for (uint32_t i = 0; parts != NULL && i < parts->len; i++)
-		if (parts->val[i].part_start == t->offset && parts->val[i].part_size == t->size)
-			snprintf(a->device, sizeof a->device, DISK "%d", parts->val[i].part_num);
-	if (parts != NULL)
-		g->lib.free_partition_list(parts);
+	find_partition(a, t);
 	if (a->device[0] != '\0')
 		return 0;
 	snprintf(command, sizeof command, "losetup -f --show -o %" PRIu64 " --sizelimit %" PRIu64 " " DISK, t->offset,
 	         t->size);
-	out = guest_shell(g, command);
+	out = guest_shell(a->guest, command);
 	if (out != NULL && sscanf(out, "%31s", a->device) == 1 && strncmp(a->device, "/dev/loop", 9) == 0) {
 		free(out);
 		return 0;

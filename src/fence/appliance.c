@@ -39,20 +39,27 @@ static int waiting(void *user)
 	return domu_now() > a->deadline ? -ETIMEDOUT : 0;
 }
 
-static void stop(struct domu_appliance *a)
+/* Ends it and whatever it started; the status as of waitpid(2), after some patience for one that is ending. */
+static int stop(struct domu_appliance *a, unsigned patience)
 {
+	int status = 0;
+
 	if (a->pid <= 0)
-		return;
+		return 0;
+	if (patience > 0)
+		status = domu_reap(a->pid, patience);
 	kill(-a->pid, SIGKILL);
-	domu_reap(a->pid, 0);
+	if (patience == 0)
+		status = domu_reap(a->pid, 0);
 	a->pid = 0;
+	return status;
 }
 
 /* One request and its END; a fd that comes with it to *fd.  A failure to talk at all ends the appliance. */
 static int ask(struct domu_appliance *a, struct domu_msg *req, const char *what, double limit, int *fd)
 {
 	struct domu_msg m = DOMU_MSG_INIT(0);
-	int rc, result = 0;
+	int rc, result = 0, status;
 
 	if (a->pid == 0)
 		return domu_fail(a->ctx, DOMU_FAILED, -ESRCH, "the appliance has ended");
@@ -71,11 +78,14 @@ static int ask(struct domu_appliance *a, struct domu_msg *req, const char *what,
 	domu_msg_free(&m);
 	if (rc == 0)
 		return result;
-	stop(a);
+	status = stop(a, rc == -EPIPE ? 2000 : 0);
 	if (rc == -EINTR)
 		return domu_fail(a->ctx, DOMU_DECLINED, rc, "interrupted");
 	if (rc == -ETIMEDOUT)
 		return domu_fail(a->ctx, DOMU_FAILED, rc, "the appliance could not %s within %.0f s", what, limit);
+	if (WIFSIGNALED(status))
+		return domu_fail(a->ctx, DOMU_FAILED, rc, "the appliance's process ended by signal %d (%s)",
+		                 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	return domu_fail(a->ctx, DOMU_FAILED, rc, "the appliance ended before it could %s: %s", what, strerror(-rc));
 }
 
@@ -137,7 +147,7 @@ static int launch(struct domu_appliance *a, bool kvm)
 
 static void discard(struct domu_appliance *a)
 {
-	stop(a);
+	stop(a, 0);
 	if (a->export_ != NULL)
 		domu_export_end(NULL, a->export_);
 	if (a->ctl >= 0)

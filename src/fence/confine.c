@@ -79,12 +79,23 @@ int domu_temp_dir(char path[64], unsigned uid)
 	return rc;
 }
 
+/* Signals that a sanitizer makes a report of. */
+static bool reported(int s)
+{
+#ifdef DOMU_SANITIZED
+	return s == SIGSEGV || s == SIGBUS || s == SIGFPE || s == SIGILL || s == SIGABRT;
+#else
+	(void)s;
+	return false;
+#endif
+}
+
 void domu_confine_signals(void)
 {
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
-		if (s != SIGKILL && s != SIGSTOP)
+		if (s != SIGKILL && s != SIGSTOP && !reported(s))
 			signal(s, SIG_DFL);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);

@@ -17,6 +17,7 @@
 
 #include "base/num.h"
 #include "fence/server.h"
+#include "fence/target.h"
 #include "fence/work.h"
 
 #define MAX_IO       (1u << 20) /* bytes in one request of the kernel */
@@ -166,8 +167,12 @@ static const struct fuse_lowlevel_ops operations = {
 
 /* ---- start and end ------------------------------------------------------------- */
 
-/* A tmpfs that only this namespace sees takes the file that is mounted on: nothing is made in the host's folders. */
-static int mount_point(char path[64])
+/*
+ * A tmpfs that only this namespace sees takes the file that is mounted on,
+ * and a folder for temporary files of the child: nothing is made in the
+ * host's folders, and nothing is left, however they end.
+ */
+static int mount_point(char path[64], unsigned uid)
 {
 	static const char *const places[] = { "/mnt", "/media", "/srv", "/opt", "/tmp" };
 	struct stat st;
@@ -177,8 +182,11 @@ static int mount_point(char path[64])
 
 		if (stat(places[i], &st) < 0 || !S_ISDIR(st.st_mode))
 			continue;
-		if (mount("domu-rescue", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=0755") <
+		if (mount("domu-rescue", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64m,mode=0755") <
 		    0)
+			return -errno;
+		snprintf(path, 64, "%s/" DOMU_EXPORT_TMP, places[i]);
+		if (mkdir(path, 0700) < 0 || chown(path, uid, uid) < 0)
 			return -errno;
 		snprintf(path, 64, "%s/" FILE_NAME, places[i]);
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -201,7 +209,7 @@ static int make_mount(struct server *s)
 	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return domu_fail(&s->ctx, DOMU_UNSUPPORTED, -errno, "cannot make a mount namespace: %s",
 		                 strerror(errno));
-	rc = mount_point(s->path);
+	rc = mount_point(s->path, uid);
 	if (rc != 0)
 		return domu_fail(&s->ctx, DOMU_FAILED, rc, "cannot make a mount point: %s", strerror(-rc));
 	s->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);

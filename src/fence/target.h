@@ -5,6 +5,9 @@
 
 #include "domu-plugin.h"
 
+/* A private folder beside the export: it vanishes with the processes. */
+#define DOMU_EXPORT_TMP "tmp"
+
 /* One a process: made by the first filesystem that is opened, ended after the last. */
 struct domu_appliance_shared {
 	void *data;

@@ -55,10 +55,15 @@ static void start(const char *type, const char *mkfs)
 
 static void finish(void)
 {
+	/* The appliance's session, in which qemu is too. */
+	cr_assert_eq(sh("ps -o sid=,comm= --ppid %d | awk '/domu-appliance/ { print $1 }' >%s/sid; test -s %s/sid",
+	                (int)getpid(), bench.dir, bench.dir),
+	             0);
+	cr_assert_eq(sh("pgrep -s $(cat %s/sid) qemu >/dev/null", bench.dir), 0);
 	cr_assert_eq(domu_fs_close(fs), 0, "%s", bench.ctx.error.message);
 	cr_assert_eq(domu_appliance_end(&bench.ctx, appliance), 0, "%s", bench.ctx.error.message);
 	cr_expect_eq(sh("! grep -q domu-rescue /proc/self/mountinfo"), 0);
-	cr_expect_eq(sh("! pgrep -u %d qemu", DOMU_WORKER_UID), 0);
+	cr_expect_eq(sh("! pgrep -s $(cat %s/sid) -r R,S,D >/dev/null", bench.dir), 0);
 }
 
 static uint64_t look(uint64_t dir, const char *name)
