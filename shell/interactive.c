@@ -10,12 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <readline/history.h>
-#include <readline/readline.h>
-
 #include "base/escape.h"
 #include "base/num.h"
+#include "shell/lib-readline.h"
 #include "shell/shell.h"
+
+DOMU_LIB_DEFINE(readline, DOMU_READLINE_CALLS, READLINE_SONAME);
 
 #define HISTORY_LINES 1000
 
@@ -302,8 +302,13 @@ int domu_shell_interactive(struct domu_shell *sh)
 	struct domu_app *app = sh->app;
 	char *history = history_path();
 	bool end = false;
-	int rc = domu_shell_offer(sh);
+	int rc = domu_lib_load(app->ctx, &domu_lib_readline);
 
+	if (rc != 0) {
+		free(history);
+		return rc;
+	}
+	rc = domu_shell_offer(sh);
 	if (rc != 0) {
 		domu_app_failure(app, "shell");
 		domu_error_clear(app->ctx);

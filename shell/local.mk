@@ -39,13 +39,13 @@ libdomushell_a_SOURCES = \
 	shell/globals.c \
 	shell/help.c shell/help.h \
 	shell/host.c \
-	shell/interactive.c \
+	shell/interactive.c shell/lib-readline.h \
 	shell/line.c \
 	shell/manual.c \
 	shell/names.c shell/names.h \
 	shell/ops.h \
 	shell/out-json.c \
-	shell/out-text.c \
+	shell/out-text.c shell/lib-scols.h \
 	shell/out.h \
 	shell/rows.c shell/rows.h \
 	shell/paths.c \
@@ -61,6 +61,5 @@ domu_rescue_SOURCES = shell/main.c
 domu_rescue_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
 # Whole: plugins call what the program itself may not.
 WHOLE_LIBDOMU = $(WHOLE_ARCHIVE) libdomu.a $(NO_WHOLE_ARCHIVE)
-domu_rescue_LDADD = libdomushell.a $(WHOLE_LIBDOMU) \
-	$(DOMU_LIBS) $(SMARTCOLS_LIBS) $(READLINE_LIBS)
+domu_rescue_LDADD = libdomushell.a $(WHOLE_LIBDOMU) $(DOMU_LIBS)
 domu_rescue_DEPENDENCIES = libdomushell.a libdomu.a

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libsmartcols.h>
-
 #include "base/escape.h"
 #include "base/num.h"
+#include "shell/lib-scols.h"
 #include "shell/out.h"
+
+DOMU_LIB_DEFINE(scols, DOMU_SCOLS_CALLS, SMARTCOLS_SONAME);
 
 /* A table that is longer is printed in pieces: memory stays bounded. */
 #define TABLE_ROWS 5000
@@ -144,7 +145,10 @@ static bool right_aligned(enum domu_cell_type type)
 static int table_new(struct domu_out *o)
 {
 	static bool ready;
+	int rc = domu_lib_load(o->ctx, &domu_lib_scols);
 
+	if (rc != 0)
+		return rc;
 	if (!ready) {
 		/* Only tables count columns of characters: a start without one does not pay for a locale. */
 		setlocale(LC_CTYPE, "");
@@ -245,7 +249,8 @@ int domu_table_flush(struct domu_out *o)
 
 void domu_table_free(struct domu_out *o)
 {
-	scols_unref_table(o->table);
+	if (o->table != NULL)
+		scols_unref_table(o->table);
 	o->table = NULL;
 	o->table_rows = 0;
 }

@@ -11,5 +11,5 @@ include src/fs/local.mk
 include src/fence/local.mk
 include src/task/local.mk
 
-DOMU_LIBS = $(EXT2FS_LIBS) $(FDISK_LIBS) $(BLKID_LIBS) $(MOUNT_LIBS) $(JSON_LIBS) $(FUSE_LIBS) \
-	$(SECCOMP_LIBS) $(SAN_LIBS) -ldl -lpthread
+# What every command needs.  libfdisk, libblkid, libfuse3, libsmartcols and readline are loaded when first needed (base/lib.h).
+DOMU_LIBS = $(EXT2FS_LIBS) $(JSON_LIBS) $(SECCOMP_LIBS) $(SAN_LIBS) -ldl -lpthread

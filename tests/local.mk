@@ -3,7 +3,7 @@ TESTS =
 # A unit test links the library and Criterion; UNIT_LDADD and UNIT_CFLAGS are for each program.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 UNIT_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic
-UNIT_LDADD = $(WHOLE_LIBDOMU) $(DOMU_LIBS) $(SMARTCOLS_LIBS) $(CRITERION_LIBS)
+UNIT_LDADD = $(WHOLE_LIBDOMU) $(DOMU_LIBS) $(CRITERION_LIBS)
 if HAVE_CRITERION
 include tests/unit/base.mk
 include tests/unit/block.mk

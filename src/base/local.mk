@@ -5,6 +5,7 @@ libdomu_a_SOURCES += \
 	src/base/escape.c src/base/escape.h \
 	src/base/hash.c src/base/hash.h \
 	src/base/io.c src/base/io.h \
+	src/base/lib.c src/base/lib.h \
 	src/base/msg.c src/base/msg.h \
 	src/base/num.c src/base/num.h \
 	src/base/plugins.c src/base/plugins.h

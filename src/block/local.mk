@@ -14,7 +14,8 @@ libdomu_a_SOURCES += \
 	src/block/table.c \
 	src/block/table-find.c \
 	src/block/table-grow.c \
-	src/block/table-image.c src/block/table-image.h
+	src/block/table-image.c src/block/table-image.h \
+	src/block/table-lib.c src/block/lib-fdisk.h src/block/lib-blkid.h
 libdomu_a_SOURCES += \
 	src/block/apply.c \
 	src/block/commit.c src/block/commit-private.h \

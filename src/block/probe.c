@@ -2,7 +2,6 @@
 /* probe.c - what is on a device, by libblkid, which sees a copy of the places where superblocks are. */
 #include "config.h"
 
-#include <blkid/blkid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "base/ctx.h"
 #include "base/num.h"
+#include "block/lib-blkid.h"
 #include "block/table-image.h"
 
 #define ENDS (UINT64_C(1) << 20) /* bytes at both ends: nearly all superblocks are there */
@@ -44,10 +44,13 @@ static void value(blkid_probe pr, const char *name, char *out, size_t size)
 
 static int ask_blkid(struct domu_image *im, struct domu_block *b, struct domu_probe *probe)
 {
-	blkid_probe pr = blkid_new_probe();
+	int rc = domu_lib_load(b->ctx, &domu_lib_blkid);
 	char number[24] = "";
-	int rc = 0;
+	blkid_probe pr;
 
+	if (rc != 0)
+		return rc;
+	pr = blkid_new_probe();
 	if (pr == NULL)
 		return domu_nomem(b->ctx);
 	if (blkid_probe_set_device(pr, im->fd, 0, (blkid_loff_t)im->size) != 0 ||

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libfdisk/libfdisk.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/num.h"
+#include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
 #define ENDS        (64u << 10) /* bytes at both ends of a disk that tables are looked for in */
@@ -346,6 +346,9 @@ int domu_table_open(struct domu_ctx *ctx, struct domu_block *b, const char *vdev
 	t->sector_size = b->sector_size;
 	rc = domu_block_pread(b, head, b->size < sizeof head ? (size_t)b->size : sizeof head, 0);
 	if (rc < 0 || b->size < 2 * (uint64_t)b->sector_size || !is_boot_record(head))
+		return rc;
+	rc = domu_table_libs(ctx);
+	if (rc < 0)
 		return rc;
 	l = look(head, b->sector_size, b->size);
 	rc = l.gpt ? find_gpt(&f, head, writable) : find_dos(&f, head, l, writable);

@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libfdisk/libfdisk.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/ctx.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
 #define PAGE   4096u

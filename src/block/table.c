@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <libfdisk/libfdisk.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "base/ctx.h"
 #include "base/num.h"
+#include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
 #define MAX_PROBLEMS 64u

@@ -23,7 +23,7 @@ struct domu_node {
 	char parttype[40]; /* GPT type GUID or 0x83 */
 	char partlabel[112]; /* GPT name, UTF-8, or "" */
 	struct domu_probe probe;
-	bool root;            /* the guest's root filesystem, where that can be told */
+	bool root; /* the guest's root filesystem, where that can be told */
 	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */
 };
 
@@ -56,6 +56,15 @@ int domu_table_grow(struct domu_ctx *ctx, struct domu_block *b, unsigned partno,
 
 /* Content by libblkid, for what no driver claims: type, uuid, label.  "empty" where nothing is, else "unknown". */
 int domu_blkid_probe(struct domu_block *b, struct domu_probe *probe);
+
+/*
+ * The libraries that the functions above need, which load them themselves.
+ * A process whose fence is closed cannot: it gets -ELIBACC, with nothing
+ * recorded.  So they are loaded before, unless domu_table_maybe() is false
+ * of every disk and a driver claims each.
+ */
+int domu_table_libs(struct domu_ctx *ctx);
+bool domu_table_maybe(struct domu_block *b); /* it ends its first sector as a disk with a table does */
 
 /* The table type of a disk: "gpt", "dos", or "" */
 int domu_table_type(struct domu_block *b, char type[16]);

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/lib.h"
 #include "base/num.h"
 #include "fence/confine.h"
 
@@ -282,6 +283,8 @@ int domu_confine(const struct domu_confine *c, const char **what)
 
 	/* 3. No files: needs CAP_SYS_CHROOT, so before the uid. */
 	*what = "enter an empty root";
+	if (c->empty_root)
+		domu_lib_close();
 	if (c->empty_root && root && (rc = empty_root()) != 0)
 		return rc;
 

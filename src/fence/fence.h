@@ -58,6 +58,13 @@ struct domu_worker_opts {
 	struct domu_tree_opts tree;
 	const struct domu_op *ops; /* ended by name NULL; known before the fork */
 	uint64_t memory_limit; /* bytes of address space above what it has; 0: default */
+	/*
+	 * Without the libraries for partition tables and foreign formats, which
+	 * take longer to load than a file to read.  A call that needs them ends
+	 * the worker with -ELIBACC, nothing recorded and nothing done: make it
+	 * again with a worker that is not lean.
+	 */
+	bool lean;
 };
 
 /* Called in the front for what comes back.  Each may be NULL.  rows and data: not 0 ends the worker and is the call's result. */

@@ -12,7 +12,7 @@ libdomu_a_SOURCES += \
 	src/fence/program.c src/fence/program.h \
 	src/fence/say.c \
 	src/fence/serve.c \
-	src/fence/server.c src/fence/server.h \
+	src/fence/server.c src/fence/server.h src/fence/lib-fuse.h \
 	src/fence/target.h \
 	src/fence/work.c src/fence/work.h \
 	src/fence/worker.c

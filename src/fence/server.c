@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse_lowlevel.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,9 +15,12 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "fence/lib-fuse.h"
 #include "fence/server.h"
 #include "fence/target.h"
 #include "fence/work.h"
+
+DOMU_LIB_DEFINE(fuse, DOMU_FUSE_CALLS, FUSE_SONAME);
 
 #define MAX_IO       (1u << 20) /* bytes in one request of the kernel */
 #define MAX_FILES    64
@@ -316,7 +318,9 @@ _Noreturn void domu_server_main(const struct domu_export_opts *opts, int ctl, pi
 	domu_confine_signals();
 	prctl(PR_SET_NAME, "domu-export", 0, 0, 0);
 	domu_work_ctx(&s.ctx, &s.say, ctl);
-	rc = make_mount(&s);
+	rc = domu_lib_load(&s.ctx, &domu_lib_fuse);
+	if (rc == 0)
+		rc = make_mount(&s);
 	if (rc == 0)
 		rc = confine(&s, parent);
 	if (rc == 0)

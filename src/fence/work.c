@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
 #include "fs/proxy.h"
@@ -121,6 +122,23 @@ static int open_stacks(struct worker *w)
 	return 0;
 }
 
+/* Before anything is done: see domu_worker_opts.lean. */
+static void need_libraries(struct worker *w)
+{
+	if (domu_table_libs(&w->ctx) == -ELIBACC)
+		_exit(DOMU_WORK_LEAN);
+}
+
+static int open_for_tree(struct worker *w)
+{
+	int rc = open_stacks(w);
+
+	for (size_t i = 0; rc == 0 && i < w->n_stacks; i++)
+		if (!domu_tree_is_plain(w->stacks[i].top))
+			need_libraries(w);
+	return rc;
+}
+
 static bool same(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
@@ -141,7 +159,7 @@ int domu_work_tree(struct domu_work *work, const char *use, struct domu_tree **t
 			return rc;
 	}
 	if (work->tree == NULL) {
-		rc = open_stacks(w);
+		rc = open_for_tree(w);
 		if (rc != 0)
 			return rc;
 		w->use = opts.use != NULL ? strdup(opts.use) : NULL;
@@ -169,6 +187,7 @@ int domu_work_disk(struct domu_work *work, uint64_t disk, struct domu_block **to
 		return rc;
 	if (disk >= w->n_stacks)
 		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %" PRIu64, disk);
+	need_libraries(w);
 	/* Whoever asks writes below the filesystems: none may be open. */
 	rc = close_tree(w);
 	*top = w->stacks[disk].top;
@@ -180,7 +199,7 @@ int domu_work_base_tree(struct domu_work *work, struct domu_tree **t)
 	struct worker *w = work->private_;
 	struct domu_tree_opts opts = w->opts->tree;
 	struct domu_block *raw[DOMU_MAX_DISKS];
-	int rc = open_stacks(w);
+	int rc = open_for_tree(w);
 
 	if (rc != 0)
 		return rc;

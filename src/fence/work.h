@@ -9,6 +9,9 @@
 #define DOMU_OP_FLUSH "flush" /* what the filesystems hold of changes reaches the stage */
 #define DOMU_OP_NODES "nodes" /* see nodes.h */
 
+/* The status that a lean worker ends with when a disk is not for it. */
+#define DOMU_WORK_LEAN 78
+
 /* The child's whole life, from the fork on.  Does not return. */
 _Noreturn void domu_work_main(const struct domu_worker_opts *opts, int sock, pid_t parent);
 /* Fills m, an END: rc, status and message of ctx where rc is a failure. */

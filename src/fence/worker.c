@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/plugins.h"
+#include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
 
@@ -24,6 +25,7 @@
 struct domu_worker {
 	struct domu_ctx *ctx;
 	pid_t pid; /* 0: ended */
+	bool lean;
 	int sock;
 	double deadline; /* of the wait going on, 0: none */
 	char op[64]; /* going on */
@@ -73,6 +75,8 @@ static int give_up(struct domu_worker *w, int rc)
 	if (rc == -EPIPE) {
 		/* It is ending: its own status says more than ours. */
 		status = stop(w, 2000);
+		if (w->lean && WIFEXITED(status) && WEXITSTATUS(status) == DOMU_WORK_LEAN)
+			return -ELIBACC;
 		return died(w, status);
 	}
 	stop(w, 0);
@@ -112,12 +116,15 @@ int domu_worker_start(struct domu_ctx *ctx, const struct domu_worker_opts *opts,
 		return domu_nomem(ctx);
 	w->ctx = ctx;
 	w->sock = -1;
+	w->lean = opts->lean;
 	snprintf(w->op, sizeof w->op, "start");
 	if (opts->n_disks > DOMU_MAX_DISKS) {
 		rc = domu_fail(ctx, DOMU_UNSUPPORTED, -E2BIG, "more than %u disks", DOMU_MAX_DISKS);
 		goto out;
 	}
 	rc = domu_plugins_load(ctx, DOMU_PLUGIN_FS);
+	if (rc == 0 && !opts->lean)
+		rc = domu_table_libs(ctx);
 	if (rc != 0)
 		goto out;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || (rc = set_ticks(pair[0])) != 0) {

@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
-#include <libmount.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,28 +12,22 @@
 #include "fs/tree.h"
 
 #define FSTAB_BYTES (1u << 20)
+#define LINE_BYTES  (16u << 10)
 #define MAX_MOUNTS  256
 
 /* ---- fstab ------------------------------------------------------------------ */
 
-/* Not mnt_fs_match_options(): there "noauto" means that "auto" is absent. */
-static bool has_option(struct libmnt_fs *fs, const char *name)
-{
-	return mnt_fs_get_option(fs, name, NULL, NULL) == 0;
-}
-
 /* Of what fstab has, only filesystems on the guest's own disks that it mounts by itself. */
-static bool entry_counts(struct libmnt_fs *fs)
+static bool entry_counts(const struct mntent *e)
 {
-	const char *spec = mnt_fs_get_source(fs);
-	const char *target = mnt_fs_get_target(fs);
+	static const char *const others[] = { "noauto", "bind", "rbind", "loop" };
+	const char *spec = e->mnt_fsname;
 
-	if (spec == NULL || target == NULL || target[0] != '/')
+	if (e->mnt_dir[0] != '/' || strcmp(e->mnt_type, "swap") == 0)
 		return false;
-	if (mnt_fs_is_swaparea(fs) || mnt_fs_is_pseudofs(fs) || mnt_fs_is_netfs(fs))
-		return false;
-	if (has_option(fs, "noauto") || has_option(fs, "bind") || has_option(fs, "rbind") || has_option(fs, "loop"))
-		return false;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (hasmntopt(e, others[i]) != NULL)
+			return false;
 	if (strncmp(spec, "/dev/sr", 7) == 0 || strncmp(spec, "/dev/cdrom", 10) == 0 ||
 	    strncmp(spec, "/dev/fd", 7) == 0)
 		return false;
@@ -85,14 +79,14 @@ static int add_mount(struct domu_tree *t, size_t node, const char *target, const
 	return v[t->n_mounts - 1].target != NULL && v[t->n_mounts - 1].spec != NULL ? 0 : domu_nomem(t->ctx);
 }
 
-static int add_entry(struct domu_tree *t, struct libmnt_fs *fs)
+static int add_entry(struct domu_tree *t, const struct mntent *e)
 {
-	const char *spec = mnt_fs_get_source(fs);
+	const char *spec = e->mnt_fsname;
 	char target[4096];
 	size_t node;
 	int rc;
 
-	if (!tidy_target(mnt_fs_get_target(fs), target, sizeof target)) {
+	if (!tidy_target(e->mnt_dir, target, sizeof target)) {
 		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: the mount point of %s cannot be used", spec);
 		return 0;
 	}
@@ -119,39 +113,22 @@ static int add_entry(struct domu_tree *t, struct libmnt_fs *fs)
 	return add_mount(t, node, target, spec);
 }
 
-static int on_error(struct libmnt_table *tb, const char *filename, int line)
-{
-	(void)tb;
-	(void)filename;
-	(void)line;
-	return 1; /* the line is left out, as mount(8) does */
-}
-
+/* By the C library, which every process has: libmount would bring libselinux and libpcre2 into each. */
 static int parse_fstab(struct domu_tree *t, char *text, size_t len)
 {
-	struct libmnt_table *tb = mnt_new_table();
-	struct libmnt_iter *it = mnt_new_iter(MNT_ITER_FORWARD);
 	FILE *f = fmemopen(text, len, "r");
-	struct libmnt_fs *fs;
+	char *line = malloc(LINE_BYTES);
+	struct mntent e;
 	int rc = 0;
 
-	if (tb == NULL || it == NULL || f == NULL) {
+	if (f == NULL || line == NULL)
 		rc = domu_nomem(t->ctx);
-		goto out;
-	}
-	mnt_table_set_parser_errcb(tb, on_error);
-	if (mnt_table_parse_stream(tb, f, "/etc/fstab") != 0) {
-		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab cannot be read: nothing is mounted below the root");
-		goto out;
-	}
-	while (rc == 0 && t->n_mounts < MAX_MOUNTS && mnt_table_next_fs(tb, it, &fs) == 0)
-		if (entry_counts(fs))
-			rc = add_entry(t, fs);
-out:
+	while (rc == 0 && t->n_mounts < MAX_MOUNTS && getmntent_r(f, &e, line, LINE_BYTES) != NULL)
+		if (entry_counts(&e))
+			rc = add_entry(t, &e);
 	if (f != NULL)
 		fclose(f);
-	mnt_free_iter(it);
-	mnt_unref_table(tb);
+	free(line);
 	return rc;
 }
 

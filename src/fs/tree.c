@@ -264,6 +264,13 @@ bool domu_tree_is_fs(const struct domu_tree *t, size_t node)
 	return t->state[node].driver != NULL || type_is_fs(t->nodes.v[node].probe.type);
 }
 
+bool domu_tree_is_plain(struct domu_block *disk)
+{
+	struct domu_probe p;
+
+	return !domu_table_maybe(disk) && domu_probe_drivers(disk, &p) != NULL;
+}
+
 /* ---- opening -------------------------------------------------------------- */
 
 static int not_a_filesystem(struct domu_tree *t, size_t node)

@@ -23,6 +23,7 @@ struct domu_session {
 	bool verified; /* the stage was checked since its last change */
 
 	struct domu_worker *worker;
+	bool not_lean; /* it needs the libraries for tables */
 	struct domu_appliance *appliance[DOMU_MAX_DISKS]; /* one a disk, where it was needed */
 };
 

@@ -300,6 +300,7 @@ static int start_worker(struct domu_session *s)
 	o.tree.writable = s->stage != NULL && !s->opts.in_use_ok;
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
 	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok;
+	o.lean = !s->not_lean;
 	if (rc == 0)
 		rc = domu_worker_start(s->ctx, &o, &s->worker);
 	free(disks);
@@ -339,17 +340,29 @@ static void check_worker(struct domu_session *s)
 		domu_session_end_worker(s, false);
 }
 
+/* Most guests need no libraries for tables; where one does, the call that met it is made again. */
+static bool was_too_lean(struct domu_session *s, int rc)
+{
+	if (rc != -ELIBACC || s->not_lean)
+		return false;
+	s->not_lean = true;
+	return true;
+}
+
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct relay relay = { .s = s, .h = s->opts.handlers };
 	struct domu_worker_handlers h = relay_handlers;
-	int rc = ready_worker(s);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	h.user = &relay;
-	rc = domu_worker_call(s->worker, req, &h, reply);
-	check_worker(s);
+	do {
+		rc = ready_worker(s);
+		if (rc != 0)
+			return rc;
+		rc = domu_worker_call(s->worker, req, &h, reply);
+		check_worker(s);
+	} while (was_too_lean(s, rc));
 	return rc;
 }
 
@@ -363,16 +376,19 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 		.sizes = sizes,
 		.n_disks = s->n_backings,
 	};
-	int rc = ready_worker(s);
+	int rc;
 
 	memset(nodes, 0, sizeof *nodes);
-	if (rc != 0)
-		return rc;
 	for (size_t i = 0; i < s->n_backings; i++)
 		sizes[i] = s->view[i] != 0 ? s->view[i] : s->backings[i].size;
 	h.user = &relay;
-	rc = domu_nodes_request(s->ctx, s->worker, &r, &h, nodes);
-	check_worker(s);
+	do {
+		rc = ready_worker(s);
+		if (rc != 0)
+			return rc;
+		rc = domu_nodes_request(s->ctx, s->worker, &r, &h, nodes);
+		check_worker(s);
+	} while (was_too_lean(s, rc));
 	return rc;
 }
 
