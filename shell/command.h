@@ -10,7 +10,11 @@ enum domu_arg_type {
 	ARG_NONE,
 	ARG_GUEST, /* GUEST or GUEST@DEV: in the shell there is none, the session has it */
 	ARG_GUEST_PATH, /* GUEST:/path; in the shell /path or path */
-	ARG_ANY_PATH, /* a guest path or a host path (cp); in the shell a host path is one with "host:"-less ./ or ../ form through lcd */
+	/*
+	 * a guest path or a host path (cp); in the shell a host path is one with "host:"-less ./ or ../ form
+	 * through lcd
+	 */
+	ARG_ANY_PATH,
 	ARG_HOST_PATH,
 	ARG_DEV,
 	ARG_SIZE,

@@ -92,7 +92,10 @@ int domu_out_open(struct domu_ctx *ctx, const struct domu_out_opts *opts, struct
 int domu_out_open_send(struct domu_work *w, const struct domu_column *columns, bool json, struct domu_out **o);
 /* In the front: what a worker sent.  -EBADMSG when it is not rows of these columns. */
 int domu_out_receive(struct domu_out *o, struct domu_msg *m);
-/* Bulk bytes that a worker sent because stdout is a terminal (or not for a worker).  In JSON: "content", at most 16 MiB. */
+/*
+ * Bulk bytes that a worker sent because stdout is a terminal (or not for a worker).  In JSON: "content", at most
+ * 16 MiB.
+ */
 int domu_out_data(struct domu_out *o, const void *bytes, size_t len);
 /* Another member of the JSON object beside the rows (verdict, exit); takes v over; nothing in text. */
 int domu_out_member(struct domu_out *o, const char *key, struct json_object *v);

@@ -6,7 +6,10 @@
 #include "shell/names.h"
 #include "shell/rows.h"
 
-/* The columns of domu_row_stat() (the last is the whole mode, for layouts), at the start of a command's columns, and their places. */
+/*
+ * The columns of domu_row_stat() (the last is the whole mode, for layouts), at the start of a command's columns,
+ * and their places.
+ */
 #define DOMU_STAT_COLUMNS                                                                                   \
 	{ "path", NULL, CELL_BYTES }, { "type", NULL, CELL_TEXT }, { "mode", NULL, CELL_OCTAL },            \
 	    { "nlink", NULL, CELL_NUMBER }, { "uid", NULL, CELL_NUMBER }, { "gid", NULL, CELL_NUMBER },     \

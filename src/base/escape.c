@@ -78,8 +78,14 @@ char *domu_escape(const char *bytes, size_t len, bool keep_lines)
 		} else if (n == 0 || c1 || (n == 1 && (c < 0x20 || c == 0x7f))) {
 			if (n == 0)
 				n = 1;
-			for (size_t i = 0; i < n; i++)
-				q += sprintf(q, "\\%03o", (unsigned char)bytes[i]);
+			for (size_t i = 0; i < n; i++) {
+				unsigned char byte = (unsigned char)bytes[i];
+
+				*q++ = '\\';
+				*q++ = (char)('0' + (byte >> 6));
+				*q++ = (char)('0' + (byte >> 3 & 7));
+				*q++ = (char)('0' + (byte & 7));
+			}
 		} else {
 			memcpy(q, bytes, n);
 			q += n;

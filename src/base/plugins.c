@@ -46,7 +46,7 @@ const char *domu_plugin_dir(void)
 		dir[n] = '\0';
 		slash = strrchr(dir, '/');
 		if (slash != NULL) {
-			strcpy(slash, "/plugins");
+			memcpy(slash, "/plugins", sizeof "/plugins");
 			snprintf(probe, sizeof probe, "%s/source-path.so", dir);
 			if (access(probe, R_OK) == 0)
 				return dir;

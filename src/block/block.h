@@ -101,7 +101,10 @@ int domu_replay_log(struct domu_ctx *ctx, const char *dir);
 struct struct_io_manager;
 /* The manager that ext2fs_open() is given, and the name to give it for block b: valid until b is closed. */
 DOMU_PUBLIC struct struct_io_manager *domu_ext_io(void);
-/* ext2fs_open() takes no user pointer: name is how the manager finds b again.  16 blocks may be open at once a thread. */
+/*
+ * ext2fs_open() takes no user pointer: name is how the manager finds b again.  16 blocks may be open at once a
+ * thread.
+ */
 DOMU_PUBLIC int domu_ext_io_name(struct domu_block *b, char name[32]);
 
 #endif

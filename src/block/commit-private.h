@@ -39,7 +39,10 @@ struct domu_stage {
 
 enum { DOMU_UNIT_NEW_ZERO = 1, DOMU_UNIT_OLD_ZERO = 2 };
 
-/* A unit that a commit replaces: 32 bytes here and in the seal. Its pre-image is at 4096 * (1 + index) of the undo file. */
+/*
+ * A unit that a commit replaces: 32 bytes here and in the seal. Its pre-image is at 4096 * (1 + index) of the undo
+ * file.
+ */
 struct domu_seal_unit {
 	uint64_t unit; /* offset on the disk / DOMU_UNIT */
 	uint64_t log_offset; /* of the new image; 0: zeros */

@@ -133,7 +133,10 @@ enum domu_recover_result {
 	DOMU_RECOVER_SUPERSEDED, /* the guest ran meanwhile: nothing was written */
 };
 
-/* Finishes the commit id.  disks by index as in its info.  DOMU_UNRECOVERED names the block that is neither old nor new. */
+/*
+ * Finishes the commit id.  disks by index as in its info.  DOMU_UNRECOVERED names the block that is neither old
+ * nor new.
+ */
 int domu_recover(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
                  enum domu_recover_result *result);
 

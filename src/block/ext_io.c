@@ -68,7 +68,10 @@ static errcode_t raw_read(io_channel io, unsigned long long block, int count, vo
 		inside = 0;
 	else if (size > c->b->size - offset)
 		inside = (size_t)(c->b->size - offset);
-	/* A block number from the disk may be anything: reading beyond the end is zeros and an error, no failure of ours. */
+	/*
+	 * A block number from the disk may be anything: reading beyond the end is zeros and an error, no failure
+	 * of ours.
+	 */
 	if (inside < size) {
 		memset((char *)buf + inside, 0, size - inside);
 		err = EXT2_ET_SHORT_READ;

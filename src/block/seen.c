@@ -16,7 +16,10 @@
 #define NAME_MAX_KEPT 120u
 #define SEEN_MAX      (1u << 20) /* bytes */
 
-/* A guest's key may be a path: what is no letter or digit is %XX, and a long one is cut and told apart by a checksum. */
+/*
+ * A guest's key may be a path: what is no letter or digit is %XX, and a long one is cut and told apart by a
+ * checksum.
+ */
 static char *seen_path(const struct domu_state *st, const char *key)
 {
 	char name[3 * NAME_MAX_KEPT + 16], *p = name;

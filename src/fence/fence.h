@@ -31,14 +31,20 @@ struct domu_work {
 	void *private_; /* the worker's own */
 };
 
-/* An operation.  req is read, reply is filled for END; fds it takes from req are its to close, those it puts are closed for it. */
+/*
+ * An operation.  req is read, reply is filled for END; fds it takes from req are its to close, those it puts are
+ * closed for it.
+ */
 typedef int (*domu_op_fn)(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 struct domu_op {
 	const char *name;
 	domu_op_fn run;
 };
 
-/* The guest's tree, opened at first use with the options of the worker's start; "use" replaces opts.use (may be NULL). */
+/*
+ * The guest's tree, opened at first use with the options of the worker's start; "use" replaces opts.use (may be
+ * NULL).
+ */
 int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
 /* The top of a disk's stack, to be written below the filesystems: the tree is closed first. */
 int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
@@ -67,7 +73,10 @@ struct domu_worker_opts {
 	bool lean;
 };
 
-/* Called in the front for what comes back.  Each may be NULL.  rows and data: not 0 ends the worker and is the call's result. */
+/*
+ * Called in the front for what comes back.  Each may be NULL.  rows and data: not 0 ends the worker and is the
+ * call's result.
+ */
 struct domu_worker_handlers {
 	int (*rows)(void *user, struct domu_msg *m);
 	int (*data)(void *user, const void *bytes, size_t len);

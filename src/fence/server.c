@@ -207,7 +207,10 @@ static int make_mount(struct server *s)
 	char options[160];
 	int rc;
 
-	/* Slave, not private: what the host unmounts meanwhile is not kept mounted (and its device busy) by this copy. */
+	/*
+	 * Slave, not private: what the host unmounts meanwhile is not kept mounted (and its device busy) by this
+	 * copy.
+	 */
 	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return domu_fail(&s->ctx, DOMU_UNSUPPORTED, -errno, "cannot make a mount namespace: %s",
 		                 strerror(errno));

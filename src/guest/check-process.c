@@ -216,7 +216,10 @@ void domu_check_writers(struct domu_view *v, const struct domu_backing *b, const
 		return;
 	/* The writer that the kernel counts is we, who were alone when we opened it. */
 	ours = l == DOMU_LEASE_WRITER && domu_held_by_us(b);
-	/* Processes that cannot be looked at do not matter where the kernel could tell; of what is stacked "stacked" says more. */
+	/*
+	 * Processes that cannot be looked at do not matter where the kernel could tell; of what is stacked
+	 * "stacked" says more.
+	 */
 	if (a->result == DOMU_CHECK_UNKNOWN && (l == DOMU_LEASE_FREE || (ours && b->alone)))
 		domu_answer_clear(a);
 	if (l != DOMU_LEASE_WRITER || ours)

@@ -32,7 +32,10 @@ struct domu_target {
 int domu_target_parse(struct domu_ctx *ctx, const char *arg, bool want_guest, struct domu_target *t);
 void domu_target_free(struct domu_target *t); /* what it holds */
 
-/* The guest that name means; name NULL or empty: what --config or --disk say.  DOMU_NOTFOUND, DOMU_USAGE (ambiguous: both files). */
+/*
+ * The guest that name means; name NULL or empty: what --config or --disk say.  DOMU_NOTFOUND, DOMU_USAGE
+ * (ambiguous: both files).
+ */
 int domu_guest_find(struct domu_ctx *ctx, const struct domu_where *where, const char *name, struct domu_guest **g);
 
 struct domu_guests {

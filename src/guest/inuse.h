@@ -18,7 +18,10 @@ struct domu_backing {
 	uint32_t sector_size;
 	int lock_fd; /* our own lock, -1: not held */
 	int parent_lock_fd; /* of a partition: the whole disk's, shared; -1: not held */
-	/* Where locks are, for the own-lock check of a disk that is not locked by us; NULL: not looked at.  The caller's. */
+	/*
+	 * Where locks are, for the own-lock check of a disk that is not locked by us; NULL: not looked at.  The
+	 * caller's.
+	 */
 	const char *state_dir;
 	bool alone; /* nobody had the file open for writing when we last opened it for that */
 };
@@ -30,10 +33,16 @@ struct domu_backing {
  */
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
-/* O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative errno, DOMU_INUSE where the kernel says busy. */
+/*
+ * O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative
+ * errno, DOMU_INUSE where the kernel says busy.
+ */
 int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b);
 /* Fork: a child that keeps lock_fd keeps the lock; close both descriptors in it. */
-/* Our own lock (check 2), in STATE/locks: exclusive, with the owner's pid and command in it.  DOMU_INUSE names the owner. */
+/*
+ * Our own lock (check 2), in STATE/locks: exclusive, with the owner's pid and command in it.  DOMU_INUSE names the
+ * owner.
+ */
 int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
 
 enum domu_check_result {

@@ -24,7 +24,10 @@ struct domu_session_opts {
 	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */
 };
 
-/* Opens the guest's disks read-only and makes the cheap verdict.  g stays the caller's.  Warns of a recover that is due. */
+/*
+ * Opens the guest's disks read-only and makes the cheap verdict.  g stays the caller's.  Warns of a recover that
+ * is due.
+ */
 int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_session_opts *opts,
                       struct domu_session **s);
 /* Keeps a stage that holds changes, drops an empty one. */
@@ -55,7 +58,10 @@ int domu_session_change_end(struct domu_session *s, int rc);
 
 /* One worker operation; starts the worker when there is none. */
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
-/* The worker's nodes, checked; mounts: also which is the root and what is mounted where.  Freed with domu_nodes_free(). */
+/*
+ * The worker's nodes, checked; mounts: also which is the root and what is mounted where.  Freed with
+ * domu_nodes_free().
+ */
 int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *nodes);
 /*
  * Runs a program on the filesystem at node through the stage (or, when not
@@ -75,12 +81,18 @@ int domu_session_verify(struct domu_session *s, const struct domu_nodes *nodes);
 /* The stage was checked by who changed it (a repair): commit need not check again. */
 void domu_session_verified(struct domu_session *s);
 
-/* Verdict again, room, the worker ended, then domu_commit().  The stage is gone afterwards; id (when not NULL) is the commit's. */
+/*
+ * Verdict again, room, the worker ended, then domu_commit().  The stage is gone afterwards; id (when not NULL) is
+ * the commit's.
+ */
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);
 int domu_session_rollback(struct domu_session *s);
 /* Finishes every commit that was cut short on this guest's disks. */
 int domu_session_recover(struct domu_session *s, unsigned *n_done);
-/* id NULL: the newest that can be undone, which may be an undo.  done, undone: the IDs of the undo and of what it reversed. */
+/*
+ * id NULL: the newest that can be undone, which may be an undo.  done, undone: the IDs of the undo and of what it
+ * reversed.
+ */
 int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1]);
 
 /* What list shows later: root, size, used. */

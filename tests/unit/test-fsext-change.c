@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-fsext-change.c - each change made by the ext driver and by the kernel: the trees are equal, e2fsck is content. */
+/* test-fsext-change.c - each change by the ext driver and by the kernel: equal trees, e2fsck content. */
 #include "config.h"
 
 #include <criterion/criterion.h>
