@@ -176,7 +176,7 @@ static int fsck_nodes(struct domu_session *s, const struct domu_fsck_opts *opts,
 
 int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, struct domu_fsck_report *out)
 {
-	bool change = opts->mode != DOMU_CHECK_NO, in_use_ok = s->opts.in_use_ok;
+	bool change = opts->mode != DOMU_CHECK_NO;
 	struct domu_nodes nodes = { 0 };
 	int rc = 0;
 
@@ -185,13 +185,8 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 		rc = domu_session_begin(s);
 	if (rc != 0)
 		return rc;
-	/* Only to know what there is: a journal is replayed by the check itself. */
-	rc = domu_session_end_worker(s, s->stage != NULL);
-	s->opts.in_use_ok = true;
-	if (rc == 0)
-		rc = domu_session_nodes(s, false, &nodes);
-	s->opts.in_use_ok = in_use_ok;
-	domu_session_end_worker(s, false);
+	/* A journal is replayed by the check itself. */
+	rc = domu_session_look(s, false, &nodes);
 	if (rc == 0) {
 		out->v = calloc(nodes.n + 1, sizeof *out->v);
 		rc = out->v != NULL ? fsck_nodes(s, opts, &nodes, out) : domu_nomem(s->ctx);

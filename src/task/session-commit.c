@@ -121,22 +121,6 @@ static int find_doors(struct domu_session *s, const struct domu_nodes *nodes, st
 	return 0;
 }
 
-/* The nodes as the stage has them, without a journal replay: looking adds nothing to the stage. */
-static int look_at_nodes(struct domu_session *s, struct domu_nodes *nodes)
-{
-	bool in_use_ok = s->opts.in_use_ok;
-	int rc, r;
-
-	rc = domu_session_end_worker(s, true);
-	if (rc != 0)
-		return rc;
-	s->opts.in_use_ok = true;
-	rc = domu_session_nodes(s, true, nodes);
-	r = domu_session_end_worker(s, false);
-	s->opts.in_use_ok = in_use_ok;
-	return rc != 0 ? rc : r;
-}
-
 /* ---- commit ------------------------------------------------------------------------- */
 
 static char *join_waived(struct domu_session *s)
@@ -206,19 +190,27 @@ static int write_stage(struct domu_session *s, const struct domu_door *doors, si
 	return rc;
 }
 
+/* An appliance takes long to start: while it lives, it is asked rather than another. */
+static bool in_appliance(const struct domu_session *s)
+{
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++)
+		if (s->appliance[i] != NULL)
+			return true;
+	return false;
+}
+
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 {
 	struct domu_door *doors = NULL;
 	struct domu_nodes nodes = { 0 };
 	size_t n_doors = 0;
-	int rc;
+	int rc, r;
 
 	if (id != NULL)
 		id[0] = '\0';
 	if (s->stage == NULL)
 		return 0;
-	/* Nobody writes the log from here on. */
-	rc = domu_session_end_worker(s, true);
+	rc = domu_session_flush(s);
 	if (rc == 0 && !domu_session_dirty(s))
 		return domu_session_rollback(s);
 	if (rc == 0)
@@ -228,9 +220,13 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0)
 		rc = domu_session_recheck(s);
 	if (rc == 0)
-		rc = look_at_nodes(s, &nodes);
+		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
 		rc = domu_session_verify(s, &nodes);
+	/* Nobody writes the log from here on. */
+	r = domu_session_end_worker(s, rc == 0);
+	if (rc == 0)
+		rc = r;
 	if (rc == 0)
 		rc = find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {
@@ -375,7 +371,7 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
 	domu_session_close_rw(s, mine);
 	if (rc == 0)
-		rc = look_at_nodes(s, &nodes);
+		rc = domu_session_look(s, true, &nodes);
 	if (rc == 0)
 		rc = find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {

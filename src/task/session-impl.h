@@ -20,6 +20,7 @@ struct domu_session {
 	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
 	uint64_t mark; /* of the change under way */
 	unsigned changing; /* nested change_begin() */
+	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
 
 	struct domu_worker *worker;
@@ -33,6 +34,13 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 int domu_session_replay_log(struct domu_session *s);
 /* Ends worker and appliance; flush: what they hold reaches the stage first. */
 int domu_session_end_worker(struct domu_session *s, bool flush);
+/*
+ * The nodes as the stage has them, seen by a worker of its own: looking adds
+ * nothing to the stage, no journal is replayed.
+ */
+int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes);
+/* What worker and appliance hold of changes reaches the stage; they live on. */
+int domu_session_flush(struct domu_session *s);
 /* Our own lock and the whole verdict; DOMU_INUSE names the holder. */
 int domu_session_lock(struct domu_session *s);
 /* The verdict under the hotplug lock: domu_commit_opts.recheck. */

@@ -244,7 +244,7 @@ bool domu_session_staging(struct domu_session *s)
 	return s->stage != NULL;
 }
 
-static int flush_worker(struct domu_session *s)
+int domu_session_flush(struct domu_session *s)
 {
 	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = { 0 };
 	int rc;
@@ -265,7 +265,7 @@ int domu_session_staged(struct domu_session *s, uint64_t *blocks)
 	*blocks = 0;
 	if (s->stage == NULL)
 		return 0;
-	rc = flush_worker(s);
+	rc = domu_session_flush(s);
 	return rc == 0 ? domu_stage_blocks(s->stage, blocks) : rc;
 }
 
@@ -282,7 +282,7 @@ int domu_session_change_begin(struct domu_session *s)
 
 	if (s->changing++ > 0)
 		return 0;
-	rc = flush_worker(s);
+	rc = domu_session_flush(s);
 	if (rc == 0)
 		rc = domu_stage_mark(s->stage, &s->mark);
 	if (rc != 0)
@@ -296,7 +296,7 @@ int domu_session_change_end(struct domu_session *s, int rc)
 		return rc;
 	s->verified = false;
 	if (rc == 0)
-		rc = flush_worker(s);
+		rc = domu_session_flush(s);
 	if (rc != 0) {
 		/* What the worker holds in memory belongs to the change that failed. */
 		domu_session_end_worker(s, false);

@@ -30,6 +30,13 @@ const struct domu_backing *domu_session_backings(struct domu_session *s, size_t 
 	return s->backings;
 }
 
+static void drop_replay(struct domu_session *s)
+{
+	if (s->replay_fd >= 0)
+		close(s->replay_fd);
+	s->replay_fd = -1;
+}
+
 /* ---- opening -------------------------------------------------------------- */
 
 static int open_disks(struct domu_session *s)
@@ -152,8 +159,7 @@ int domu_session_close(struct domu_session *s)
 	}
 	for (size_t i = 0; i < s->n_backings; i++)
 		domu_backing_close(&s->backings[i]);
-	if (s->replay_fd >= 0)
-		close(s->replay_fd);
+	drop_replay(s);
 	free(s->backings);
 	free(s->view);
 	free(s->use);
@@ -191,7 +197,9 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 	};
 	if (s->stage != NULL && !b->disk->readonly) {
 		desc->stage_fd = domu_stage_log_fd(s->stage);
-		return 0;
+		if (!s->looking)
+			return 0;
+		desc->stage_readonly = true;
 	}
 	if (s->replay_fd < 0)
 		s->replay_fd = domu_session_replay_log(s);
@@ -217,6 +225,23 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 	return rc;
 }
 
+int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
+{
+	int rc = domu_session_end_worker(s, s->stage != NULL), r;
+
+	memset(nodes, 0, sizeof *nodes);
+	if (rc != 0)
+		return rc;
+	/* What the last look put into the layer above the stage would hide what the stage holds now. */
+	drop_replay(s);
+	s->looking = true;
+	rc = domu_session_nodes(s, mounts, nodes);
+	r = domu_session_end_worker(s, false);
+	s->looking = false;
+	drop_replay(s);
+	return rc != 0 ? rc : r;
+}
+
 static void log_line(void *user, const char *line)
 {
 	struct domu_session *s = user;
@@ -240,7 +265,7 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
-	if (s->opts.live || s->opts.in_use_ok)
+	if (s->opts.live || s->opts.in_use_ok || s->looking)
 		return -EBUSY;
 	p.argv = ops->tools->replay;
 	p.shim = ops->tools->shim;
@@ -297,9 +322,9 @@ static int start_worker(struct domu_session *s)
 	o.tree.root_hint = s->guest->root_hint;
 	o.tree.use = s->use;
 	o.tree.guest = domu_guest_shown(s->guest);
-	o.tree.writable = s->stage != NULL && !s->opts.in_use_ok;
+	o.tree.writable = s->stage != NULL && !s->looking;
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
-	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok;
+	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok || s->looking;
 	o.lean = !s->not_lean;
 	if (rc == 0)
 		rc = domu_worker_start(s->ctx, &o, &s->worker);
