@@ -124,9 +124,9 @@ is "the bytes again" "$(sha "$disk")" "$after_one"
 # ---- nothing to do, and what is not asked about
 fresh
 works "an edit without a change" write test:/etc/hostname <"$T/tree/etc/hostname"
-base=$(sha "$disk")
+edited=$(sha "$disk")
 ends "committing without undo is declined where nobody answers" 5 --no-undo mkdir test:/srv </dev/null
-unchanged "declined"
+is "declined: the disk is as it was" "$(sha "$disk")" "$edited"
 fresh
 works "diff without a stage" diff test
 works "commit without a stage" commit test
