@@ -265,7 +265,7 @@ static const struct domu_arg args[] = {
 const struct domu_command domu_cmd_info = {
 	.name = "info",
 	.topic = "looking",
-	.summary = "what is on the disks: partitions, filesystems, where the guest mounts them",
+	.summary = "what is on the disks: partitions, filesystems, where they are mounted",
 	.description =
 	    "In the drawing # is what is used and . what is free.  Works also for a guest that runs; then no "
 	    "journal is replayed.",

@@ -10,6 +10,7 @@
 #include "shell/find.h"
 
 #define MAX_NESTING 100
+#define MAX_NODES   10000 /* asking an expression recurses as deep as it is long */
 
 struct parser {
 	const struct domu_find_env *env;
@@ -29,6 +30,8 @@ static int node(struct parser *p, enum domu_find_kind kind)
 {
 	struct domu_find *f = p->f;
 
+	if (f->n >= MAX_NODES)
+		return bad(p, "an expression that is too long", "");
 	if (f->n == f->cap) {
 		size_t cap = f->cap != 0 ? 2 * f->cap : 16;
 		struct domu_find_node *v = reallocarray(f->v, cap, sizeof *v);

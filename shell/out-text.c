@@ -89,7 +89,9 @@ int domu_out_data(struct domu_out *o, const void *bytes, size_t len)
 		return domu_json_data(o, bytes, len);
 	if (!o->o.tty)
 		return domu_out_write(o, p, len);
-	if (o->tail_len > 0 && len > 0) {
+	if (len == 0)
+		return 0;
+	if (o->tail_len > 0) {
 		char joined[4 + 3];
 		size_t old = o->tail_len, n = len < 3 ? len : 3, used;
 

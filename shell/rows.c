@@ -101,12 +101,12 @@ int domu_row_null(struct domu_out *o)
 
 int domu_row_object(struct domu_out *o, struct json_object *v)
 {
+	if (v == NULL)
+		return domu_row_null(o);
 	if (o->work != NULL) {
 		json_object_put(v);
 		return stick(o, -EINVAL, "a nested value in a row of the worker");
 	}
-	if (v == NULL)
-		return domu_row_null(o);
 	add_tag(o, TAG_OBJECT);
 	return add(o, &v, sizeof v);
 }
