@@ -111,6 +111,30 @@ static void sort(struct ls *ls, struct entries *e)
 
 /* ---- showing ---------------------------------------------------------------------- */
 
+static int mark_of(void *user, const char *name, const void *value, size_t len)
+{
+	char *mark = user;
+
+	(void)value;
+	(void)len;
+	if (strncmp(name, "system.posix_acl_", 17) == 0)
+		*mark = '+';
+	else if (strcmp(name, "security.selinux") == 0 && *mark == '\0')
+		*mark = '.';
+	return 0;
+}
+
+/* What ls -l has after the mode: + for an ACL, . for a label alone. */
+static void row_mark(struct ls *ls, const struct entry *e)
+{
+	char mark[2] = "";
+
+	if (ls->long_format && !e->unreadable && !S_ISLNK(e->st.mode) &&
+	    domu_fs_listxattr(e->fs, e->st.ino, mark_of, mark) != 0)
+		domu_error_clear(ls->r->ctx);
+	domu_row_text(ls->r->out, mark[0] != '\0' ? mark : NULL);
+}
+
 static int show(struct ls *ls, const struct entry *e)
 {
 	struct domu_out *o = ls->r->out;
@@ -120,6 +144,7 @@ static int show(struct ls *ls, const struct entry *e)
 		         ls->r->guest != NULL ? ls->r->guest : "GUEST");
 	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &e->st, ls->names);
 	domu_row_text(o, e->name);
+	row_mark(ls, e);
 	return domu_row_end(o);
 }
 
@@ -393,9 +418,9 @@ static const struct domu_option options[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
-static const struct domu_column columns[] = { DOMU_STAT_COLUMNS,
-	                                      { "name", NULL, CELL_BYTES },
-	                                      { NULL, NULL, CELL_TEXT } };
+static const struct domu_column columns[] = {
+	DOMU_STAT_COLUMNS, { "name", NULL, CELL_BYTES }, { "", NULL, CELL_TEXT }, { NULL, NULL, CELL_TEXT }
+};
 
 const struct domu_command domu_cmd_ls = {
 	.name = "ls",

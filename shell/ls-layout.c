@@ -110,7 +110,7 @@ static void long_fields(struct domu_out *o, const struct domu_args *a, const str
 		domu_time_full(c[STAT_MTIME].time, when);
 	else
 		domu_time_ls(c[STAT_MTIME].time, now, when);
-	l->field[MODE] = text("%s", mode);
+	l->field[MODE] = text("%s%.1s", mode, c[LS_MARK].null ? "" : c[LS_MARK].text[0] == '+' ? "+" : ".");
 	l->field[NLINK] = text("%" PRIu64, c[STAT_NLINK].number);
 	l->field[OWNER] = owner_field(o, &c[STAT_OWNER], &c[STAT_UID]);
 	l->field[GROUP] = owner_field(o, &c[STAT_GROUP], &c[STAT_GID]);

@@ -5,7 +5,7 @@
 
 #include "shell/rowstat.h"
 
-enum { LS_NAME = STAT_CELLS, LS_CELLS };
+enum { LS_NAME = STAT_CELLS, LS_MARK, LS_CELLS };
 
 extern const struct domu_layout domu_ls_layout;
 

@@ -246,7 +246,7 @@ Test(table, the_completion_is_bash_and_completes)
 	FILE *f;
 	size_t n;
 
-	/* What bash offers after "domu-rescue ls --al" and after "domu-rescue hel", with a program that knows no guests. */
+	/* What bash offers after each of these, with a program that knows no guests. */
 	cr_assert_gt(
 	    asprintf(&script,
 	             "domu-rescue() { :; }; compopt() { :; }\n%s\n"
