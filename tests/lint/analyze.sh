@@ -12,7 +12,7 @@ clang-tidy)
 	printf '%s\0' "${sources[@]}" | xargs -0 -P2 -n2 bash -c '
 		flags=$1 out=$2; shift 2
 		case $* in */base/ctx.c*) ;; *) flags+=" -include ../tests/lint/analyzer.h" ;; esac
-		clang-tidy --quiet "$@" -- $flags >"$out/$$.txt" 2>"$out/$$.err" || echo "$? $*" >>"$out/failed"
+		clang-tidy --quiet "$@" -- $flags -Xclang -analyzer-config -Xclang mode=shallow >"$out/$$.txt" 2>"$out/$$.err" || echo "$? $*" >>"$out/failed"
 	' bash "$flags" "$T"
 	found=$(cat "$T"/*.txt | grep -E 'warning:|error:' | sort -u)
 	[ -z "$found" ] && [ -s "$T/failed" ] && found=$(cat "$T/failed" "$T"/*.err | tail -n 20)
@@ -20,7 +20,7 @@ clang-tidy)
 cppcheck)
 	# shellcheck disable=SC2086
 	found=$(cppcheck -q -j2 --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=0 \
-		--suppress=missingInclude --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=normalCheckLevelMaxBranches \
+		--suppress=missingInclude --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=uninitvar --suppress=legacyUninitvar --suppress=objectIndex \
 		--template='{file}:{line}: {severity}: {message} [{id}]' \
 		$(tr ' ' '\n' <<<"$flags" | grep -E '^-(D|I\.\.|I\.$)' | tr '\n' ' ') "${sources[@]}" 2>&1)
 	;;

@@ -4,5 +4,5 @@
 
 #include "base/ctx.h"
 
-#define domu_fail(ctx, status, err, ...) ((void)(ctx), (void)(status), (void)(err), -1)
+#define domu_fail(ctx, status, err, ...) (domu_say((ctx), DOMU_DEBUG, __VA_ARGS__), (void)(status), (void)(err), -1)
 #define domu_nomem(ctx)                  ((void)(ctx), -12)
