@@ -14,12 +14,14 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest/check.h"
 
 /* Stacks are a handful of devices; a host with more than this is made up. */
 #define MAX_RELATIVES 4096
+#define LOOP_TRIES    20
 
 /* ---- loops ------------------------------------------------------------------- */
 
@@ -73,8 +75,9 @@ static void ask_loop(struct domu_loop *l)
 
 static int add_loop(struct domu_loops *ls, const char *name)
 {
+	const struct timespec moment = { .tv_nsec = 5000000 };
 	struct domu_loop l = { 0 }, *v;
-	char path[96];
+	char path[96], dir[96];
 
 	if (snprintf(l.name, sizeof l.name, "%s", name) >= (int)sizeof l.name)
 		return 0;
@@ -82,9 +85,18 @@ static int add_loop(struct domu_loops *ls, const char *name)
 	if (access(path, F_OK) != 0)
 		return 0;
 	l.file = read_line(path);
-	snprintf(path, sizeof path, "/sys/block/%s", l.name);
-	l.dev = domu_sysfs_dev(path);
+	snprintf(dir, sizeof dir, "/sys/block/%s", l.name);
+	l.dev = domu_sysfs_dev(dir);
 	ask_loop(&l);
+	/* One that is being set up or taken down does not answer: it does in a moment, or is no more. */
+	for (int i = 0; i < LOOP_TRIES && !l.known; i++) {
+		if (access(path, F_OK) != 0) {
+			free(l.file);
+			return 0;
+		}
+		nanosleep(&moment, NULL);
+		ask_loop(&l);
+	}
 	v = reallocarray(ls->v, ls->n + 1, sizeof *v);
 	if (v == NULL) {
 		free(l.file);
