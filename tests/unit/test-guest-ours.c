@@ -96,7 +96,8 @@ Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_READ, NULL, &v) != 0)
 			_exit(98);
 		/* Reading beside a change is allowed: the disk stays as it is until the commit. */
-		bad |= !v.in_use && !line("own-lock")->blocks && strstr(line("own-lock")->detail, owner) != NULL ? 0 : 8;
+		bad |=
+		    !v.in_use && !line("own-lock")->blocks && strstr(line("own-lock")->detail, owner) != NULL ? 0 : 8;
 		domu_verdict_free(&v);
 		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_CHANGE, NULL, &v) != 0)
 			_exit(97);
