@@ -53,10 +53,8 @@ static void ask_loop(struct domu_loop *l)
 	snprintf(path, sizeof path, "/dev/%s", l->name);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0) {
-		memset(&info, 0, sizeof info);
-		/* -ENXIO: it was taken off its file since it was listed, and is over nothing. */
 		l->known = fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == l->dev &&
-		           (ioctl(fd, LOOP_GET_STATUS64, &info) == 0 || errno == ENXIO);
+		           ioctl(fd, LOOP_GET_STATUS64, &info) == 0;
 		close(fd);
 		if (l->known) {
 			l->back_dev = info.lo_device;
