@@ -47,7 +47,7 @@ struct xattrs {
 static int read_xattr(struct xattrs *x, int fd, const char *name)
 {
 	struct domu_treeio_xattr *a = &x->v[x->n];
-	char *value = malloc(65536);
+	char *value = malloc(65536), *shrunk;
 	ssize_t len = value != NULL ? fgetxattr(fd, name, value, 65536) : -1;
 
 	if (value == NULL)
@@ -57,9 +57,14 @@ static int read_xattr(struct xattrs *x, int fd, const char *name)
 		return errno == ENODATA ? 0 : -errno;
 	}
 	a->name = name;
-	a->value = realloc(value, len > 0 ? (size_t)len : 1);
-	if (a->value == NULL)
-		a->value = value;
+	shrunk = malloc(len > 0 ? (size_t)len : 1);
+	if (shrunk == NULL) {
+		free(value);
+		return -ENOMEM;
+	}
+	memcpy(shrunk, value, (size_t)len);
+	free(value);
+	a->value = shrunk;
 	a->len = (size_t)len;
 	x->n++;
 	return 0;
