@@ -247,21 +247,24 @@ static int diff_worker(struct domu_run *r)
 
 static int diff_front(struct domu_run *r)
 {
+	bool staging = domu_session_staging(r->session);
 	uint64_t blocks = 0;
 	int rc;
 
-	if (!domu_session_staging(r->session)) {
-		domu_out_line(r->out, "nothing is staged");
-		return 0;
+	if (staging) {
+		rc = domu_run_in_worker(r, r->session);
+		if (rc == 0)
+			rc = domu_session_staged(r->session, &blocks);
+		if (rc != 0)
+			return rc;
 	}
-	rc = domu_run_in_worker(r, r->session);
-	if (rc == 0)
-		rc = domu_session_staged(r->session, &blocks);
-	if (rc != 0)
-		return rc;
 	domu_out_member(r->out, "blocks", json_object_new_int64((int64_t)blocks));
 	domu_out_member(r->out, "bytes", json_object_new_int64((int64_t)(blocks * DOMU_UNIT)));
-	domu_out_line(r->out, "%" PRIu64 " block%s of %u bytes staged", blocks, blocks == 1 ? "" : "s", DOMU_UNIT);
+	if (!staging)
+		domu_out_line(r->out, "nothing is staged");
+	else
+		domu_out_line(r->out, "%" PRIu64 " block%s of %u bytes staged", blocks, blocks == 1 ? "" : "s",
+		              DOMU_UNIT);
 	return 0;
 }
 

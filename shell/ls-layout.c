@@ -209,7 +209,8 @@ static int flush(struct domu_out *o, void *user)
 	return rc;
 }
 
-static int hold(struct domu_out *o, void *user, const struct line *l)
+/* l is its to free. */
+static int hold(struct domu_out *o, void *user, struct line *l)
 {
 	struct held *h = *domu_out_state(o);
 
@@ -217,19 +218,22 @@ static int hold(struct domu_out *o, void *user, const struct line *l)
 		h = calloc(1, sizeof *h);
 		*domu_out_state(o) = h;
 		if (h == NULL)
-			return -ENOMEM;
+			goto nomem;
 	}
 	if (h->n == h->cap) {
 		size_t cap = h->cap != 0 ? 2 * h->cap : 64;
 		struct line *v = reallocarray(h->v, cap, sizeof *v);
 
 		if (v == NULL)
-			return -ENOMEM;
+			goto nomem;
 		h->v = v;
 		h->cap = cap;
 	}
 	h->v[h->n++] = *l;
 	return h->n < MAX_HELD ? 0 : flush(o, user);
+nomem:
+	line_free(l);
+	return domu_nomem(((const struct domu_run *)user)->ctx);
 }
 
 static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *user)
@@ -248,10 +252,7 @@ static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *us
 	if (l.name == NULL) {
 		rc = domu_nomem(r->ctx);
 	} else if (long_format || columns) {
-		rc = hold(o, user, &l);
-		if (rc == 0)
-			return 0;
-		rc = domu_nomem(r->ctx);
+		return hold(o, user, &l);
 	} else {
 		rc = domu_out_print(o, "%s%s%s\n", l.field[INODE] != NULL ? l.field[INODE] : "",
 		                    l.field[INODE] != NULL ? " " : "", l.name);

@@ -20,6 +20,8 @@ DOMU_LIB_DEFINE(scols, DOMU_SCOLS_CALLS, SMARTCOLS_SONAME);
 
 int domu_out_failed(struct domu_out *o, int err)
 {
+	if (err == EINTR && domu_interrupted(o->ctx))
+		return domu_fail(o->ctx, DOMU_DECLINED, -EINTR, "interrupted");
 	/* A reader that went away has what it wanted: a failure of its own kind, about which nothing is said. */
 	err = err == EPIPE ? ESHUTDOWN : err != 0 ? err : EIO;
 	return domu_fail(o->ctx, DOMU_FAILED, -err, "cannot write the output: %s", strerror(err));

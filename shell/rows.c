@@ -208,7 +208,7 @@ static int take_row(struct domu_out *o, struct reader *r, struct domu_cell *cell
 	for (size_t i = 0; i < o->n_columns; i++) {
 		const uint8_t *tag = take(r, 1);
 
-		cells[i] = (struct domu_cell){ 0 };
+		cells[i] = (struct domu_cell){ .text = "" }; /* also of a null: nobody has to look for it */
 		if (tag == NULL)
 			return -EBADMSG;
 		if (*tag == TAG_NULL) {

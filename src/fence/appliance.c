@@ -70,6 +70,8 @@ static int ask(struct domu_appliance *a, struct domu_msg *req, const char *what,
 		if (rc != 0 || m.type == DOMU_MSG_END)
 			break;
 		rc = m.type == DOMU_MSG_SAY || m.type == DOMU_MSG_PROGRESS ? domu_work_heard(a->ctx, &m) : -EBADMSG;
+		if (rc == 0)
+			rc = waiting(a);
 	}
 	if (rc == 0)
 		rc = domu_work_get_end(&m, a->ctx, &result);

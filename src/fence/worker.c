@@ -267,6 +267,9 @@ static int converse(struct domu_worker *w, struct domu_msg *req, const struct do
 			rc = -EBADMSG;
 		else
 			rc = dispatch(w, m, h, &result);
+		/* Who never stops talking is never waited for. */
+		if (rc == 0)
+			rc = waiting(w);
 	}
 	return rc == 1 ? result : give_up(w, rc);
 }

@@ -220,4 +220,12 @@ bad "an empty argument" "2 4" cat ''
 bad "only a colon" "2 4" cat :/
 bad "no guest of that name" 4 cat nobody:/etc/hostname
 has "the guest's name" "$(err)" 'nobody'
+
+# More lines than are held back to be aligned, to somebody who does not want them
+mkdir "$T/many"
+(cd "$T/many" && seq -f 'n%06g' 1 21000 | xargs touch)
+truncate -s 64M "$T/many.img"
+mke2fs -q -F -t ext4 -N 24000 -d "$T/many" "$T/many.img"
+"$DOMU" ls -l "$T/many.img:/" >/dev/full 2>"$T/err"
+is "a long list on a full device" "$?" 1
 done_testing

@@ -67,6 +67,7 @@ json "history: undone" '[.commits[].state] | any(. == "undone")' history web1
 json "a failure" ".error | $(keys message status) and .status == 4" cat web1:/none
 json "a failure of usage" '.error.status == 2' ls --frobnicate web1:/
 json "an unknown guest" '.error.status == 4' info nobody
+json "diff of nothing" '.files == [] and .blocks == 0 and .bytes == 0' diff web1
 
 # Names that are not UTF-8
 mkdir -p "$T/tree"

@@ -153,10 +153,29 @@ static int op_data(struct domu_work *w, struct domu_msg *req, struct domu_msg *r
 	return rc;
 }
 
+/* Talks without end, as cat of an endless file does. */
+static int op_flood(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
+{
+	struct domu_msg m = DOMU_MSG_INIT((uint32_t)domu_msg_get_u64(req));
+
+	(void)reply;
+	if (m.type == DOMU_MSG_DATA) {
+		domu_msg_put_bytes(&m, "abcdef", 6);
+	} else {
+		domu_msg_put_str(&m, "files");
+		domu_msg_put_u64(&m, 1);
+		domu_msg_put_u64(&m, 2);
+	}
+	while (domu_work_send(w, &m) == 0)
+		;
+	return 0;
+}
+
 static const struct domu_op ops[] = {
-	{ "echo", op_echo }, { "escape", op_escape }, { "crash", op_crash },       { "hang", op_hang },
-	{ "fail", op_fail }, { "half", op_half },     { "nonsense", op_nonsense }, { "memory", op_memory },
-	{ "data", op_data }, { NULL, NULL },
+	{ "echo", op_echo },         { "escape", op_escape }, { "crash", op_crash },
+	{ "hang", op_hang },         { "fail", op_fail },     { "half", op_half },
+	{ "nonsense", op_nonsense }, { "memory", op_memory }, { "data", op_data },
+	{ "flood", op_flood },       { NULL, NULL },
 };
 
 /* ---- around them ------------------------------------------------------------------ */
@@ -244,26 +263,38 @@ static void on_alarm(int sig)
 	stop = 1;
 }
 
-static void interrupted(const char *op)
+static void interrupted_in(const char *op, uint64_t arg)
 {
 	struct sigaction sa = { .sa_handler = on_alarm };
 
 	bench.ctx.interrupted = &stop;
 	sigaction(SIGALRM, &sa, NULL);
 	alarm(1);
-	cr_assert_eq(call(op), -EINTR);
+	domu_msg_put_str(&req, op);
+	domu_msg_put_u64(&req, arg);
+	cr_assert_eq(domu_worker_call(worker, &req, NULL, &reply), -EINTR);
 	cr_assert_eq(bench.ctx.error.status, DOMU_DECLINED);
 	cr_assert_not(domu_worker_alive(worker));
 }
 
 Test(worker, an_interrupt_ends_it, .init = setup, .fini = teardown, .timeout = 20)
 {
-	interrupted("hang");
+	interrupted_in("hang", 0);
 }
 
 Test(worker, an_interrupt_ends_one_in_the_middle_of_a_message, .init = setup, .fini = teardown, .timeout = 20)
 {
-	interrupted("half");
+	interrupted_in("half", 0);
+}
+
+Test(worker, an_interrupt_ends_one_that_never_stops_sending_data, .init = setup, .fini = teardown, .timeout = 20)
+{
+	interrupted_in("flood", DOMU_MSG_DATA);
+}
+
+Test(worker, an_interrupt_ends_one_that_never_stops_reporting, .init = setup, .fini = teardown, .timeout = 20)
+{
+	interrupted_in("flood", DOMU_MSG_PROGRESS);
 }
 
 Test(worker, nonsense_is_refused, .init = setup, .timeout = 60)
