@@ -5,7 +5,7 @@ set -uo pipefail
 export LC_ALL=C.UTF-8 TZ=UTC PATH=$PATH:/usr/sbin:/sbin
 # Mounts of our own: a namespace that some other test makes meanwhile would keep a copy of them, and the loop device busy.
 if [ -z "${DOMU_TEST_NAMESPACE-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
-	DOMU_TEST_NAMESPACE=1 exec unshare -m --propagation private "$0" "$@"
+	DOMU_TEST_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
 fi
 unset DOMU_TEST_NAMESPACE MAKEFLAGS DOMU_RESCUE_CONFIG_DIR DOMU_RESCUE_STATE_DIR VISUAL EDITOR
 lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
