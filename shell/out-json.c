@@ -227,6 +227,13 @@ static int write_failure(struct domu_out *o, const struct domu_error *failure)
 	json_object_object_add(e, "message", json_object_new_string(text != NULL ? text : "failed"));
 	json_object_object_add(e, "status", json_object_new_int((int)failure->status));
 	free(text);
+	if (failure->disk[0] != '\0')
+		json_object_object_add(e, "disk", json_object_new_string(failure->disk));
+	if (failure->path[0] != '\0') {
+		const struct domu_cell cell = { .text = failure->path, .len = strlen(failure->path) };
+
+		json_object_object_add(e, "path", text_value(e, "path", &cell));
+	}
 	return domu_json_member(o, "error", e);
 }
 

@@ -39,6 +39,19 @@ int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const
 	return err;
 }
 
+void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path)
+{
+	struct domu_error *e;
+
+	if (ctx == NULL || ctx->error.status == DOMU_OK)
+		return;
+	e = &ctx->error;
+	if (disk != NULL && e->disk[0] == '\0' && strlen(disk) < sizeof e->disk)
+		memcpy(e->disk, disk, strlen(disk) + 1);
+	if (path != NULL && e->path[0] == '\0' && strlen(path) < sizeof e->path)
+		memcpy(e->path, path, strlen(path) + 1);
+}
+
 int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err, const char *fmt, ...)
 {
 	char *text = NULL;

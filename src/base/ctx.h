@@ -13,6 +13,8 @@ struct domu_error {
 	enum domu_status status; /* DOMU_OK: none yet */
 	int err; /* negative errno */
 	char *message;
+	char disk[32]; /* where there is one: as the config calls it */
+	char path[512]; /* where there is one that fits: in the guest */
 };
 
 struct domu_callbacks {
@@ -38,6 +40,8 @@ void domu_ctx_free(struct domu_ctx *ctx); /* what it holds, not ctx itself */
 void domu_error_clear(struct domu_ctx *ctx);
 /* Copies a failure that came from elsewhere (a worker); keeps an earlier one. */
 int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const char *message);
+/* Says of the failure recorded which disk and which path it is about; either may be NULL, what is known is kept. */
+void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path);
 /* The exit status of the failure recorded, DOMU_FAILED where nothing was. */
 enum domu_status domu_error_status(const struct domu_ctx *ctx);
 int domu_ask(struct domu_ctx *ctx, const char *fmt, ...) DOMU_PRINTF(2, 3);

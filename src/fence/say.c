@@ -78,13 +78,16 @@ void domu_work_put_end(struct domu_msg *m, struct domu_ctx *ctx, int rc)
 	domu_msg_put_u64(m, (uint64_t)(int64_t)rc);
 	domu_msg_put_u64(m, rc != 0 ? domu_error_status(ctx) : DOMU_OK);
 	domu_msg_put_str(m, message != NULL && strlen(message) > MAX_TEXT ? NULL : message);
+	domu_msg_put_str(m, rc != 0 ? ctx->error.disk : NULL);
+	domu_msg_put_str(m, rc != 0 ? ctx->error.path : NULL);
 }
 
 int domu_work_get_end(struct domu_msg *m, struct domu_ctx *ctx, int *rc)
 {
 	int64_t err = (int64_t)domu_msg_get_u64(m);
 	uint64_t status = domu_msg_get_u64(m);
-	const char *message = domu_msg_get_str(m);
+	const char *message = domu_msg_get_str(m), *disk = domu_msg_get_str(m), *path = domu_msg_get_str(m);
+	bool first = ctx->error.status == DOMU_OK;
 
 	*rc = -EBADMSG;
 	if (m->err != 0 || err > 0 || err < -4095 || (message != NULL && strlen(message) > MAX_TEXT))
@@ -95,5 +98,7 @@ int domu_work_get_end(struct domu_msg *m, struct domu_ctx *ctx, int *rc)
 	if (err != 0)
 		domu_error_set(ctx, (enum domu_status)status, (int)err,
 		               message != NULL ? message : strerror((int)-err));
+	if (err != 0 && first)
+		domu_error_where(ctx, disk, path);
 	return 0;
 }

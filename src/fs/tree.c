@@ -248,6 +248,7 @@ static bool type_is_fs(const char *type)
 		                              "bcache",
 		                              "drbd",
 		                              "lvm2pv",
+		                              "jbd",
 		                              "crypto_LUKS",
 		                              "BitLocker",
 		                              "mpath_member",

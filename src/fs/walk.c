@@ -48,9 +48,15 @@ static int fail_at(struct walk *w, enum domu_status status, int err, const char 
 {
 	const struct level *at = &w->levels[w->depth];
 
+	char path[512];
+
 	domu_error_clear(w->t->ctx);
-	return domu_fail(w->t->ctx, status, err, "%.*s%s%s: %s", (int)at->len, w->path,
-	                 name[0] != '\0' || at->len == 0 ? "/" : "", name, what);
+	domu_fail(w->t->ctx, status, err, "%.*s%s%s: %s", (int)at->len, w->path,
+	          name[0] != '\0' || at->len == 0 ? "/" : "", name, what);
+	if (snprintf(path, sizeof path, "%.*s%s%s", (int)at->len, w->path, name[0] != '\0' || at->len == 0 ? "/" : "",
+	             name) < (int)sizeof path)
+		domu_error_where(w->t->ctx, NULL, path);
+	return err;
 }
 
 static int push(struct walk *w, uint64_t ino, unsigned mount, const char *name, bool mount_root)

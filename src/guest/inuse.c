@@ -265,9 +265,12 @@ int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const 
 		return domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use", domu_guest_shown(g));
 	detail = l->detail != NULL ? l->detail : "in use";
 	if (l->next != NULL)
-		return domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use: disk %s: %s (check %s); next: %s",
-		                 domu_guest_shown(g), l->disk, detail, l->check, l->next);
-	return domu_fail(ctx, DOMU_INUSE, -EBUSY,
-	                 "%s is in use: disk %s: %s (check %s); domu-rescue status %s shows more", domu_guest_shown(g),
-	                 l->disk, detail, l->check, domu_guest_shown(g));
+		domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use: disk %s: %s (check %s); next: %s",
+		          domu_guest_shown(g), l->disk, detail, l->check, l->next);
+	else
+		domu_fail(ctx, DOMU_INUSE, -EBUSY,
+		          "%s is in use: disk %s: %s (check %s); domu-rescue status %s shows more", domu_guest_shown(g),
+		          l->disk, detail, l->check, domu_guest_shown(g));
+	domu_error_where(ctx, l->disk, NULL);
+	return -EBUSY;
 }

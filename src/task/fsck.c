@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,17 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 	bool keep;
 	int rc, code;
 
+	/* e2fsck -n says so and ends with 0; the kernel would not mount it. */
+	if (node->probe.size > node->size) {
+		char line[160];
+
+		snprintf(line, sizeof line, "the filesystem has %" PRIu64 " bytes, %s has only %" PRIu64,
+		         node->probe.size, node->name, node->size);
+		domu_log_line(&r->log, line);
+		r->outcome = DOMU_FSCK_DAMAGED;
+		r->exit = FSCK_UNCORRECTED;
+		return 0;
+	}
 	if (opts->mode == DOMU_CHECK_NO) {
 		rc = run_pass(s, opts, node, DOMU_CHECK_NO, &r->log, &code);
 		if (rc != 0)
@@ -192,6 +204,10 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 		rc = out->v != NULL ? fsck_nodes(s, opts, &nodes, out) : domu_nomem(s->ctx);
 	}
 	domu_nodes_free(&nodes);
+	if (rc == 0 && out->n == 0)
+		rc = domu_fail(s->ctx, DOMU_NOTFOUND, -ENODEV,
+		               "%s has no filesystem to check; domu-rescue info %s shows what is there",
+		               domu_guest_shown(s->guest), domu_guest_shown(s->guest));
 	if (opts->stage_only)
 		return rc;
 	if (rc == 0 && change && !opts->dry_run) {

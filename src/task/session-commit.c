@@ -210,7 +210,9 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		id[0] = '\0';
 	if (s->stage == NULL)
 		return 0;
-	rc = domu_session_flush(s);
+	rc = domu_session_whole(s);
+	if (rc == 0)
+		rc = domu_session_flush(s);
 	if (rc == 0 && !domu_session_dirty(s))
 		return domu_session_rollback(s);
 	if (rc == 0)

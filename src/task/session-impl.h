@@ -20,6 +20,8 @@ struct domu_session {
 	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
 	uint64_t mark; /* of the change under way */
 	unsigned changing; /* nested change_begin() */
+	bool uncut; /* what a failed change left in the stage could not be cut off */
+	bool no_appliance; /* it could not be started: not again */
 	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
 
@@ -39,6 +41,8 @@ int domu_session_end_worker(struct domu_session *s, bool flush);
  * nothing to the stage, no journal is replayed.
  */
 int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes);
+/* The stage holds only whole changes: one that failed and could not be cut off is cut off now, or this fails. */
+int domu_session_whole(struct domu_session *s);
 /* What worker and appliance hold of changes reaches the stage; they live on. */
 int domu_session_flush(struct domu_session *s);
 /* Our own lock and the whole verdict; DOMU_INUSE names the holder. */

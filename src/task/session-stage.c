@@ -282,7 +282,9 @@ int domu_session_change_begin(struct domu_session *s)
 
 	if (s->changing++ > 0)
 		return 0;
-	rc = domu_session_flush(s);
+	rc = domu_session_whole(s);
+	if (rc == 0)
+		rc = domu_session_flush(s);
 	if (rc == 0)
 		rc = domu_stage_mark(s->stage, &s->mark);
 	if (rc != 0)
@@ -300,8 +302,21 @@ int domu_session_change_end(struct domu_session *s, int rc)
 	if (rc != 0) {
 		/* What the worker holds in memory belongs to the change that failed. */
 		domu_session_end_worker(s, false);
-		domu_stage_cut(s->stage, s->mark);
+		s->uncut = domu_stage_cut(s->stage, s->mark) != 0;
 	}
+	return rc;
+}
+
+int domu_session_whole(struct domu_session *s)
+{
+	int rc;
+
+	if (!s->uncut)
+		return 0;
+	rc = domu_session_end_worker(s, false);
+	if (rc == 0)
+		rc = domu_stage_cut(s->stage, s->mark);
+	s->uncut = rc != 0;
 	return rc;
 }
 

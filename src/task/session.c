@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "base/plugins.h"
 #include "fence/nodes.h"
 #include "task/session-impl.h"
@@ -175,6 +176,12 @@ void domu_session_use(struct domu_session *s, const char *dev)
 
 /* ---- the worker ------------------------------------------------------------ */
 
+/* What the session sees of a disk, in bytes. */
+static uint64_t view_size(const struct domu_session *s, size_t disk)
+{
+	return s->view[disk] != 0 ? s->view[disk] : s->backings[disk].size;
+}
+
 /* On the disk of the state directory where there is one that can be written: a journal may be large. */
 int domu_session_replay_log(struct domu_session *s)
 {
@@ -189,7 +196,7 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 
 	*desc = (struct domu_stack_desc){
 		.base_fd = b->fd,
-		.size = s->view[disk] != 0 ? s->view[disk] : b->size,
+		.size = view_size(s, disk),
 		.sector_size = b->sector_size,
 		.disk = (unsigned)disk,
 		.stage_fd = -1,
@@ -267,6 +274,10 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 		return -EOPNOTSUPP;
 	if (s->opts.live || s->opts.in_use_ok || s->looking)
 		return -EBUSY;
+	/* The worker is not believed: a part of a disk that there is, or nothing. */
+	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
+		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the worker asked for what is on no disk of %s",
+		                 domu_guest_shown(s->guest));
 	p.argv = ops->tools->replay;
 	p.shim = ops->tools->shim;
 	rc = domu_session_stack(s, disk, &p.stack);
@@ -295,6 +306,9 @@ static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t
 		                 "%s needs the appliance: leave --engine ext2fs out", type);
 	if (disk >= s->n_backings)
 		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
+	if (s->no_appliance)
+		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
+		                 "the appliance could not open a filesystem before: not tried again");
 	if (s->appliance[disk] != NULL)
 		return domu_appliance_open(s->appliance[disk], offset, size, type, flags, fd);
 	rc = domu_session_stack(s, disk, &e.stack);
@@ -302,7 +316,10 @@ static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t
 		return rc;
 	e.size = e.stack.size;
 	domu_say(s->ctx, DOMU_INFO, "starting the appliance for %s", type);
-	return domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance[disk]);
+	rc = domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance[disk]);
+	/* It takes long to start: once it failed, the next filesystem of this session does not try again. */
+	s->no_appliance = rc != 0;
+	return rc;
 }
 
 static int start_worker(struct domu_session *s)
@@ -405,7 +422,7 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 
 	memset(nodes, 0, sizeof *nodes);
 	for (size_t i = 0; i < s->n_backings; i++)
-		sizes[i] = s->view[i] != 0 ? s->view[i] : s->backings[i].size;
+		sizes[i] = view_size(s, i);
 	h.user = &relay;
 	do {
 		rc = ready_worker(s);
