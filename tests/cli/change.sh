@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# change.sh LAYOUT - each changing command: the kernel shows exactly that change, e2fsck nothing, undo the old bytes.
-layout=${1:-none} test_suffix=$layout
+# change.sh LAYOUT [TYPES] - each changing command: the kernel shows exactly that change, e2fsck nothing, undo the old bytes.
+layout=${1:-none} types=${2:-ext2 ext3 ext4} test_suffix=$layout
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
 need_kernel
@@ -80,7 +80,7 @@ kept() {
 	fact "$1: the other link shows it" H home/hardlink "$(sha_text $'new name\n')"
 }
 
-for type in ext2 ext3 ext4; do
+for type in $types; do
 	make_fs $type "$T/fs.img" fill || { not_ok "$type: making it"; continue; }
 	disk=$T/$type.img
 	make_disk "$layout" "$T/fs.img" "$disk"
