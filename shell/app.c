@@ -305,6 +305,7 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.no_appliance = o->engine != NULL && strcmp(o->engine, "ext2fs") == 0,
 		.waive = o->waive,
 		.no_undo = o->no_undo,
+		.dry_run = o->dry_run,
 		.undo_dir = o->undo_dir,
 		.use = use,
 		.command = app->command_line,

@@ -120,7 +120,8 @@ static void disks_text(const struct domu_guest *g, char *out, size_t size)
 	}
 }
 
-static bool recover_due(struct domu_state *st, const struct domu_guest *g)
+/* With --look the session has said it. */
+static bool recover_due(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
 {
 	bool due = false;
 
@@ -130,8 +131,13 @@ static bool recover_due(struct domu_state *st, const struct domu_guest *g)
 
 		if (g->disks[i].path == NULL || domu_state_list(st, g->disks[i].path, true, &v, &n) != 0)
 			continue;
-		for (size_t k = 0; k < n; k++)
-			due = due || v[k].state == DOMU_COMMIT_INTERRUPTED;
+		for (size_t k = 0; k < n && !due; k++) {
+			due = v[k].state == DOMU_COMMIT_INTERRUPTED;
+			if (due && !domu_args_flag(r->args, "look"))
+				domu_say(r->ctx, DOMU_WARNING,
+				         "a commit on %s was cut short (%s): domu-rescue recover %s",
+				         domu_guest_shown(g), v[k].id, domu_guest_shown(g));
+		}
 		domu_state_list_free(v, n);
 	}
 	return due;
@@ -167,7 +173,7 @@ static int row(struct domu_run *r, struct domu_state *st, const struct domu_gues
 		domu_row_time(o, (struct timespec){ .tv_sec = (time_t)s.time });
 	else
 		domu_row_null(o);
-	domu_row_number(o, recover_due(st, g));
+	domu_row_number(o, recover_due(r, st, g));
 	domu_row_text(o, g->error);
 	json_object_put(s.o);
 	return domu_row_end(o);

@@ -294,7 +294,13 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done)
 	*n_done = 0;
 	if (rc != 0 || n == 0)
 		return rc;
-	rc = domu_session_end_worker(s, false);
+	if (s->opts.dry_run)
+		rc = domu_fail(
+		    s->ctx, DOMU_UNRECOVERED, -EBUSY,
+		    "%s: commit %s has to be finished first, and a dry run writes nothing: domu-rescue recover %s",
+		    domu_guest_shown(s->guest), v[0].id, domu_guest_shown(s->guest));
+	if (rc == 0)
+		rc = domu_session_end_worker(s, false);
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	/* The oldest first: a later commit rests on it. */

@@ -17,6 +17,7 @@ struct domu_session_opts {
 	bool no_appliance; /* --engine ext2fs */
 	const char *const *waive; /* NULL-terminated, or NULL */
 	bool no_undo;
+	bool dry_run; /* nothing is written: not even what a recover would */
 	const char *undo_dir;
 	const char *use; /* @DEV */
 	const char *command; /* as typed, for the history */
