@@ -5,6 +5,7 @@ layout=${1:-none} types=${2:-ext2 ext3 ext4} test_suffix=$layout
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
 need_kernel
+fs_bytes=$((24 * 1048576))
 
 # A guest with something for every command; small, since it is listed and summed often.
 fill() {

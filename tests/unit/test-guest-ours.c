@@ -93,7 +93,7 @@ Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 		bad |= b.ctx.error.status == DOMU_INUSE ? 0 : 2;
 		bad |= strstr(b.ctx.error.message, owner) != NULL ? 0 : 4;
 		mine.state_dir = state;
-		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_CHANGE, NULL, &v) != 0)
+		if (domu_verdict_make(&b.ctx, g, &mine, 1, DOMU_VERDICT_READ, NULL, &v) != 0)
 			_exit(98);
 		/* Reading beside a change is allowed: the disk stays as it is until the commit. */
 		bad |=
