@@ -142,7 +142,9 @@ Test(out, json_of_no_rows_has_an_empty_list)
 
 Test(out, json_of_a_failure_is_one_object_wherever_it_came)
 {
-	const struct domu_error failure = { DOMU_NOTFOUND, -ENOENT, (char *)"no \xff such \x1b[31m file" };
+	const struct domu_error failure = { .status = DOMU_NOTFOUND,
+		                            .err = -ENOENT,
+		                            .message = (char *)"no \xff such \x1b[31m file" };
 
 	opts.json = true;
 	for (int rows = 0; rows < 3; rows++) {
