@@ -131,6 +131,7 @@ int domu_seal_peek(struct domu_ctx *ctx, const char *path, struct domu_meta *m, 
 int domu_seal_mark(struct domu_ctx *ctx, const char *path, enum domu_mark mark);
 /* The doors inside the unit: *first and count. */
 size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit *u, size_t *first);
+bool domu_seal_has_door(const struct domu_seal *s, unsigned disk);
 
 /* ---- images (image.c) ------------------------------------------------------- */
 
@@ -139,6 +140,8 @@ int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size
                    uint64_t offset);
 /* Bytes of a unit that lie on a disk of that size. */
 size_t domu_unit_len(uint64_t size, uint64_t unit);
+/* What the page cache has of the disks that s changes is dropped: a guest writes to a device past it. */
+void domu_disks_forget(const struct domu_seal *s, const struct domu_commit_disk *disks);
 /* The new image of unit i from the stage log, compared with its sealed checksum. */
 int domu_image_new(struct domu_ctx *ctx, const struct domu_seal *s, size_t i, int log_fd, void *buf);
 /* The pre-image from the undo file, likewise. */

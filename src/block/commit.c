@@ -27,7 +27,7 @@ struct commit {
 	struct domu_seal seal;
 	char *seal_path;
 	int undo_fd, seal_fd, hotplug_fd;
-	bool undo_made, seal_made;
+	bool undo_made, seal_made, seal_written;
 };
 
 /* ---- room ---------------------------------------------------------------------------- */
@@ -309,13 +309,18 @@ static int changed(struct commit *c, unsigned disk, uint64_t offset)
 	                 id->vdev, offset / DOMU_UNIT, offset, id->path);
 }
 
-/* Whoever used a file system in between has changed its superblock; without a door every block is looked at. */
+/*
+ * Whoever used a file system in between has changed its superblock; of a disk without a door every block is looked
+ * at.
+ */
 static int look_again(struct commit *c)
 {
 	struct domu_seal *s = &c->seal;
 	uint8_t now[DOMU_UNIT];
+	bool skip = false;
 	int rc = 0;
 
+	domu_disks_forget(s, c->disks);
 	for (size_t i = 0; i < s->n_doors && rc == 0; i++) {
 		const struct domu_seal_door *d = &s->doors[i];
 
@@ -324,9 +329,13 @@ static int look_again(struct commit *c)
 		if (rc == 0 && memcmp(now, d->old_image, d->size) != 0)
 			rc = changed(c, d->disk, d->offset);
 	}
-	for (size_t i = 0; s->n_doors == 0 && i < s->n_units && rc == 0; i++) {
+	for (size_t i = 0; i < s->n_units && rc == 0; i++) {
 		const struct domu_seal_unit *u = &s->units[i];
 
+		if (i == 0 || u->disk != u[-1].disk)
+			skip = domu_seal_has_door(s, u->disk);
+		if (skip)
+			continue;
 		rc = domu_disk_read(c->ctx, c->disks[u->disk].fd, s->meta.info.disks[u->disk].vdev, s->sizes[u->disk],
 		                    now, DOMU_UNIT, u->unit * DOMU_UNIT);
 		if (rc == 0 && domu_unit_crc(now) != u->old_crc)
@@ -354,16 +363,41 @@ static void release_hotplug(struct commit *c)
 
 /* ---- the steps ----------------------------------------------------------------------------------- */
 
+/* A seal whose write failed may be whole all the same: empty or deleted, and synced so, nobody takes it for one. */
+static bool drop_seal(struct commit *c)
+{
+	const struct domu_io *io = c->ctx->io;
+	bool empty = c->seal_written && io->ftruncate(c->seal_fd, 0) == 0 && io->fdatasync(c->seal_fd) == 0;
+	bool gone = io->unlink(c->seal_path) == 0 && domu_sync_dir(io, c->stage->dir) == 0;
+
+	return empty || gone || !c->seal_written;
+}
+
+static int seal_stays(struct commit *c, int err)
+{
+	const struct domu_commit_info *ci = &c->seal.meta.info;
+	char *why = c->ctx->error.message != NULL ? strdup(c->ctx->error.message) : NULL;
+
+	domu_error_clear(c->ctx);
+	err = domu_fail(c->ctx, DOMU_UNRECOVERED, err,
+	                "%s; and the seal of commit %s (%s) can neither be emptied nor deleted: when the cause is "
+	                "mended, domu-rescue recover %s",
+	                why != NULL ? why : strerror(-err), ci->id, c->seal_path, ci->guest != NULL ? ci->guest : "");
+	free(why);
+	return err;
+}
+
 /* Refused before the commit point: the stage is a stage as before. */
-static void back_out(struct commit *c)
+static int back_out(struct commit *c, int rc)
 {
 	char *undo = c->undo_made ? domu_undo_path(&c->seal.meta, c->stage->dir) : NULL;
 
-	if (c->seal_made && c->ctx->io->unlink(c->seal_path) == 0)
-		(void)domu_sync_dir(c->ctx->io, c->stage->dir);
-	if (undo != NULL && c->undo_fd >= 0)
+	if (c->seal_made && !drop_seal(c))
+		rc = seal_stays(c, rc);
+	else if (undo != NULL && c->undo_fd >= 0)
 		c->ctx->io->unlink(undo);
 	free(undo);
+	return rc;
 }
 
 static int prepare(struct commit *c, bool *empty)
@@ -414,6 +448,7 @@ static int prepare(struct commit *c, bool *empty)
 	 * old, and a stage (the seal torn, or whole with the doors open); without
 	 * doors a whole seal is applied by recover.
 	 */
+	c->seal_written = rc == 0;
 	if (rc == 0)
 		rc = domu_seal_write(c->ctx, c->seal_fd, &c->seal);
 	if (rc == 0 && c->seal.n_doors > 0)
@@ -477,7 +512,7 @@ static int run(struct commit *c)
 	int rc = prepare(c, &empty);
 
 	if (rc < 0 || empty) {
-		back_out(c);
+		rc = back_out(c, rc);
 		return rc < 0 ? rc : domu_pending_remove(c->stage->st, c->seal.meta.info.id);
 	}
 	domu_signals_hold(&signals);

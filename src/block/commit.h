@@ -135,10 +135,10 @@ enum domu_recover_result {
 
 /*
  * Finishes the commit id.  disks by index as in its info.  DOMU_UNRECOVERED names the block that is neither old
- * nor new.
+ * nor new.  recheck as in domu_commit_opts: called with the hotplug lock held, before the first write; may be NULL.
  */
 int domu_recover(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                 enum domu_recover_result *result);
+                 int (*recheck)(void *user), void *user, enum domu_recover_result *result);
 
 /*
  * A new stage that holds what commit id replaced.  Refused (-ESTALE) where a

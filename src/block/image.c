@@ -43,6 +43,13 @@ int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size
 	              : 0;
 }
 
+void domu_disks_forget(const struct domu_seal *s, const struct domu_commit_disk *disks)
+{
+	for (size_t i = 0; i < s->meta.info.n_disks; i++)
+		if (disks[i].fd >= 0)
+			posix_fadvise(disks[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int domu_image_new(struct domu_ctx *ctx, const struct domu_seal *s, size_t i, int log_fd, void *buf)
 {
 	const struct domu_seal_unit *u = &s->units[i];

@@ -20,10 +20,12 @@ struct recover {
 	const char *id;
 	const struct domu_commit_disk *disks;
 	size_t n_disks;
+	int (*recheck)(void *user);
+	void *user;
 	struct domu_seal seal;
 	char *dir, *seal_path;
 	int log_fd, undo_fd, lock_fd, hotplug_fd;
-	bool undo_asked;
+	bool undo_asked, again; /* again: the look under the hotplug lock */
 	/* What the disks hold: */
 	size_t closed; /* doors */
 	bool all_old, all_new; /* doors and units; both where an image did not change */
@@ -62,9 +64,7 @@ static int open_files(struct recover *r)
 	if (r->log_fd < 0)
 		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", path, strerror(errno));
 	free(path);
-	for (size_t i = 0; i < r->n_disks; i++)
-		if (r->disks[i].fd >= 0)
-			posix_fadvise(r->disks[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+	domu_disks_forget(&r->seal, r->disks);
 	return rc;
 }
 
@@ -205,16 +205,22 @@ static bool is_whole(struct recover *r, const struct domu_seal_unit *u, const ui
 	return true;
 }
 
-/* Every new image is read: nothing is written unless all of them can be. */
+/* Every new image is read: nothing is written unless all of them can be.  Again: only disks that no door tells of. */
 static int look_at_units(struct recover *r)
 {
 	uint8_t now[DOMU_UNIT], image[DOMU_UNIT];
+	bool skip = false;
 
 	for (size_t i = 0; i < r->seal.n_units; i++) {
 		const struct domu_seal_unit *u = &r->seal.units[i];
 		bool is_old, is_new;
-		int rc = read_disk(r, u->disk, now, DOMU_UNIT, u->unit * DOMU_UNIT);
+		int rc;
 
+		if (i == 0 || u->disk != u[-1].disk)
+			skip = r->again && domu_seal_has_door(&r->seal, u->disk);
+		if (skip)
+			continue;
+		rc = read_disk(r, u->disk, now, DOMU_UNIT, u->unit * DOMU_UNIT);
 		if (rc == 0)
 			rc = domu_image_new(r->ctx, &r->seal, i, r->log_fd, image);
 		if (rc < 0)
@@ -275,6 +281,36 @@ static int sync_state(struct recover *r)
 	return rc;
 }
 
+static void release_hotplug(struct recover *r)
+{
+	if (r->hotplug_fd >= 0)
+		close(r->hotplug_fd);
+	r->hotplug_fd = -1;
+}
+
+/* The first look took its time: a guest may have been started, or may even have been stopped again, since. */
+static int last_look(struct recover *r)
+{
+	size_t closed = r->closed;
+	int rc = domu_hotplug_lock(r->ctx, &r->hotplug_fd);
+
+	if (rc == 0 && r->recheck != NULL)
+		rc = r->recheck(r->user);
+	if (rc < 0)
+		return rc;
+	r->closed = 0;
+	r->again = true;
+	domu_disks_forget(&r->seal, r->disks);
+	rc = look_at_doors(r);
+	if (rc == 0)
+		rc = look_at_units(r);
+	if (rc == 0 && (r->other || r->closed != closed))
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
+		               "%s: has changed while commit %s was looked at: nothing was written",
+		               r->seal.meta.info.disks[r->other ? r->other_disk : r->seal.doors[0].disk].vdev, r->id);
+	return rc;
+}
+
 /*
  * Steps 4 to 7 again.  All is written, also what is new already: a sync that
  * failed may have left it in memory only.  A cut leaves what a cut of the
@@ -287,13 +323,15 @@ static int apply(struct recover *r)
 	int rc = sync_state(r);
 
 	if (rc == 0)
-		rc = domu_hotplug_lock(r->ctx, &r->hotplug_fd);
+		rc = last_look(r);
 	if (rc < 0)
 		return rc;
 	domu_signals_hold(&signals);
 	rc = domu_apply_lengths(&a);
 	if (rc == 0)
 		rc = domu_apply_close_doors(&a);
+	if (r->seal.n_doors > 0)
+		release_hotplug(r);
 	if (rc == 0)
 		rc = domu_apply_units(&a);
 	if (rc == 0)
@@ -404,7 +442,7 @@ static int run(struct recover *r, enum domu_recover_result *result)
 }
 
 int domu_recover(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                 enum domu_recover_result *result)
+                 int (*recheck)(void *user), void *user, enum domu_recover_result *result)
 {
 	struct recover r = {
 		.st = st,
@@ -412,6 +450,8 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
 		.id = id,
 		.disks = disks,
 		.n_disks = n_disks,
+		.recheck = recheck,
+		.user = user,
 		.log_fd = -1,
 		.undo_fd = -1,
 		.lock_fd = -1,
@@ -425,8 +465,7 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
 	r.dir = domu_state_path(st, "pending", id, NULL);
 	r.seal_path = domu_state_path(st, "pending", id, "seal");
 	rc = r.dir == NULL || r.seal_path == NULL ? domu_nomem(st->ctx) : run(&r, result);
-	if (r.hotplug_fd >= 0)
-		close(r.hotplug_fd);
+	release_hotplug(&r);
 	if (r.undo_fd >= 0)
 		close(r.undo_fd);
 	if (r.log_fd >= 0)

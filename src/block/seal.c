@@ -463,3 +463,11 @@ size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit
 		n++;
 	return n;
 }
+
+bool domu_seal_has_door(const struct domu_seal *s, unsigned disk)
+{
+	for (size_t i = 0; i < s->n_doors && s->doors[i].disk <= disk; i++)
+		if (s->doors[i].disk == disk)
+			return true;
+	return false;
+}

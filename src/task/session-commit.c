@@ -59,12 +59,22 @@ static bool overlaps(const struct domu_node *n, const struct domu_log_entry *e, 
 }
 
 /* A door is there only when the disk itself, not the stage, has this filesystem now. */
-static bool door_on_disk(struct domu_session *s, const struct domu_door *d)
+static int door_on_disk(struct domu_session *s, const struct domu_door *d)
 {
+	const struct domu_backing *b = &s->backings[d->disk];
+	off_t end = lseek(b->fd, 0, SEEK_END);
 	unsigned char sector[DOMU_UNIT];
+	int rc = end < 0 ? -errno : 0;
 
-	if (d->size > sizeof sector || domu_pread_full(s->backings[d->disk].fd, sector, d->size, d->offset) != 0)
-		return false;
+	/* Where the stage makes the disk longer there is none yet. */
+	if (d->size > sizeof sector || (rc == 0 && !domu_inside(d->offset, d->size, (uint64_t)end)))
+		return 0;
+	if (rc == 0)
+		rc = domu_pread_full(b->fd, sector, d->size, d->offset);
+	if (rc < 0)
+		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
+		                 "%s: cannot be read at byte %" PRIu64 ": %s: nothing was written", b->path, d->offset,
+		                 strerror(-rc));
 	return d->fs->door_close(sector, d->size, "") == 0;
 }
 
@@ -108,8 +118,11 @@ static int find_doors(struct domu_session *s, const struct domu_nodes *nodes, st
 			continue;
 		d.offset = node->start + node->probe.door;
 		d.root = node->root;
-		if (door_on_disk(s, &d))
+		rc = door_on_disk(s, &d);
+		if (rc > 0) {
 			doors[n++] = d;
+			rc = 0;
+		}
 	}
 	free(touched);
 	if (rc != 0) {
@@ -277,7 +290,7 @@ static int recover_one(struct domu_session *s, const struct domu_commit_info *ci
 	if (rc == 0)
 		rc = match_disks(s, ci, mine, disks);
 	if (rc == 0)
-		rc = domu_recover(s->opts.state, ci->id, disks, ci->n_disks, &result);
+		rc = domu_recover(s->opts.state, ci->id, disks, ci->n_disks, domu_session_recheck, s, &result);
 	if (rc == 0)
 		domu_say(s->ctx, DOMU_WARNING, "%s: commit %s (%s) %s", domu_guest_shown(s->guest), ci->id,
 		         ci->command != NULL ? ci->command : "", words[result]);

@@ -299,7 +299,7 @@ int rig_recover(struct rig *r, enum domu_recover_result *result, unsigned *n)
 		if (v[i].state != DOMU_COMMIT_INTERRUPTED)
 			continue;
 		++*n;
-		rc = domu_recover(r->st, v[i].id, r->disks, r->n, result);
+		rc = domu_recover(r->st, v[i].id, r->disks, r->n, NULL, NULL, result);
 	}
 	domu_state_list_free(v, count);
 	return rc;
@@ -382,6 +382,12 @@ static int t_rename(const char *from, const char *to)
 
 static int t_unlink(const char *path)
 {
+	const char *name = strrchr(path, '/');
+
+	if (rig_io.keep_seal && name != NULL && strcmp(name, "/seal") == 0) {
+		errno = EIO;
+		return -1;
+	}
 	return dead() ? -1 : unlink(path);
 }
 

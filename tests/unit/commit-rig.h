@@ -57,6 +57,7 @@ struct rig_io {
 	bool tear; /* of the write that fails the first half of the sectors arrives */
 	int err;
 	bool once; /* only that call fails */
+	bool keep_seal; /* a seal cannot be deleted */
 	unsigned signal_at; /* before that call the process gets this signal: */
 	int signal;
 };

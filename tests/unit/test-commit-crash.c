@@ -407,3 +407,47 @@ Test(crash, of_an_undo_at_any_call_ends_old_or_new)
 	cr_assert(undone > 5);
 	rig_close(&c.r);
 }
+
+/* Without doors a whole seal is applied: a refused commit leaves none, or says that it is due. */
+static void seal_after_refusal(bool once)
+{
+	struct scene c;
+	unsigned calls, refused = 0, due = 0;
+	int rc;
+
+	set_up(&c, 1, false);
+	calls = attempt(&c, 0, false, false, &rc);
+	for (unsigned at = 1; at <= calls; at++) {
+		struct domu_stage *s;
+		bool told;
+
+		rewind_all(&c);
+		s = rig_stage(&c.r);
+		rig_write(&c.r, s, 0, c.after[0]);
+		rig_io_reset();
+		rig_io.fail_at = at;
+		rig_io.once = once;
+		rig_io.keep_seal = true;
+		rc = rig_commit_doorless(&c.r, s, NULL);
+		told = domu_error_status(&c.r.ctx) == DOMU_UNRECOVERED;
+		rig_io_reset();
+		rig_reopen(&c.r);
+		if (rc == 0 || !all(&c, c.before))
+			continue;
+		refused++;
+		due += interrupted(&c);
+		cr_assert(told || interrupted(&c) == 0, "call %u: refused, and recover would apply it", at);
+	}
+	cr_assert(refused > 5 && (once || due > 0), "%u refused, %u due", refused, due);
+	rig_close(&c.r);
+}
+
+Test(seal, that_cannot_be_deleted_is_emptied)
+{
+	seal_after_refusal(true);
+}
+
+Test(seal, that_can_neither_be_deleted_nor_emptied_is_told)
+{
+	seal_after_refusal(false);
+}

@@ -246,3 +246,86 @@ Test(signal, to_kill_leaves_what_recover_finishes)
 {
 	every_signal(SIGKILL, false);
 }
+
+/* ---- the last look ------------------------------------------------------------------- */
+
+struct meddler {
+	struct rig *r;
+	unsigned disk, calls;
+	uint64_t offset;
+	int answer;
+};
+
+/* A guest that was started and stopped again just before the last look. */
+static int meddle(void *user)
+{
+	struct meddler *m = user;
+
+	m->calls++;
+	cr_assert(m->answer != 0 || pwrite(m->r->fd[m->disk], "guest", 5, (off_t)m->offset) == 5);
+	return m->answer;
+}
+
+Test(look, sees_a_disk_without_a_door_beside_one_with_a_door)
+{
+	struct rig r;
+	struct meddler m = { .r = &r, .disk = 1, .offset = (1 << 20) + 4 };
+	struct domu_commit_opts opts = { .recheck = meddle, .user = &m };
+	struct domu_door door = rig_door(0);
+	struct domu_stage *s;
+
+	rig_open(&r, 2, EXT4, "4M");
+	s = staged(&r);
+	rig_put(&r, s, 1, 1 << 20, "swap", 4);
+	cr_assert(domu_commit(s, r.disks, 2, &door, 1, &opts) == -ESTALE);
+	cr_assert(m.calls == 1 && rig_same(r.disk[0], before));
+	cr_assert(strstr(r.ctx.error.message, "xvdb") != NULL, "%s", r.ctx.error.message);
+	rig_close(&r);
+}
+
+/* Cut in the middle of its units, without doors when told. */
+static void cut_in_units(struct rig *r, bool doors, char id[DOMU_ID_LEN + 1])
+{
+	struct domu_stage *s = staged(r);
+
+	snprintf(id, DOMU_ID_LEN + 1, "%s", domu_stage_info(s)->id);
+	rig_io_reset();
+	rig_io.disk_fd = r->fd[0];
+	rig_io.fail_write = doors ? 2 : 1;
+	rig_io.tear = true;
+	cr_assert((doors ? rig_commit(r, s, NULL) : rig_commit_doorless(r, s, NULL)) < 0);
+	rig_io_reset();
+	rig_reopen(r);
+}
+
+static void recover_with_meddler(bool doors, uint64_t offset)
+{
+	struct rig r;
+	struct meddler m = { .r = &r, .answer = -EBUSY };
+	enum domu_recover_result result;
+	char id[DOMU_ID_LEN + 1], now[128];
+
+	rig_open(&r, 1, EXT4, "4M");
+	cut_in_units(&r, doors, id);
+	snprintf(now, sizeof now, "%s/now", r.dir);
+	rig_copy(r.disk[0], now);
+	cr_assert(domu_recover(r.st, id, r.disks, 1, meddle, &m, &result) == -EBUSY && m.calls == 1);
+	cr_assert(rig_same(r.disk[0], now));
+	m.answer = 0;
+	m.offset = offset;
+	cr_assert(pwrite(open(now, O_WRONLY | O_CLOEXEC), "guest", 5, (off_t)offset) == 5);
+	cr_assert(domu_recover(r.st, id, r.disks, 1, meddle, &m, &result) == -ESTALE && m.calls == 2);
+	cr_assert_eq(domu_error_status(&r.ctx), DOMU_UNRECOVERED);
+	cr_assert(rig_same(r.disk[0], now));
+	rig_close(&r);
+}
+
+Test(look, of_recover_sees_a_guest_that_used_the_closed_door)
+{
+	recover_with_meddler(true, 1024 + 56);
+}
+
+Test(look, of_recover_sees_a_guest_on_a_disk_without_a_door)
+{
+	recover_with_meddler(false, 1024 + 120);
+}

@@ -308,7 +308,7 @@ Test(newer, seal_is_refused_and_stays_due)
 	snprintf(now, sizeof now, "%s/now", r.dir);
 	rig_copy(r.disk[0], now);
 	poke(path, 8, "\2", 1);
-	cr_assert(domu_recover(r.st, id, r.disks, 1, &result) < 0);
+	cr_assert(domu_recover(r.st, id, r.disks, 1, NULL, NULL, &result) < 0);
 	cr_assert_eq(domu_error_status(&r.ctx), DOMU_UNRECOVERED);
 	cr_assert(strstr(r.ctx.error.message, "newer") != NULL);
 	domu_error_clear(&r.ctx);
@@ -406,7 +406,7 @@ static void mutate(const char *file, unsigned rounds, unsigned seed)
 		cr_assert(fd >= 0 && write(fd, p, len) == (ssize_t)len);
 		close(fd);
 		free(p);
-		rc = domu_recover(r.st, id, r.disks, 1, &result);
+		rc = domu_recover(r.st, id, r.disks, 1, NULL, NULL, &result);
 		domu_error_clear(&r.ctx);
 		count(&r, NULL, false);
 		domu_error_clear(&r.ctx);
@@ -487,7 +487,7 @@ Test(hostile, seal_with_right_checksums_is_checked_all_the_same)
 		cr_assert(domu_seal_write(&r.ctx, fd, &s) == 0);
 		close(fd);
 		domu_seal_free(&s);
-		cr_assert(domu_recover(r.st, id, r.disks, 1, &result) < 0, "case %u", i);
+		cr_assert(domu_recover(r.st, id, r.disks, 1, NULL, NULL, &result) < 0, "case %u", i);
 		cr_assert_eq(domu_error_status(&r.ctx), DOMU_UNRECOVERED, "case %u", i);
 		domu_error_clear(&r.ctx);
 		cr_assert(rig_same(r.disk[0], disk), "case %u", i);
