@@ -87,7 +87,7 @@ int domu_work_get_end(struct domu_msg *m, struct domu_ctx *ctx, int *rc)
 	int64_t err = (int64_t)domu_msg_get_u64(m);
 	uint64_t status = domu_msg_get_u64(m);
 	const char *message = domu_msg_get_str(m), *disk = domu_msg_get_str(m), *path = domu_msg_get_str(m);
-	bool first = ctx->error.status == DOMU_OK;
+	bool first = ctx != NULL && ctx->error.status == DOMU_OK;
 
 	*rc = -EBADMSG;
 	if (m->err != 0 || err > 0 || err < -4095 || (message != NULL && strlen(message) > MAX_TEXT))
