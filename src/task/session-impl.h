@@ -22,6 +22,8 @@ struct domu_session {
 	unsigned changing; /* nested change_begin() */
 	bool uncut; /* what a failed change left in the stage could not be cut off */
 	bool no_appliance; /* it could not be started: not again */
+	enum domu_status appliance_status;
+	char *appliance_error; /* why */
 	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
 

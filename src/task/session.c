@@ -164,6 +164,7 @@ int domu_session_close(struct domu_session *s)
 	free(s->backings);
 	free(s->view);
 	free(s->use);
+	free(s->appliance_error);
 	free(s);
 	return rc;
 }
@@ -307,8 +308,9 @@ static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t
 	if (disk >= s->n_backings)
 		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
 	if (s->no_appliance)
-		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
-		                 "the appliance could not open a filesystem before: not tried again");
+		return domu_fail(s->ctx, s->appliance_status, -EIO, "%s",
+		                 s->appliance_error != NULL ? s->appliance_error
+		                                            : "the appliance could not be started");
 	if (s->appliance[disk] != NULL)
 		return domu_appliance_open(s->appliance[disk], offset, size, type, flags, fd);
 	rc = domu_session_stack(s, disk, &e.stack);
@@ -318,7 +320,11 @@ static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t
 	domu_say(s->ctx, DOMU_INFO, "starting the appliance for %s", type);
 	rc = domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance[disk]);
 	/* It takes long to start: once it failed, the next filesystem of this session does not try again. */
-	s->no_appliance = rc != 0;
+	if (rc != 0) {
+		s->no_appliance = true;
+		s->appliance_status = domu_error_status(s->ctx);
+		s->appliance_error = s->ctx->error.message != NULL ? strdup(s->ctx->error.message) : NULL;
+	}
 	return rc;
 }
 
