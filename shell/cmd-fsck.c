@@ -261,18 +261,6 @@ static int run_fsck(struct domu_run *r)
 	return rc;
 }
 
-/* The lines were printed as they came: the row itself is for JSON. */
-static int no_text(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
-{
-	(void)out;
-	(void)cells;
-	(void)n;
-	(void)user;
-	return 0;
-}
-
-static const struct domu_layout layout = { .row = no_text };
-
 static const struct domu_arg args[] = { { "GUEST", ARG_GUEST, COUNT_ANY }, { 0 } };
 static const struct domu_option options[] = {
 	{ NULL, 'n', NULL, "change nothing: only look" },
@@ -311,5 +299,5 @@ const struct domu_command domu_cmd_fsck = {
 	.example = "domu-rescue fsck -n web1",
 	.needs = NEED_MANY | FSCK_STATUS,
 	.front = run_fsck,
-	.layout = &layout,
+	.layout = &domu_layout_told,
 };

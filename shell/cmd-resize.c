@@ -157,18 +157,6 @@ static int run_resize(struct domu_run *r)
 	return run(r, operand(r, 0), operand(r, 1));
 }
 
-static int no_text(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
-{
-	(void)out;
-	(void)cells;
-	(void)n;
-	(void)user;
-	return 0;
-}
-
-/* The steps are told in words as they come. */
-static const struct domu_layout layout = { .row = no_text };
-
 static const struct domu_option options[] = {
 	{ "plan", 0, NULL, "show the steps and stop" },
 	{ 0 },
@@ -210,7 +198,7 @@ const struct domu_command domu_cmd_resize_root = {
 	.example = "domu-rescue resize-root old1 +64M --plan",
 	.needs = NEED_GUEST | NEED_STATE,
 	.front = run_resize_root,
-	.layout = &layout,
+	.layout = &domu_layout_told,
 };
 
 const struct domu_command domu_cmd_resize = {
@@ -225,5 +213,5 @@ const struct domu_command domu_cmd_resize = {
 	.example = "domu-rescue resize old1 xvda2 +64M --plan",
 	.needs = NEED_GUEST | NEED_STATE,
 	.front = run_resize,
-	.layout = &layout,
+	.layout = &domu_layout_told,
 };

@@ -258,3 +258,14 @@ void domu_table_free(struct domu_out *o)
 	o->table = NULL;
 	o->table_rows = 0;
 }
+
+static int told_already(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
+{
+	(void)out;
+	(void)cells;
+	(void)n;
+	(void)user;
+	return 0;
+}
+
+const struct domu_layout domu_layout_told = { .row = told_already };

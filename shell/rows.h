@@ -54,6 +54,9 @@ struct domu_layout {
 	int (*flush)(struct domu_out *out, void *user); /* a line comes: rows held back go before it; may be NULL */
 };
 
+/* For a command that tells its text by domu_out_line() as it goes: its rows are for JSON. */
+extern const struct domu_layout domu_layout_told;
+
 /* ---- making rows: the same in worker and front ---- */
 int domu_row_text(struct domu_out *o, const char *text); /* NULL: null */
 int domu_row_bytes(struct domu_out *o, const char *bytes, size_t len);
