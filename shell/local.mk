@@ -24,12 +24,14 @@ libdomushell_a_SOURCES = \
 	shell/cmd-history.c \
 	shell/cmd-info.c \
 	shell/cmd-list.c \
+	shell/cmd-recover.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
 	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
 	shell/cmd-shell.c \
 	shell/cmd-stat.c \
 	shell/cmd-status.c \
+	shell/cmd-undo.c \
 	shell/cmd-words.c \
 	shell/cmd.h \
 	shell/command.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* session-commit.c - what a session does with its stage: commit, recover, undo. */
+/* session-commit.c - a session commits its stage: writable disks, doors, and the questions before it. */
 #include "config.h"
 
 #include <errno.h>
@@ -98,7 +98,8 @@ int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes,
 }
 
 /* The doors of every filesystem that the stage changes; nodes come from the worker and were checked. */
-static int find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out, size_t *n_out)
+int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
+                            size_t *n_out)
 {
 	struct domu_door *doors = calloc(nodes->n + 1, sizeof *doors);
 	bool *touched = NULL;
@@ -153,7 +154,7 @@ static char *join_waived(struct domu_session *s)
 	return out;
 }
 
-static int ask_no_undo(struct domu_session *s)
+int domu_session_ask_no_undo(struct domu_session *s)
 {
 	if (!s->opts.no_undo ||
 	    domu_ask(s->ctx, "commit without keeping what is replaced, so that it cannot be undone?") == 1)
@@ -163,7 +164,7 @@ static int ask_no_undo(struct domu_session *s)
 }
 
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
-static int write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
+int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
 {
 	struct domu_commit_disk disks[DOMU_MAX_DISKS];
 	struct domu_commit_opts o = {
@@ -229,7 +230,7 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0 && !domu_session_dirty(s))
 		return domu_session_rollback(s);
 	if (rc == 0)
-		rc = ask_no_undo(s);
+		rc = domu_session_ask_no_undo(s);
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)
@@ -243,167 +244,12 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0)
 		rc = r;
 	if (rc == 0)
-		rc = find_doors(s, &nodes, &doors, &n_doors);
+		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {
 		if (id != NULL)
 			snprintf(id, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
-		rc = write_stage(s, doors, n_doors, NULL);
+		rc = domu_session_write_stage(s, doors, n_doors, NULL);
 	}
-	domu_nodes_free(&nodes);
-	free(doors);
-	return rc;
-}
-
-/* ---- recover -------------------------------------------------------------------------- */
-
-/* The disks of an earlier commit among this guest's, by path: indexes may differ from the session's. */
-static int match_disks(struct domu_session *s, const struct domu_commit_info *ci, const struct domu_commit_disk *mine,
-                       struct domu_commit_disk *out)
-{
-	if (ci->n_disks > DOMU_MAX_DISKS)
-		return domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s names too many disks", ci->id);
-	for (size_t i = 0; i < ci->n_disks; i++) {
-		out[i].fd = -1;
-		for (size_t k = 0; k < s->n_backings && out[i].fd < 0; k++)
-			if (strcmp(ci->disks[i].path, s->backings[k].path) == 0)
-				out[i] = mine[k];
-		if (out[i].fd < 0)
-			return domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
-			                 "commit %s also changed %s (%s), which %s does not have now", ci->id,
-			                 ci->disks[i].path, ci->disks[i].vdev, domu_guest_shown(s->guest));
-	}
-	return 0;
-}
-
-static int recover_one(struct domu_session *s, const struct domu_commit_info *ci)
-{
-	static const char *const words[] = {
-		[DOMU_RECOVER_NOTHING] = "was whole already",
-		[DOMU_RECOVER_APPLIED] = "was finished",
-		[DOMU_RECOVER_STAGED] = "had not reached the disk: it is a stage again",
-		[DOMU_RECOVER_SUPERSEDED] = "is superseded: the guest ran meanwhile, nothing was written",
-	};
-	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
-	enum domu_recover_result result;
-	int rc = domu_session_open_rw(s, mine);
-
-	if (rc == 0)
-		rc = match_disks(s, ci, mine, disks);
-	if (rc == 0)
-		rc = domu_recover(s->opts.state, ci->id, disks, ci->n_disks, domu_session_recheck, s, &result);
-	if (rc == 0)
-		domu_say(s->ctx, DOMU_WARNING, "%s: commit %s (%s) %s", domu_guest_shown(s->guest), ci->id,
-		         ci->command != NULL ? ci->command : "", words[result]);
-	domu_session_close_rw(s, mine);
-	return rc;
-}
-
-int domu_session_recover(struct domu_session *s, unsigned *n_done)
-{
-	struct domu_commit_info *v;
-	size_t n;
-	int rc = domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n);
-
-	*n_done = 0;
-	if (rc != 0 || n == 0)
-		return rc;
-	if (s->opts.dry_run)
-		rc = domu_fail(
-		    s->ctx, DOMU_UNRECOVERED, -EBUSY,
-		    "%s: commit %s has to be finished first, and a dry run writes nothing: domu-rescue recover %s",
-		    domu_guest_shown(s->guest), v[0].id, domu_guest_shown(s->guest));
-	if (rc == 0)
-		rc = domu_session_end_worker(s, false);
-	if (rc == 0)
-		rc = domu_session_lock(s);
-	/* The oldest first: a later commit rests on it. */
-	for (size_t i = n; rc == 0 && i-- > 0;) {
-		rc = recover_one(s, &v[i]);
-		if (rc == 0)
-			++*n_done;
-	}
-	domu_state_list_free(v, n);
-	return rc;
-}
-
-/* ---- undo ------------------------------------------------------------------------------- */
-
-static int find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
-{
-	struct domu_commit_info *v;
-	size_t n;
-	int rc = domu_state_list(s->opts.state, s->backings[0].path, false, &v, &n);
-
-	if (rc != 0)
-		return rc;
-	rc = -ENOENT;
-	for (size_t i = 0; i < n && rc != 0; i++) {
-		if (id != NULL ? strcmp(v[i].id, id) != 0 : !v[i].undoable)
-			continue;
-		if (!v[i].undoable) {
-			domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "commit %s cannot be undone: %s", v[i].id,
-			          v[i].state == DOMU_COMMIT_UNDONE ? "it was undone already" : "it has no undo data");
-			break;
-		}
-		*ci = v[i];
-		memset(&v[i], 0, sizeof v[i]);
-		rc = 0;
-	}
-	domu_state_list_free(v, n);
-	if (rc != 0)
-		domu_fail(s->ctx, DOMU_NOTFOUND, rc, id != NULL ? "%s has no commit %s" : "%s has no commit to undo%s",
-		          domu_guest_shown(s->guest), id != NULL ? id : "");
-	return rc;
-}
-
-int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1])
-{
-	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
-	struct domu_commit_info old = { 0 }, ci = { 0 };
-	struct domu_nodes nodes = { 0 };
-	struct domu_door *doors = NULL;
-	size_t n_doors = 0;
-	unsigned n;
-	int rc;
-
-	for (size_t i = 0; i < s->n_backings; i++)
-		mine[i].fd = -1;
-	rc = ask_no_undo(s);
-	if (rc == 0)
-		rc = domu_session_lock(s);
-	if (rc == 0)
-		rc = domu_session_recover(s, &n);
-	if (rc == 0)
-		rc = domu_session_clear_stage(s);
-	if (rc == 0)
-		rc = find_undoable(s, id, &old);
-	if (rc == 0)
-		rc = domu_session_open_rw(s, mine);
-	if (rc == 0)
-		rc = match_disks(s, &old, mine, disks);
-	for (size_t i = 0; rc == 0 && i < old.n_disks; i++)
-		if (disks[i].fd != mine[i].fd)
-			rc = domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL,
-			               "%s has its disks in another order than when commit %s was made",
-			               domu_guest_shown(s->guest), old.id);
-	if (rc == 0)
-		rc = domu_session_describe(s, &ci);
-	if (rc == 0)
-		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
-	domu_session_close_rw(s, mine);
-	if (rc == 0)
-		rc = domu_session_look(s, true, &nodes);
-	if (rc == 0)
-		rc = find_doors(s, &nodes, &doors, &n_doors);
-	if (rc == 0) {
-		snprintf(done, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
-		snprintf(undone, DOMU_ID_LEN + 1, "%s", old.id);
-		rc = write_stage(s, doors, n_doors, old.id);
-	}
-	if (rc != 0 && s->stage != NULL)
-		domu_session_rollback(s);
-	domu_commit_info_free(&old);
-	domu_commit_info_free(&ci);
 	domu_nodes_free(&nodes);
 	free(doors);
 	return rc;

@@ -54,6 +54,16 @@ int domu_session_recheck(void *session);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
+/* The doors of every filesystem that the stage changes; nodes come from the worker and were checked.  Freed by the caller. */
+int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
+                            size_t *n_out);
+/* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
+int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes);
+/* --no-undo needs a yes. */
+int domu_session_ask_no_undo(struct domu_session *s);
+/* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */
+int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
+                             const struct domu_commit_disk *mine, struct domu_commit_disk *out);
 /* Commits cut short (or stages) on this guest's disks, newest first. */
 int domu_session_pending(struct domu_session *s, enum domu_commit_state state, struct domu_commit_info **v, size_t *n);
 /* Which nodes the stage changes: an array as long as nodes, freed by the caller. */
