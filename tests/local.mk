@@ -14,6 +14,7 @@ include tests/unit/guest.mk
 include tests/unit/fence.mk
 include tests/unit/shell.mk
 endif
+include tests/crash/local.mk
 
 # Only builds what make check would run.
 check-programs: all $(check_PROGRAMS)

@@ -436,7 +436,8 @@ static int run(struct recover *r, enum domu_recover_result *result)
 		return rc;
 	if (r->seal.mark != DOMU_MARK_NONE) {
 		*result = r->seal.mark == DOMU_MARK_APPLIED ? DOMU_RECOVER_NOTHING : DOMU_RECOVER_SUPERSEDED;
-		return domu_state_finish(r->st, r->id, &r->seal);
+		/* Marked again: who was killed may not have synced it. */
+		return finish(r, r->seal.mark);
 	}
 	return examine(r, result);
 }

@@ -192,11 +192,39 @@ static int check_owner(struct domu_state *st)
 	return 0;
 }
 
+static bool is_missing(const struct domu_state *st, const char *id, const char *name)
+{
+	char *path = domu_state_path(st, "pending", id, name);
+	bool missing = path != NULL && access(path, F_OK) < 0 && errno == ENOENT;
+
+	free(path);
+	return missing;
+}
+
+/* What a power cut leaves of a description that was not synced: too short, or zeros where text was. */
+static bool is_torn(const struct domu_state *st, const char *id)
+{
+	char *path = domu_state_path(st, "pending", id, "meta"), *json = NULL;
+	size_t len = 0;
+	bool torn = path != NULL && domu_file_read(path, DOMU_META_MAX, &json, &len) == 0 &&
+	            (len == 0 || memchr(json, '\0', len) != NULL || json[len - 1] != '\n');
+
+	free(json);
+	free(path);
+	return torn;
+}
+
+/* A stage that is kept is synced as a whole: what lacks a part never was one, or lost it in a power cut. */
+static bool is_stub(const struct domu_state *st, const char *id)
+{
+	return is_missing(st, id, "meta") || is_missing(st, id, "log") || is_missing(st, id, "lock") ||
+	       is_torn(st, id);
+}
+
 /* A commit that was marked, but not moved; a folder that never became a stage. */
 static void tidy_one(struct domu_state *st, const char *id)
 {
 	char *seal = domu_state_path(st, "pending", id, "seal");
-	char *meta = domu_state_path(st, "pending", id, "meta");
 	struct domu_ctx quiet;
 	struct domu_state silent = *st;
 	enum domu_mark mark = DOMU_MARK_NONE;
@@ -205,17 +233,18 @@ static void tidy_one(struct domu_state *st, const char *id)
 
 	domu_ctx_quiet(&quiet, st->ctx);
 	silent.ctx = &quiet;
-	if (seal == NULL || meta == NULL)
+	if (seal == NULL)
 		goto out;
 	rc = domu_seal_peek(&quiet, seal, &m, &mark);
 	if (rc == 0 && mark != DOMU_MARK_NONE) {
 		struct domu_seal s = { .meta = m, .mark = mark };
 
+		/* The mark may be in memory only: written again, it is synced before what it makes superfluous is deleted. */
 		rc = domu_lock_open(&silent, id, &lock_fd);
-		if (rc == 0 || rc == -ENOENT)
+		if ((rc == 0 || rc == -ENOENT) && domu_seal_mark(&quiet, seal, mark) == 0)
 			domu_state_finish(&silent, id, &s);
-	} else if (rc == -ENOENT && access(meta, F_OK) < 0 && errno == ENOENT) {
-		if (domu_lock_open(&silent, id, &lock_fd) != -EBUSY && access(meta, F_OK) < 0)
+	} else if ((rc == -ENOENT || rc == -ENODATA) && is_stub(st, id)) {
+		if (domu_lock_open(&silent, id, &lock_fd) != -EBUSY && is_stub(st, id))
 			domu_pending_remove(&silent, id);
 	}
 	if (lock_fd >= 0)
@@ -224,7 +253,6 @@ out:
 	domu_meta_free(&m);
 	domu_error_clear(&quiet);
 	free(seal);
-	free(meta);
 }
 
 static void tidy(struct domu_state *st)
@@ -351,6 +379,9 @@ int domu_state_finish(struct domu_state *st, const char *id, const struct domu_s
 	/* What was superseded keeps its log: the only copy of what the user did. */
 	for (size_t i = seal->mark == DOMU_MARK_APPLIED ? 0 : 2; i < 3 && rc == 0; i++)
 		rc = unlink_if(st, id, done[i]);
+	/* What is deleted is gone before the move: in the history nobody would look for it again. */
+	if (rc == 0)
+		rc = domu_sync_dir_of(st->ctx, from);
 	/*
 	 * Not synced: a cut leaves the marked commit in pending, which counts
 	 * as done everywhere and is moved at the next opportunity.
