@@ -347,12 +347,17 @@ static int mark_undone(struct domu_state *st, const char *id, const char *undoes
 	if (!domu_id_valid(undoes))
 		goto out;
 	dir = domu_state_path(st, "history", undoes, NULL);
-	path = domu_state_path(st, "history", undoes, "undone");
-	if (dir == NULL || path == NULL || text == NULL) {
+	if (dir != NULL && access(dir, F_OK) < 0) {
+		/* A cut may have left it where it was; or the history was shortened meanwhile. */
+		free(dir);
+		dir = domu_state_path(st, "pending", undoes, NULL);
+	}
+	path = dir != NULL ? domu_text("%s/undone", dir) : NULL;
+	if (path == NULL || text == NULL) {
 		rc = domu_nomem(st->ctx);
 		goto out;
 	}
-	if (access(dir, F_OK) < 0) /* the history was shortened meanwhile */
+	if (access(dir, F_OK) < 0)
 		goto out;
 	rc = domu_file_write(st->ctx, path, text, strlen(text), true);
 	if (rc == 0)

@@ -50,7 +50,7 @@ static void make_tree(void)
 
 static void make_fsck(void)
 {
-	make(TREE "for i in $(seq 60); do echo $i >root/etc/conf-$i; done; truncate -s 2M old-0\n"
+	make(TREE "for i in $(seq 60); do echo $i >root/etc/conf-$i; done; truncate -s 4M old-0\n"
 	          "mke2fs -q -F -t ext4 -b 1024 -N 128 -J size=1 -d root old-0\n"
 	          "printf 'clri /etc/conf-7\\nset_inode_field /etc/conf-9 links_count 7\\n"
 	          "set_inode_field /etc block[0] 3\\nfreeb 700 40\\n"
