@@ -25,4 +25,8 @@ check-local: check-programs
 
 bench: all
 	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/run $(BENCH_DIR)
-.PHONY: bench check-programs
+
+# Every state of every workload, without a limit: hours.
+crash-all: tests/crash/explore
+	for w in $$(tests/crash/explore --workloads); do tests/crash/explore $$w || exit 1; done
+.PHONY: bench check-programs crash-all

@@ -221,6 +221,17 @@ static bool is_stub(const struct domu_state *st, const char *id)
 	       is_torn(st, id);
 }
 
+/* Whole, of a newer version, or not to be told: anything but none and a torn one. */
+static bool may_have_seal(struct domu_ctx *quiet, const char *seal)
+{
+	struct domu_seal s;
+	int rc = domu_seal_load(quiet, seal, &s);
+
+	domu_seal_free(&s);
+	domu_error_clear(quiet);
+	return rc != -ENOENT && rc != -ENODATA;
+}
+
 /* A commit that was marked, but not moved; a folder that never became a stage. */
 static void tidy_one(struct domu_state *st, const char *id)
 {
@@ -243,8 +254,8 @@ static void tidy_one(struct domu_state *st, const char *id)
 		rc = domu_lock_open(&silent, id, &lock_fd);
 		if ((rc == 0 || rc == -ENOENT) && domu_seal_mark(&quiet, seal, mark) == 0)
 			domu_state_finish(&silent, id, &s);
-	} else if ((rc == -ENOENT || rc == -ENODATA) && is_stub(st, id)) {
-		if (domu_lock_open(&silent, id, &lock_fd) != -EBUSY && is_stub(st, id))
+	} else if (is_stub(st, id) && !may_have_seal(&quiet, seal)) {
+		if (domu_lock_open(&silent, id, &lock_fd) != -EBUSY && is_stub(st, id) && !may_have_seal(&quiet, seal))
 			domu_pending_remove(&silent, id);
 	}
 	if (lock_fd >= 0)

@@ -20,8 +20,8 @@
  * and of what was not any part.  A write to a file stays until that file is
  * synced; a name until its folder is.  Of up to ALL_SUBSETS things every
  * subset is built; of more all beginnings, each alone, all but one, and random
- * ones.  The last write may have got as far as any of its sectors, and the
- * length of a file may be there without the bytes.
+ * ones.  The last write may have got as far as any of its sectors, others as
+ * far as some; the length of a file may be there without the bytes.
  */
 #define ALL_SUBSETS  8
 #define RANDOM       12 /* subsets at each point */
@@ -81,8 +81,10 @@ static void revert(struct explorer *e)
 			touch(e, op->dir);
 			if (op->type == OP_RENAME)
 				touch(e, op->new_dir);
-		} else {
+		} else if (op->type == OP_SIZE) {
 			touch(e, op->inode);
+		} else {
+			model_revert_part(&e->work, &e->base, op->inode, op->offset, op->len);
 		}
 	}
 }
@@ -119,7 +121,7 @@ static void visit(struct explorer *e, const struct torn *torn)
 	if (e->done ? !set_add(&seen_done, key) : !fresh)
 		return;
 	snprintf(where, sizeof where, "%s after call %zu of %zu, %zu of them not synced%s%s", e->how, e->at, e->ops->n,
-	         e->n_left, torn != NULL ? ", the last write torn" : "", e->done ? ", reported as done" : "");
+	         e->n_left, torn != NULL ? ", a write torn" : "", e->done ? ", reported as done" : "");
 	v.where = where;
 	deep = !e->nested && deep_cuts < deep_limit && key / 7 % 5 == 0;
 	v.deep = deep || key % 11 == 0;
@@ -130,17 +132,12 @@ static void visit(struct explorer *e, const struct torn *torn)
 	ops_free(&did);
 }
 
-/* The subset that is selected, with the last write as far as torn says. */
-static void build(struct explorer *e, const struct torn *torn)
+/* The subset that is selected; of its write `which` as much as torn says. */
+static void build(struct explorer *e, const struct torn *torn, size_t which)
 {
-	size_t last = SIZE_MAX;
-
-	for (size_t i = 0; torn != NULL && i < e->n_left; i++)
-		if (e->selected[i] && e->ops->v[e->left[i].op].type == OP_WRITE)
-			last = i;
 	for (size_t i = 0; i < e->n_left; i++)
 		if (e->selected[i])
-			model_apply(&e->work, &e->ops->v[e->left[i].op], i == last ? torn : NULL);
+			model_apply(&e->work, &e->ops->v[e->left[i].op], i == which ? torn : NULL);
 	visit(e, torn);
 	revert(e);
 }
@@ -153,28 +150,48 @@ static void select_all(struct explorer *e, bool yes)
 		e->selected[i] = yes;
 }
 
-static void tear(struct explorer *e)
+static uint64_t sectors_of(const struct op *op)
 {
-	const struct op *op;
+	return op->type == OP_WRITE ? (op->offset % SECTOR + op->len + SECTOR - 1) / SECTOR : 0;
+}
+
+static void tear_last(struct explorer *e)
+{
+	size_t last = e->n_left - 1;
 	uint64_t sectors, step;
 
 	if (e->n_left == 0)
 		return;
-	op = &e->ops->v[e->left[e->n_left - 1].op];
-	if (op->type != OP_WRITE)
-		return;
-	sectors = (op->offset % SECTOR + op->len + SECTOR - 1) / SECTOR;
+	sectors = sectors_of(&e->ops->v[e->left[last].op]);
 	step = sectors / MAX_TORN + 1;
 	for (uint64_t k = 0; k < sectors; k += step) {
 		struct torn t = { (long)k, false };
 
 		select_all(e, true);
-		build(e, &t);
+		build(e, &t, last);
 		t.whole_size = true;
-		build(e, &t);
+		build(e, &t, last);
 		select_all(e, false);
-		e->selected[e->n_left - 1] = true;
-		build(e, &t);
+		e->selected[last] = true;
+		build(e, &t, last);
+	}
+}
+
+/* Any write may be torn, not only the last one. */
+static void tear_any(struct explorer *e)
+{
+	for (unsigned n = 0; n < RANDOM && e->n_left > 0; n++) {
+		size_t which = rnd() % e->n_left;
+		uint64_t sectors = sectors_of(&e->ops->v[e->left[which].op]);
+		struct torn t = { 0 };
+
+		if (sectors == 0)
+			continue;
+		t.sectors = (long)(rnd() % sectors);
+		t.whole_size = (rnd() & 1) != 0;
+		for (size_t i = 0; i < e->n_left; i++)
+			e->selected[i] = i == which || (rnd() & 3) != 0;
+		build(e, &t, which);
 	}
 }
 
@@ -186,20 +203,20 @@ static void some_subsets(struct explorer *e)
 		for (size_t i = 0; i < n; i++)
 			e->selected[i] = i < k;
 		if (k % step == 0 || k == n)
-			build(e, NULL);
+			build(e, NULL, 0);
 	}
 	for (size_t k = rnd() % step; k < n; k += step) {
 		select_all(e, false);
 		e->selected[k] = true;
-		build(e, NULL);
+		build(e, NULL, 0);
 		select_all(e, true);
 		e->selected[k] = false;
-		build(e, NULL);
+		build(e, NULL, 0);
 	}
 	for (unsigned k = 0; k < RANDOM; k++) {
 		for (size_t i = 0; i < n; i++)
 			e->selected[i] = rnd() & 1;
-		build(e, NULL);
+		build(e, NULL, 0);
 	}
 }
 
@@ -211,10 +228,11 @@ static void states_here(struct explorer *e)
 		for (unsigned long mask = 0; mask < 1ul << e->n_left; mask++) {
 			for (size_t i = 0; i < e->n_left; i++)
 				e->selected[i] = (mask >> i & 1) != 0;
-			build(e, NULL);
+			build(e, NULL, 0);
 		}
 	}
-	tear(e);
+	tear_last(e);
+	tear_any(e);
 }
 
 /* ---- along the record ------------------------------------------------------------------------ */
@@ -299,7 +317,7 @@ static void explore(struct explorer *parent, const struct model *start, const st
 	if (limit > 0) {
 		e->counting = true;
 		along(e, start, from);
-		e->stride = counted.n / (limit / 50 + 1) + 1;
+		e->stride = counted.n / (limit / 100 + 1) + 1;
 		set_free(&counted);
 		e->counting = false;
 	}
@@ -307,10 +325,17 @@ static void explore(struct explorer *parent, const struct model *start, const st
 	free(e);
 }
 
+/* Around what orders things, and here and there. */
+static bool worth_killing(const struct ops *record, size_t at, size_t from, size_t every)
+{
+	return at >= from && (record->v[at].type == OP_SYNC || (at > 0 && record->v[at - 1].type == OP_SYNC) ||
+	                      (at - from) % every == 0);
+}
+
 /* A process that is killed leaves everything, none of it synced; then recover runs, and then the power goes. */
 static void killed(struct explorer *e, const struct model *start, const struct ops *record, size_t from)
 {
-	size_t step_by = limit > 0 ? (record->n - from) / 24 + 1 : 1;
+	size_t every = limit > 0 ? (record->n - from) / 24 + 1 : 1;
 	struct model all;
 
 	model_copy(&all, start);
@@ -320,7 +345,7 @@ static void killed(struct explorer *e, const struct model *start, const struct o
 		struct ops begun = { record->v, at, 0 };
 		struct model from_start;
 
-		if (at >= from && (at - from) % step_by == 0 && judge(&v, &did) && did.n > 0) {
+		if (worth_killing(record, at, from, every) && judge(&v, &did) && did.n > 0) {
 			ops_copy(&both, &begun);
 			ops_copy(&both, &did);
 			model_copy(&from_start, start);
@@ -401,9 +426,9 @@ static void list_faults(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "limit", required_argument, NULL, 'l' },  { "seed", required_argument, NULL, 's' },
-		{ "fault", required_argument, NULL, 'f' },  { "faults", no_argument, NULL, 'F' },
-		{ "workloads", no_argument, NULL, 'W' },    { NULL, 0, NULL, 0 },
+		{ "limit", required_argument, NULL, 'l' }, { "seed", required_argument, NULL, 's' },
+		{ "fault", required_argument, NULL, 'f' }, { "faults", no_argument, NULL, 'F' },
+		{ "workloads", no_argument, NULL, 'W' },   { NULL, 0, NULL, 0 },
 	};
 	struct workload *w;
 	int c;
@@ -430,7 +455,7 @@ int main(int argc, char **argv)
 		usage();
 	printf("1..1\n# seed %llu\n", (unsigned long long)seed);
 	seed |= 1;
-	deep_limit = limit > 0 ? 20 : SIZE_MAX;
+	deep_limit = limit > 0 ? 60 : SIZE_MAX;
 	if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		bail("mounts: %s", strerror(errno));
 	one(w);

@@ -201,8 +201,8 @@ static enum content content(const struct workload *w, const struct model *m)
 
 	for (unsigned i = 0; i < w->n_disks; i++) {
 		is_old = is_old && is_image(&m->v[world.disk[i]], &w->old[i]);
-		is_new = is_new && is_image(&m->v[world.disk[i]], &w->new[i]) &&
-		         m->v[world.disk[i]].size >= w->new[i].size;
+		is_new =
+		    is_new && is_image(&m->v[world.disk[i]], &w->new[i]) && m->v[world.disk[i]].size >= w->new[i].size;
 	}
 	return is_new ? CONTENT_NEW : (is_old ? CONTENT_OLD : CONTENT_MIXED);
 }
@@ -212,15 +212,6 @@ static bool root_is_closed(const struct workload *w, const struct model *m)
 	char id[DOMU_ID_LEN + 1];
 
 	return w->doors && domu_door_is_closed(m->v[world.disk[0]].data + w->root + 1024, SECTOR, id);
-}
-
-static uint64_t disks_hash(const struct model *m)
-{
-	uint64_t h = 0;
-
-	for (unsigned i = 0; i < world.n_disks; i++)
-		h = h * 31 + model_file_hash(m, world.disk[i]);
-	return h;
 }
 
 /* Somebody else writes to a disk: what is in image. */
@@ -428,6 +419,24 @@ static bool with_clone(const struct visit *v)
 	return good;
 }
 
+/* A disk of which a part is old and a part is new, with no door closed on it: its number, or -1. */
+static int half_and_open(const struct workload *w, const struct model *m)
+{
+	char id[DOMU_ID_LEN + 1];
+
+	for (unsigned i = 0; i < w->n_disks; i++) {
+		const struct inode *disk = &m->v[world.disk[i]];
+		bool closed = is_image(disk, &w->old[i]) || is_image(disk, &w->new[i]);
+
+		for (size_t k = 0; k < w->n_doors; k++)
+			if (w->door[k].disk == i)
+				closed = closed || domu_door_is_closed(disk->data + w->door[k].offset, SECTOR, id);
+		if (!closed)
+			return (int)i;
+	}
+	return -1;
+}
+
 /* v as it is in the world now, before recover. */
 static bool look(const struct visit *v, bool *closed, enum content *c)
 {
@@ -435,6 +444,8 @@ static bool look(const struct visit *v, bool *closed, enum content *c)
 	*closed = root_is_closed(v->w, v->state);
 	if (v->w->doors && *c == CONTENT_MIXED && !*closed)
 		return violation(v, "the disk is half done and open");
+	if (v->w->doors && half_and_open(v->w, v->state) >= 0)
+		return violation(v, "disk %d is half done and open", half_and_open(v->w, v->state));
 	if (v->done && (*closed || *c != CONTENT_NEW))
 		return violation(v, "it was reported as done, and is %s", *closed ? "closed" : "not there");
 	tally.old += *c == CONTENT_OLD;
@@ -455,7 +466,8 @@ static bool after(const struct visit *v, bool closed, bool was_staged)
 	if (c == CONTENT_MIXED)
 		return violation(v, "the disk is neither old nor new after recover");
 	if ((closed || v->done) && c != CONTENT_NEW)
-		return violation(v, "the disk is old after recover, and was %s", closed ? "closed" : "reported as done");
+		return violation(v, "the disk is old after recover, and was %s",
+		                 closed ? "closed" : "reported as done");
 	if (c == CONTENT_NEW && !is_tidy(&world.act, &left))
 		return violation(v, "%s is left behind after recover", left);
 	if (!second_recover(v) || (c == CONTENT_NEW && v->w->rounds > 0 && !says_undone(v)))

@@ -82,8 +82,16 @@ void model_revert(struct model *m, const struct model *from, int i)
 		copy_inode(a, b);
 		return;
 	}
+	model_revert_part(m, from, i, 0, a->sectors * SECTOR);
+}
+
+void model_revert_part(struct model *m, const struct model *from, int i, uint64_t offset, uint64_t len)
+{
+	struct inode *a = &m->v[i];
+	const struct inode *b = &from->v[i];
+
 	/* Only what differs: a disk is large and a state touches little of it. */
-	for (size_t k = 0; k < a->sectors; k++) {
+	for (size_t k = (size_t)(offset / SECTOR); k < a->sectors && k * SECTOR < offset + len; k++) {
 		uint64_t h = k < b->sectors ? b->hash[k] : 0;
 
 		if (a->hash[k] == h)

@@ -54,6 +54,7 @@ void model_copy(struct model *to, const struct model *from);
 void model_free(struct model *m);
 /* Makes inode i of m what it is in from. */
 void model_revert(struct model *m, const struct model *from, int i);
+void model_revert_part(struct model *m, const struct model *from, int i, uint64_t offset, uint64_t len); /* a file */
 void model_write(struct model *m, int i, uint64_t offset, const uint8_t *p, uint64_t len); /* p NULL: zeros */
 void model_size(struct model *m, int i, uint64_t size);
 int model_find(const struct model *m, int dir, const char *name); /* -1: not there */

@@ -23,8 +23,8 @@ static void make(const char *script)
 	}
 }
 
-#define TREE "mkdir -p root/etc && echo web1 >root/etc/hostname && echo 127.0.0.1 localhost >root/etc/hosts\n"
-#define EDIT "rm /etc/hostname\nwrite edit /etc/hostname\nmkdir /var\nwrite edit /var/log\n"
+#define TREE       "mkdir -p root/etc && echo web1 >root/etc/hostname && echo 127.0.0.1 localhost >root/etc/hosts\n"
+#define EDIT       "rm /etc/hostname\nwrite edit /etc/hostname\nmkdir /var\nwrite edit /var/log\n"
 #define SMALL_EXT4 "mke2fs -q -F -t ext4 -b 1024 -N 64 -O ^has_journal -d root "
 
 static void make_edit(void)
@@ -50,13 +50,14 @@ static void make_tree(void)
 
 static void make_fsck(void)
 {
-	make(TREE "for i in $(seq 60); do echo $i >root/etc/conf-$i; done; truncate -s 4M old-0\n"
-	          "mke2fs -q -F -t ext4 -b 1024 -N 128 -J size=1 -d root old-0\n"
-	          "printf 'clri /etc/conf-7\\nset_inode_field /etc/conf-9 links_count 7\\n"
-	          "set_inode_field /etc block[0] 3\\nfreeb 700 40\\n"
-	          "set_super_value free_inodes_count 5\\n' >edit\n"
-	          "debugfs -w -f edit old-0 >/dev/null; cp old-0 new-0; code=0; e2fsck -fy new-0 >/dev/null || code=$?\n"
-	          "[ $((code & ~3)) = 0 ]; e2fsck -fn new-0 >/dev/null");
+	make(TREE
+	     "for i in $(seq 60); do echo $i >root/etc/conf-$i; done; truncate -s 4M old-0\n"
+	     "mke2fs -q -F -t ext4 -b 1024 -N 128 -J size=1 -d root old-0\n"
+	     "printf 'clri /etc/conf-7\\nset_inode_field /etc/conf-9 links_count 7\\n"
+	     "set_inode_field /etc block[0] 3\\nfreeb 700 40\\n"
+	     "set_super_value free_inodes_count 5\\n' >edit\n"
+	     "debugfs -w -f edit old-0 >/dev/null; cp old-0 new-0; code=0; e2fsck -fy new-0 >/dev/null || code=$?\n"
+	     "[ $((code & ~3)) = 0 ]; e2fsck -fn new-0 >/dev/null");
 }
 
 /* The root grows over where the swap was, the swap moves to the end, the image grows too. */
@@ -85,7 +86,8 @@ static void make_parts(void)
 static void make_table(void)
 {
 	make("truncate -s 3M old-0; printf 'start=2048,size=1024,type=82\\n' | sfdisk -q old-0; cp old-0 new-0\n"
-	     "printf 'start=2048,size=2048,type=82\\n' | sfdisk -q new-0; truncate -s 1M swap; mkswap -q swap >/dev/null\n"
+	     "printf 'start=2048,size=2048,type=82\\n' | sfdisk -q new-0; truncate -s 1M swap; mkswap -q swap "
+	     ">/dev/null\n"
 	     "dd if=swap of=new-0 bs=1M seek=1 conv=notrunc status=none");
 }
 
@@ -109,12 +111,25 @@ struct workload workloads[] = {
 	  .make = make_parts,
 	  .root = MIB },
 	{ .name = "undo", .what = "an undo", .n_disks = 1, .doors = true, .make = make_edit, .rounds = 1 },
-	{ .name = "undo-undo", .what = "an undo of an undo", .n_disks = 1, .doors = true, .make = make_edit, .rounds = 2 },
+	{ .name = "undo-undo",
+	  .what = "an undo of an undo",
+	  .n_disks = 1,
+	  .doors = true,
+	  .make = make_edit,
+	  .rounds = 2 },
 	{ .name = "table", .what = "a table and swap, without a door", .n_disks = 1, .make = make_table },
-	{ .name = "no-undo", .what = "a file edited, no undo kept", .n_disks = 1, .doors = true, .no_undo = true,
+	{ .name = "no-undo",
+	  .what = "a file edited, no undo kept",
+	  .n_disks = 1,
+	  .doors = true,
+	  .no_undo = true,
 	  .make = make_edit },
-	{ .name = "undo-dir", .what = "a file edited, undo kept elsewhere", .n_disks = 1, .doors = true,
-	  .undo_dir = true, .make = make_edit },
+	{ .name = "undo-dir",
+	  .what = "a file edited, undo kept elsewhere",
+	  .n_disks = 1,
+	  .doors = true,
+	  .undo_dir = true,
+	  .make = make_edit },
 	{ .name = NULL },
 };
 
@@ -140,9 +155,8 @@ static void add_door(struct workload *w, struct rig *r, unsigned disk, uint64_t 
 	    domu_slice_open(&r->ctx, raw, "part", offset, size, &part) < 0 || ops->probe(part, &probe) < 0 ||
 	    !probe.has_door)
 		bail("%s: no door at %llu of disk %u", w->name, (unsigned long long)offset, disk);
-	w->door[w->n_doors++] = (struct domu_door){
-		.disk = disk, .offset = offset + probe.door, .size = SECTOR, .root = root, .fs = ops
-	};
+	w->door[w->n_doors++] =
+	    (struct domu_door){ .disk = disk, .offset = offset + probe.door, .size = SECTOR, .root = root, .fs = ops };
 	domu_block_close(part);
 	domu_block_close(raw);
 }
@@ -180,8 +194,8 @@ static void load(struct workload *w)
 	for (unsigned i = 0; i < w->n_disks; i++) {
 		int k;
 
-		if (run("cd %s && cp --sparse=always new-%u w/new && cp --sparse=always old-%u w/disk%u", world.dir, i, i,
-		        i) != 0)
+		if (run("cd %s && cp --sparse=always new-%u w/new && cp --sparse=always old-%u w/disk%u", world.dir, i,
+		        i, i) != 0)
 			bail("the disks are not there");
 		k = world_adopt("new");
 		take_image(&w->new[i], k);

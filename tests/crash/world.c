@@ -210,7 +210,8 @@ static void write_file(int i, const struct model *m)
 		}
 		if (fd < 0)
 			fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (pwrite(fd, b->data + k * SECTOR, run_len * SECTOR, (off_t)(k * SECTOR)) != (ssize_t)(run_len * SECTOR))
+		if (pwrite(fd, b->data + k * SECTOR, run_len * SECTOR, (off_t)(k * SECTOR)) !=
+		    (ssize_t)(run_len * SECTOR))
 			bail("%s: %s", path, strerror(errno));
 		a->size = UINT64_MAX; /* whatever it was: set below */
 		k += run_len;
