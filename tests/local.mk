@@ -14,6 +14,7 @@ include tests/unit/guest.mk
 include tests/unit/fence.mk
 include tests/unit/shell.mk
 endif
+include tests/bench/local.mk
 include tests/crash/local.mk
 
 # Only builds what make check would run.
@@ -23,10 +24,7 @@ check-programs: all $(check_PROGRAMS)
 check-local: check-programs
 	$(top_srcdir)/tests/check --build $(abs_builddir)
 
-bench: all
-	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/run $(BENCH_DIR)
-
 # Every state of every workload, without a limit: hours.
 crash-all: tests/crash/explore
 	for w in $$(tests/crash/explore --workloads); do tests/crash/explore $$w || exit 1; done
-.PHONY: bench check-programs crash-all
+.PHONY: check-programs crash-all

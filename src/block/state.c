@@ -217,8 +217,7 @@ static bool is_torn(const struct domu_state *st, const char *id)
 /* A stage that is kept is synced as a whole: what lacks a part never was one, or lost it in a power cut. */
 static bool is_stub(const struct domu_state *st, const char *id)
 {
-	return is_missing(st, id, "meta") || is_missing(st, id, "log") || is_missing(st, id, "lock") ||
-	       is_torn(st, id);
+	return is_missing(st, id, "meta") || is_missing(st, id, "log") || is_missing(st, id, "lock") || is_torn(st, id);
 }
 
 /* Whole, of a newer version, or not to be told: anything but none and a torn one. */
@@ -250,7 +249,7 @@ static void tidy_one(struct domu_state *st, const char *id)
 	if (rc == 0 && mark != DOMU_MARK_NONE) {
 		struct domu_seal s = { .meta = m, .mark = mark };
 
-		/* The mark may be in memory only: written again, it is synced before what it makes superfluous is deleted. */
+		/* The mark may be in memory only: it is synced before what it makes superfluous is deleted. */
 		rc = domu_lock_open(&silent, id, &lock_fd);
 		if ((rc == 0 || rc == -ENOENT) && domu_seal_mark(&quiet, seal, mark) == 0)
 			domu_state_finish(&silent, id, &s);
