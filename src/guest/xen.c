@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "guest/check.h"
 
 #define HOTPLUG_DIR  "/var/run/xen-hotplug"
@@ -40,10 +41,10 @@ bool domu_xen_here(void)
 }
 
 /* 1: taken; 0: somebody has it; or a negative errno. */
-static int try_lock(const char *path, int *fd)
+static int try_lock(struct domu_ctx *ctx, const char *path, int *fd)
 {
 	struct stat mine, named;
-	int f = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int f = ctx->io->open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (f < 0)
 		return -errno;
@@ -67,11 +68,11 @@ int domu_hotplug_lock_at(struct domu_ctx *ctx, const char *dir, unsigned seconds
 
 	*fd = -1;
 	snprintf(path, sizeof path, "%.200s/block", dir);
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	if (ctx->io->mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot make %s: %s", dir, strerror(errno));
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
-		int rc = try_lock(path, fd);
+		int rc = try_lock(ctx, path, fd);
 
 		if (rc > 0)
 			return 0;
