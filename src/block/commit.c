@@ -28,6 +28,7 @@ struct commit {
 	char *seal_path;
 	int undo_fd, seal_fd, hotplug_fd;
 	bool undo_made, seal_made, seal_written;
+	bool log_unsynced; /* it could not be */
 };
 
 /* ---- room ---------------------------------------------------------------------------- */
@@ -392,7 +393,8 @@ static int back_out(struct commit *c, int rc)
 {
 	char *undo = c->undo_made ? domu_undo_path(&c->seal.meta, c->stage->dir) : NULL;
 
-	if (c->seal_made && !drop_seal(c))
+	/* The empty seal is left: by it the next try knows that the log has to be written anew. */
+	if (c->seal_made && !c->log_unsynced && !drop_seal(c))
 		rc = seal_stays(c, rc);
 	else if (undo != NULL && c->undo_fd >= 0)
 		c->ctx->io->unlink(undo);
@@ -419,6 +421,8 @@ static int prepare(struct commit *c, bool *empty)
 	 * are synced.  A cut leaves the disk old, and a stage with a useless
 	 * undo file.
 	 */
+	if (rc == 0 && access(c->seal_path, F_OK) == 0)
+		rc = domu_stage_rewrite_log(c->stage);
 	if (rc == 0)
 		rc = keep_preimages(c, empty);
 	if (rc < 0 || *empty)
@@ -436,6 +440,7 @@ static int prepare(struct commit *c, bool *empty)
 	}
 	if (rc == 0)
 		rc = domu_fdatasync(c->ctx, c->stage->log_fd, "the stage's log");
+	c->log_unsynced = c->seal_made && rc < 0;
 	if (rc == 0 && c->undo_fd >= 0)
 		rc = domu_fdatasync(c->ctx, c->undo_fd, "the undo file");
 	if (rc == 0)

@@ -247,18 +247,7 @@ static int finish(struct recover *r, enum domu_mark mark)
 	return rc == 0 ? domu_state_finish(r->st, r->id, &r->seal) : rc;
 }
 
-/* What was seen may be in memory only: it has to be on the disk before anything rests on it. */
-static int sync_disks(struct recover *r)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; i < r->n_disks && rc == 0; i++)
-		if (r->disks[i].fd >= 0 && uses_disk(&r->seal, i))
-			rc = domu_fdatasync(r->ctx, r->disks[i].fd, r->seal.meta.info.disks[i].path);
-	return rc;
-}
-
-/* The same of the seal and what it rests on. */
+/* The seal and what it rests on may be in memory only: before anything rests on them they have to be on the disk. */
 static int sync_state(struct recover *r)
 {
 	char *pending = domu_state_path(r->st, "pending", NULL, NULL);
@@ -312,9 +301,10 @@ static int last_look(struct recover *r)
 }
 
 /*
- * Steps 4 to 7 again.  All is written, also what is new already: a sync that
- * failed may have left it in memory only.  A cut leaves what a cut of the
- * commit leaves at that step.
+ * Steps 4 to 7 again; where all is new the doors stay open, since what is
+ * written is there already.  All is written all the same: a sync that failed
+ * may have left it in memory only, and no later sync brings it to the disk.
+ * A cut leaves what a cut of the commit leaves at that step.
  */
 static int apply(struct recover *r)
 {
@@ -328,7 +318,7 @@ static int apply(struct recover *r)
 		return rc;
 	domu_signals_hold(&signals);
 	rc = domu_apply_lengths(&a);
-	if (rc == 0)
+	if (rc == 0 && !r->all_new)
 		rc = domu_apply_close_doors(&a);
 	if (r->seal.n_doors > 0)
 		release_hotplug(r);
@@ -380,12 +370,10 @@ static int not_recoverable(struct recover *r)
 static int decide(struct recover *r, enum domu_recover_result *result)
 {
 	bool doors = r->seal.n_doors > 0;
-	int rc;
 
 	if (r->all_new) {
 		*result = DOMU_RECOVER_NOTHING;
-		rc = sync_disks(r);
-		return rc == 0 ? finish(r, DOMU_MARK_APPLIED) : rc;
+		return apply(r);
 	}
 	if (r->closed > 0 && r->other)
 		return not_recoverable(r);

@@ -89,7 +89,7 @@ int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd)
 int domu_pending_remove(struct domu_state *st, const char *id)
 {
 	/* The seal first: what has none is no commit, whatever else is left by a cut. */
-	static const char *const names[] = { "seal", "undo", "log", "meta", "meta.new", "lock" };
+	static const char *const names[] = { "seal", "undo", "log", "log.new", "meta", "meta.new", "lock" };
 	char *dir = domu_state_path(st, "pending", id, NULL);
 	int rc = dir == NULL ? domu_nomem(st->ctx) : 0;
 
@@ -338,6 +338,59 @@ int domu_stage_resume(struct domu_state *st, const char *id, struct domu_stage *
 		domu_stage_close(s);
 	else
 		*out = s;
+	return rc;
+}
+
+static int copy_bytes(struct domu_ctx *ctx, int from, int to)
+{
+	uint8_t *buf = malloc(DOMU_WINDOW * DOMU_UNIT);
+	struct stat sb;
+	int rc = buf == NULL ? -ENOMEM : (fstat(from, &sb) < 0 ? -errno : 0);
+
+	for (off_t at = 0; rc == 0 && at < sb.st_size;) {
+		size_t n = DOMU_WINDOW * DOMU_UNIT;
+
+		if ((off_t)n > sb.st_size - at)
+			n = (size_t)(sb.st_size - at);
+		rc = domu_pread_full(from, buf, n, (uint64_t)at);
+		if (rc == 0)
+			rc = domu_pwrite_full(ctx->io, to, buf, n, (uint64_t)at);
+		at += (off_t)n;
+	}
+	free(buf);
+	return rc;
+}
+
+int domu_stage_rewrite_log(struct domu_stage *s)
+{
+	struct domu_ctx *ctx = s->st->ctx;
+	char *temp = domu_text("%s/log.new", s->dir), *path = domu_text("%s/log", s->dir);
+	int fd = -1, rc = temp == NULL || path == NULL ? -ENOMEM : 0;
+
+	if (rc == 0)
+		fd = ctx->io->open(temp, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+	if (rc == 0 && fd < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = copy_bytes(ctx, s->log_fd, fd);
+	if (rc == 0 && ctx->io->fdatasync(fd) < 0)
+		rc = -errno;
+	if (rc == 0 && ctx->io->rename(temp, path) < 0)
+		rc = -errno;
+	if (rc < 0) {
+		domu_fail(ctx, DOMU_FAILED, rc,
+		          "%s: the stage's log, which could not be synced before, cannot be copied: %s",
+		          path != NULL ? path : s->dir, strerror(-rc));
+		if (fd >= 0) {
+			ctx->io->close(fd);
+			ctx->io->unlink(temp);
+		}
+	} else {
+		ctx->io->close(s->log_fd);
+		s->log_fd = fd;
+	}
+	free(temp);
+	free(path);
 	return rc;
 }
 

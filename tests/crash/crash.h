@@ -26,6 +26,7 @@ struct world {
 	unsigned calls; /* of the table of I/O functions, since it was set to 0 */
 	unsigned writes; /* of those, that changed a disk */
 	unsigned fail_at; /* this call fails: 0 none */
+	enum { FAIL_ONCE, FAIL_SPACE, FAIL_SHORT, FAIL_ON } fail_how; /* EIO, ENOSPC, a short write, EIO from then on */
 	int disk[DISKS]; /* inodes */
 	unsigned n_disks;
 };
@@ -41,6 +42,13 @@ int world_adopt(const char *name);
 void world_become(const struct model *m);
 /* Inodes made since there were n are forgotten. */
 void world_forget(int n);
+
+struct rig {
+	struct domu_ctx ctx;
+	struct domu_state *st;
+	int fd[DISKS];
+	struct domu_commit_disk disks[DISKS];
+};
 
 /* ---- workloads (workload.c) ------------------------------------------------------------ */
 
@@ -70,21 +78,18 @@ struct workload *workload_find(const char *name);
 extern struct workload workloads[];
 /* Makes the disks, does it once, and gives the record; *first: the prefixes from here on are of interest. */
 void workload_record(struct workload *w, struct model *start, struct ops *record, size_t *first);
-void workload_free(struct workload *w);
+/* Does once what the record is of. */
+int workload_do(const struct workload *w, struct rig *r);
 
 /* ---- the program's own functions on the world (judge.c) ---------------------------------- */
 
-struct rig {
-	struct domu_ctx ctx;
-	struct domu_state *st;
-	int fd[DISKS];
-	struct domu_commit_disk disks[DISKS];
-};
 /* As a new process would start. */
 void rig_open(struct rig *r, const struct workload *w);
 void rig_close(struct rig *r);
 int rig_stage(struct rig *r, const struct workload *w, const struct image *to);
 int rig_undo(struct rig *r, const struct workload *w, const char *id);
+/* What is due is recovered, then a stage that is there is committed: 1; 0: there was none; or a failure. */
+int rig_retry(struct rig *r, const struct workload *w);
 bool rig_newest(struct rig *r, char id[DOMU_ID_LEN + 1]); /* that can be undone */
 
 enum content { CONTENT_OLD, CONTENT_NEW, CONTENT_MIXED };
@@ -94,11 +99,13 @@ struct visit {
 	const struct model *state;
 	bool done; /* the commit had been reported as done */
 	bool deep; /* the costly questions too */
+	bool failed; /* the commit ended with a failure, */
+	bool due; /* which said that a recover is due */
 	const char *where; /* for messages */
 };
 
 struct tally {
-	unsigned long states, old, closed, new, staged, superseded, undone, guests, clones, recover_cuts, killed;
+	unsigned long states, old, closed, new, staged, superseded, undone, guests, clones, killed, failures;
 };
 extern struct tally tally;
 

@@ -36,6 +36,7 @@ struct explorer {
 	struct {
 		size_t op;
 		bool dir, new_dir; /* still to be synced */
+		bool doomed; /* its sync failed: no later one brings it to the disk */
 	} left[MAX_VOLATILE];
 	size_t n_left;
 	bool selected[MAX_VOLATILE];
@@ -64,6 +65,11 @@ static void explore(struct explorer *parent, const struct model *start, const st
 
 /* ---- one state ----------------------------------------------------------------------- */
 
+static bool is_name(const struct op *op)
+{
+	return op->type == OP_NAME || op->type == OP_RENAME || op->type == OP_UNLINK;
+}
+
 static void touch(struct explorer *e, int i)
 {
 	if (i >= 0)
@@ -77,7 +83,7 @@ static void revert(struct explorer *e)
 
 		if (!e->selected[i])
 			continue;
-		if (op->type == OP_NAME || op->type == OP_RENAME || op->type == OP_UNLINK) {
+		if (is_name(op)) {
 			touch(e, op->dir);
 			if (op->type == OP_RENAME)
 				touch(e, op->new_dir);
@@ -241,8 +247,8 @@ static bool durable(struct explorer *e, size_t i, int synced)
 {
 	const struct op *op = &e->ops->v[e->left[i].op];
 
-	if (op->type != OP_NAME && op->type != OP_RENAME && op->type != OP_UNLINK)
-		return op->inode == synced;
+	if (!is_name(op))
+		return op->inode == synced && !e->left[i].doomed;
 	if (op->dir == synced)
 		e->left[i].dir = false;
 	if (op->new_dir == synced)
@@ -250,11 +256,35 @@ static bool durable(struct explorer *e, size_t i, int synced)
 	return !e->left[i].dir && !e->left[i].new_dir;
 }
 
+/* Written again since, and synced now: what was doomed does not matter any more. */
+static bool replaced(struct explorer *e, size_t i, int synced)
+{
+	const struct op *op = &e->ops->v[e->left[i].op];
+
+	if (!e->left[i].doomed || op->inode != synced)
+		return false;
+	for (size_t k = i + 1; k < e->n_left; k++) {
+		const struct op *by = &e->ops->v[e->left[k].op];
+
+		if (is_name(by) || by->inode != synced || e->left[k].doomed)
+			continue;
+		if (by->type == OP_SIZE ? by->offset <= op->offset
+		                        : by->offset <= op->offset && by->offset + by->len >= op->offset + op->len)
+			return true;
+	}
+	return false;
+}
+
 static void sync_inode(struct explorer *e, int inode)
 {
 	size_t kept = 0;
+	bool gone[MAX_VOLATILE];
 
+	for (size_t i = 0; i < e->n_left; i++)
+		gone[i] = replaced(e, i, inode);
 	for (size_t i = 0; i < e->n_left; i++) {
+		if (gone[i])
+			continue;
 		if (!durable(e, i, inode)) {
 			e->left[kept++] = e->left[i];
 			continue;
@@ -265,18 +295,33 @@ static void sync_inode(struct explorer *e, int inode)
 	e->n_left = kept;
 }
 
+/*
+ * The kernel has told of the failure and forgets it: what was written is in
+ * memory as if it were on the disk.  Lengths and holes are the file system's
+ * own: it tries again, or stops altogether.
+ */
+static void sync_failed(struct explorer *e, int inode)
+{
+	for (size_t i = 0; i < e->n_left; i++)
+		if (e->ops->v[e->left[i].op].type == OP_WRITE && e->ops->v[e->left[i].op].inode == inode)
+			e->left[i].doomed = true;
+}
+
 static void step(struct explorer *e, size_t i)
 {
 	const struct op *op = &e->ops->v[i];
 
 	if (op->type == OP_SYNC) {
 		sync_inode(e, op->inode);
+	} else if (op->type == OP_SYNC_FAILED) {
+		sync_failed(e, op->inode);
 	} else if (op->type == OP_DONE) {
 		e->done = true;
 	} else {
 		if (e->n_left == MAX_VOLATILE)
 			bail("more than %d things are not synced", MAX_VOLATILE);
 		e->left[e->n_left].op = i;
+		e->left[e->n_left].doomed = false;
 		e->left[e->n_left].dir = true;
 		e->left[e->n_left].new_dir = op->type == OP_RENAME && op->new_dir != op->dir;
 		e->n_left++;
@@ -362,6 +407,104 @@ static void killed(struct explorer *e, const struct model *start, const struct o
 	model_free(&all);
 }
 
+/* ---- what fails without a cut ----------------------------------------------------------------- */
+
+/* As the record has it, with inodes for all that it names. */
+static void explore_from(struct explorer *e, const struct model *begun, const struct ops *did, size_t at,
+                         const char *how)
+{
+	struct model start;
+
+	model_copy(&start, begun);
+	while (start.n < world.act.n)
+		model_new(&start, world.act.v[start.n].is_dir);
+	explore(e, &start, did, at, how);
+	model_free(&start);
+}
+
+static size_t failed_sync(const struct ops *did)
+{
+	for (size_t i = did->n; i-- > 0;)
+		if (did->v[i].type == OP_SYNC_FAILED)
+			return i;
+	return SIZE_MAX;
+}
+
+/* The same stage is committed once more, in the same uptime: then the power goes. */
+static void try_again(struct explorer *e, const struct model *begun, const struct model *state, const struct ops *did)
+{
+	struct op done = { .type = OP_DONE };
+	struct ops again = { 0 };
+	struct rig r;
+
+	ops_copy(&again, did);
+	world_become(state);
+	rig_open(&r, e->w);
+	world.record = &again;
+	if (rig_retry(&r, e->w) == 1)
+		ops_add(&again, &done);
+	world.record = NULL;
+	rig_close(&r);
+	if (again.n > 0 && again.v[again.n - 1].type == OP_DONE)
+		explore_from(e, begun, &again, did->n, "a sync failed, tried again, cut");
+	ops_free(&again);
+}
+
+/* One call of the commit fails; then recover runs; after a sync that failed the power goes too.  False: no such call. */
+static bool failing(struct explorer *e, const struct model *begun, unsigned at, int how)
+{
+	static const char *const names[] = { "fails", "has no room", "is short", "and all that follow fail" };
+	struct ops did = { 0 };
+	struct model state;
+	struct visit v = { .w = e->w, .state = &state };
+	struct rig r;
+	char where[80];
+	size_t sync;
+	bool reached;
+	int rc;
+
+	world_become(begun);
+	rig_open(&r, e->w);
+	world.record = &did;
+	world.calls = 0;
+	world.fail_at = at;
+	world.fail_how = (typeof(world.fail_how))how;
+	rc = workload_do(e->w, &r);
+	reached = world.calls >= at;
+	world.fail_at = 0;
+	world.record = NULL;
+	v.failed = rc < 0;
+	v.done = rc == 0;
+	v.due = rc < 0 && domu_error_status(&r.ctx) == DOMU_UNRECOVERED;
+	rig_close(&r);
+	snprintf(where, sizeof where, "call %u %s", at, names[how]);
+	v.where = where;
+	model_copy(&state, &world.act);
+	sync = how == FAIL_ONCE ? failed_sync(&did) : SIZE_MAX;
+	if (reached && sync != SIZE_MAX)
+		try_again(e, begun, &state, &did);
+	if (reached && violations == 0 && judge(&v, &did) && sync != SIZE_MAX)
+		explore_from(e, begun, &did, sync + 1, "a sync failed, recovered, cut");
+	tally.failures += reached;
+	model_free(&state);
+	ops_free(&did);
+	return reached;
+}
+
+static void all_failing(struct explorer *e, const struct model *start, const struct ops *record, size_t from)
+{
+	unsigned every = limit > 0 ? (unsigned)((record->n - from) / 80 + 1) : 1;
+	struct model begun;
+
+	model_copy(&begun, start);
+	for (size_t i = 0; i < from; i++)
+		model_apply(&begun, &record->v[i], NULL);
+	for (int how = FAIL_ONCE; how <= FAIL_ON; how++)
+		for (unsigned at = 1; violations == 0 && failing(e, &begun, at, how); at += every)
+			;
+	model_free(&begun);
+}
+
 /* ---- the program ------------------------------------------------------------------------------- */
 
 static void report(const struct workload *w, size_t calls, size_t distinct)
@@ -371,9 +514,10 @@ static void report(const struct workload *w, size_t calls, size_t distinct)
 	else
 		printf("ok 1 - %s\n", w->what);
 	printf("# figures: %s: %zu distinct states of %zu calls: %lu old, %lu closed, %lu new; %lu with a guest, %lu "
-	       "superseded, %lu copies, %lu recovers cut, %lu killed before; %lu stages and %lu undos tried; %s\n",
+	       "superseded, %lu copies, %lu recovers cut, %lu killed before; %lu failing calls; %lu stages and %lu "
+	       "undos tried; %s\n",
 	       w->name, distinct, calls, tally.old, tally.closed, tally.new, tally.guests, tally.superseded,
-	       tally.clones, (unsigned long)deep_cuts, tally.killed, tally.staged, tally.undone,
+	       tally.clones, (unsigned long)deep_cuts, tally.killed, tally.failures, tally.staged, tally.undone,
 	       w->doors ? guest_kind() : "no guest");
 }
 
@@ -401,6 +545,8 @@ static void one(struct workload *w)
 	along(e, &start, from);
 	if (violations == 0)
 		killed(e, &start, &record, from);
+	if (violations == 0)
+		all_failing(e, &start, &record, from);
 	report(w, record.n - from, seen.n);
 	free(e);
 	ops_free(&record);

@@ -99,23 +99,23 @@ static int commit(struct rig *r, const struct workload *w, struct domu_stage *s,
 	return rc;
 }
 
-static void fill(struct rig *r, struct domu_stage *s, unsigned disk, const struct image *to)
+static int fill(struct rig *r, struct domu_stage *s, unsigned disk, const struct image *to)
 {
 	const struct inode *is = &world.act.v[world.disk[disk]];
-	struct domu_block *raw, *top;
+	struct domu_block *raw = NULL, *top = NULL;
+	int rc = domu_raw_open(&r->ctx, r->fd[disk], "xvda", to->size, 0, &raw);
 
-	if (domu_raw_open(&r->ctx, r->fd[disk], "xvda", to->size, 0, &raw) < 0 ||
-	    domu_overlay_open(&r->ctx, raw, domu_stage_log_fd(s), disk, false, &top) < 0)
-		bail("%s", why(r));
-	for (uint64_t at = 0; at < to->size; at += DOMU_UNIT) {
+	if (rc == 0)
+		rc = domu_overlay_open(&r->ctx, raw, domu_stage_log_fd(s), disk, false, &top);
+	for (uint64_t at = 0; at < to->size && rc == 0; at += DOMU_UNIT) {
 		size_t len = to->size - at < DOMU_UNIT ? (size_t)(to->size - at) : DOMU_UNIT;
 
-		if ((at + len > is->size || memcmp(is->data + at, to->data + at, len) != 0) &&
-		    domu_block_pwrite(top, to->data + at, len, at) < 0)
-			bail("%s", why(r));
+		if (at + len > is->size || memcmp(is->data + at, to->data + at, len) != 0)
+			rc = domu_block_pwrite(top, to->data + at, len, at);
 	}
-	if (domu_block_close(top) < 0 || domu_block_close(raw) < 0)
-		bail("%s", why(r));
+	domu_block_close(top);
+	domu_block_close(raw);
+	return rc;
 }
 
 int rig_stage(struct rig *r, const struct workload *w, const struct image *to)
@@ -123,15 +123,20 @@ int rig_stage(struct rig *r, const struct workload *w, const struct image *to)
 	struct domu_identity ids[DISKS];
 	struct domu_commit_info info;
 	struct domu_stage *s;
+	int rc;
 
 	describe(r, w, &info, ids);
-	if (domu_stage_create(r->st, &info, &s) < 0)
-		bail("%s", why(r));
-	for (unsigned i = 0; i < w->n_disks; i++) {
+	rc = domu_stage_create(r->st, &info, &s);
+	for (unsigned i = 0; i < w->n_disks; i++)
 		domu_identity_free(&ids[i]);
-		fill(r, s, i, &to[i]);
-	}
-	return commit(r, w, s, NULL);
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < w->n_disks && rc == 0; i++)
+		rc = fill(r, s, i, &to[i]);
+	if (rc == 0)
+		return commit(r, w, s, NULL);
+	domu_stage_drop(s);
+	return rc;
 }
 
 int rig_undo(struct rig *r, const struct workload *w, const char *id)
@@ -181,6 +186,27 @@ static int recover(struct rig *r, const struct workload *w, unsigned *n, enum do
 	}
 	domu_state_list_free(v, count);
 	return rc;
+}
+
+int rig_retry(struct rig *r, const struct workload *w)
+{
+	enum domu_recover_result result;
+	struct domu_commit_info *v = NULL;
+	struct domu_stage *s;
+	unsigned n;
+	size_t count = 0;
+	int rc = recover(r, w, &n, &result), tried = 0;
+
+	if (rc == 0)
+		rc = domu_state_list(r->st, NULL, true, &v, &count);
+	for (size_t i = 0; i < count && rc == 0 && tried == 0; i++) {
+		rc = domu_stage_resume(r->st, v[i].id, &s);
+		if (rc == 0)
+			rc = commit(r, w, s, v[i].undoes);
+		tried = 1;
+	}
+	domu_state_list_free(v, count);
+	return rc < 0 ? rc : tried;
 }
 
 /* ---- what a disk holds ------------------------------------------------------------------- */
@@ -448,6 +474,8 @@ static bool look(const struct visit *v, bool *closed, enum content *c)
 		return violation(v, "disk %d is half done and open", half_and_open(v->w, v->state));
 	if (v->done && (*closed || *c != CONTENT_NEW))
 		return violation(v, "it was reported as done, and is %s", *closed ? "closed" : "not there");
+	if (v->failed && !v->due && (*closed || *c == CONTENT_MIXED))
+		return violation(v, "it failed, and did not say that a recover is due");
 	tally.old += *c == CONTENT_OLD;
 	tally.new += *c == CONTENT_NEW;
 	tally.closed += *closed;

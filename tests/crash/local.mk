@@ -14,5 +14,5 @@ tests_crash_explore_CFLAGS = $(AM_CFLAGS)
 tests_crash_explore_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=domu_crc32c -Wl,--wrap=domu_image_new -Wl,--wrap=domu_identity_check \
 	-Wl,--wrap=domu_apply_close_doors -Wl,--wrap=domu_apply_units -Wl,--wrap=domu_apply_open_doors \
-	-Wl,--wrap=domu_seal_write -Wl,--wrap=domu_seal_mark -Wl,--wrap=domu_fdatasync -Wl,--wrap=domu_state_finish
+	-Wl,--wrap=domu_seal_write -Wl,--wrap=domu_seal_mark -Wl,--wrap=domu_state_finish -Wl,--wrap=domu_stage_rewrite_log
 tests_crash_explore_LDADD = plugins/libfsext.a libdomu.a $(DOMU_LIBS)

@@ -33,7 +33,7 @@ struct model {
 };
 
 /* One thing that was done, as it was recorded. */
-enum op_type { OP_WRITE, OP_SIZE, OP_ZERO, OP_NAME, OP_RENAME, OP_UNLINK, OP_SYNC, OP_DONE };
+enum op_type { OP_WRITE, OP_SIZE, OP_ZERO, OP_NAME, OP_RENAME, OP_UNLINK, OP_SYNC, OP_SYNC_FAILED, OP_DONE };
 
 struct op {
 	enum op_type type;

@@ -218,15 +218,25 @@ static void swap_images(struct workload *w)
 	}
 }
 
-static void once(struct workload *w, struct rig *r, bool undo)
+static int begin(const struct workload *w, struct rig *r, bool undo)
 {
 	char id[DOMU_ID_LEN + 1];
-	int rc;
 
-	if (undo && !rig_newest(r, id))
+	if (!undo)
+		return rig_stage(r, w, w->new);
+	if (!rig_newest(r, id))
 		bail("%s: nothing to undo", w->name);
-	rc = undo ? rig_undo(r, w, id) : rig_stage(r, w, w->new);
-	if (rc < 0)
+	return rig_undo(r, w, id);
+}
+
+int workload_do(const struct workload *w, struct rig *r)
+{
+	return begin(w, r, w->rounds > 0);
+}
+
+static void once(const struct workload *w, struct rig *r, bool undo)
+{
+	if (begin(w, r, undo) < 0)
 		bail("%s: %s", w->name, r->ctx.error.message != NULL ? r->ctx.error.message : "the commit fails");
 }
 

@@ -302,9 +302,11 @@ static bool is_disk(int inode)
 /* True: this call does not happen. */
 static bool dead(void)
 {
-	if (++world.calls != world.fail_at)
+	++world.calls;
+	if (world.fail_at == 0 || world.calls < world.fail_at || world.fail_how == FAIL_SHORT ||
+	    (world.calls > world.fail_at && world.fail_how != FAIL_ON))
 		return false;
-	errno = EIO;
+	errno = world.fail_how == FAIL_SPACE ? ENOSPC : EIO;
 	return true;
 }
 
@@ -357,6 +359,8 @@ static ssize_t w_pwrite(int fd, const void *p, size_t len, off_t offset)
 
 	if (dead())
 		return -1;
+	if (world.fail_how == FAIL_SHORT && world.calls == world.fail_at && len > 1)
+		op.len = len = len / 2;
 	op.inode = inode_of(fd);
 	n = pwrite(fd, p, len, offset);
 	if (n != (ssize_t)len)
@@ -375,8 +379,11 @@ static int w_sync(int fd)
 	char link[64], path[512], *slash;
 	ssize_t n;
 
-	if (dead())
+	if (dead()) {
+		if (world.record != NULL)
+			note((struct op){ .type = OP_SYNC_FAILED, .inode = i });
 		return -1;
+	}
 	if (world.record == NULL)
 		return 0;
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
