@@ -118,6 +118,19 @@ bool judge(const struct visit *v, struct ops *record);
 __attribute__((format(printf, 2, 3))) bool violation(const struct visit *v, const char *fmt, ...);
 extern unsigned violations;
 
+/* ---- exploring (explore.c, explore-more.c) --------------------------------------------- */
+
+extern unsigned long limit; /* states of one exploration, about; 0: all */
+/* What a cut after each of the calls from `from` on may leave, judged.  how: for messages. */
+void explore(const struct workload *w, const struct model *start, const struct ops *ops, size_t from, const char *how);
+/* The same; start is given the inodes that ops name besides. */
+void explore_from(const struct workload *w, const struct model *start, const struct ops *ops, size_t from,
+                  const char *how);
+/* A process that is killed leaves everything, none of it synced; then recover runs, and then the power goes. */
+void explore_killed(const struct workload *w, const struct model *start, const struct ops *record, size_t from);
+/* Each call fails, in four ways; recover runs, or the commit is tried again; after a failed sync the power goes. */
+void explore_failing(const struct workload *w, const struct model *start, const struct ops *record, size_t from);
+
 /* ---- a guest that runs in between (guest.c) -------------------------------------------- */
 
 /* Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of disk 0.  Made once for each content. */

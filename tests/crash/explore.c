@@ -49,7 +49,7 @@ struct explorer {
 };
 
 static uint64_t seed;
-static unsigned long limit; /* states of one exploration; 0: all */
+unsigned long limit;
 static struct set seen, seen_done, counted;
 static size_t deep_cuts, deep_limit;
 
@@ -59,9 +59,6 @@ static uint64_t rnd(void)
 	seed ^= seed >> 7;
 	return seed ^= seed << 17;
 }
-
-static void explore(struct explorer *parent, const struct model *start, const struct ops *ops, size_t from,
-                    const char *how);
 
 /* ---- one state ----------------------------------------------------------------------- */
 
@@ -98,15 +95,8 @@ static void revert(struct explorer *e)
 /* Now and then what recover did is cut itself; or recover meets what a process that was killed left unsynced. */
 static void go_deeper(struct explorer *e, struct ops *did)
 {
-	struct model start;
-
-	if (did->n == 0)
-		return;
-	model_copy(&start, &e->work);
-	while (start.n < world.act.n)
-		model_new(&start, world.act.v[start.n].is_dir);
-	explore(e, &start, did, 0, "recover cut");
-	model_free(&start);
+	if (did->n > 0)
+		explore_from(e->w, &e->work, did, 0, "recover cut");
 }
 
 static void visit(struct explorer *e, const struct torn *torn)
@@ -349,12 +339,11 @@ static void along(struct explorer *e, const struct model *start, size_t from)
 		seed = kept;
 }
 
-static void explore(struct explorer *parent, const struct model *start, const struct ops *ops, size_t from,
-                    const char *how)
+void explore(const struct workload *w, const struct model *start, const struct ops *ops, size_t from, const char *how)
 {
 	struct explorer *e = must(calloc(1, sizeof *e));
 
-	e->w = parent->w;
+	e->w = w;
 	e->ops = ops;
 	e->how = how;
 	e->nested = true;
@@ -368,141 +357,6 @@ static void explore(struct explorer *parent, const struct model *start, const st
 	}
 	along(e, start, from);
 	free(e);
-}
-
-/* Around what orders things, and here and there. */
-static bool worth_killing(const struct ops *record, size_t at, size_t from, size_t every)
-{
-	return at >= from && (record->v[at].type == OP_SYNC || (at > 0 && record->v[at - 1].type == OP_SYNC) ||
-	                      (at - from) % every == 0);
-}
-
-/* A process that is killed leaves everything, none of it synced; then recover runs, and then the power goes. */
-static void killed(struct explorer *e, const struct model *start, const struct ops *record, size_t from)
-{
-	size_t every = limit > 0 ? (record->n - from) / 24 + 1 : 1;
-	struct model all;
-
-	model_copy(&all, start);
-	for (size_t at = 0; at < record->n && violations == 0; at++) {
-		struct ops both = { 0 }, did = { 0 };
-		struct visit v = { .w = e->w, .state = &all, .where = "killed" };
-		struct ops begun = { record->v, at, 0 };
-		struct model from_start;
-
-		if (worth_killing(record, at, from, every) && judge(&v, &did) && did.n > 0) {
-			ops_copy(&both, &begun);
-			ops_copy(&both, &did);
-			model_copy(&from_start, start);
-			while (from_start.n < world.act.n)
-				model_new(&from_start, world.act.v[from_start.n].is_dir);
-			explore(e, &from_start, &both, at, "killed, recovered, cut");
-			model_free(&from_start);
-			tally.killed++;
-		}
-		ops_free(&both);
-		ops_free(&did);
-		model_apply(&all, &record->v[at], NULL);
-	}
-	model_free(&all);
-}
-
-/* ---- what fails without a cut ----------------------------------------------------------------- */
-
-/* As the record has it, with inodes for all that it names. */
-static void explore_from(struct explorer *e, const struct model *begun, const struct ops *did, size_t at,
-                         const char *how)
-{
-	struct model start;
-
-	model_copy(&start, begun);
-	while (start.n < world.act.n)
-		model_new(&start, world.act.v[start.n].is_dir);
-	explore(e, &start, did, at, how);
-	model_free(&start);
-}
-
-static size_t failed_sync(const struct ops *did)
-{
-	for (size_t i = did->n; i-- > 0;)
-		if (did->v[i].type == OP_SYNC_FAILED)
-			return i;
-	return SIZE_MAX;
-}
-
-/* The same stage is committed once more, in the same uptime: then the power goes. */
-static void try_again(struct explorer *e, const struct model *begun, const struct model *state, const struct ops *did)
-{
-	struct op done = { .type = OP_DONE };
-	struct ops again = { 0 };
-	struct rig r;
-
-	ops_copy(&again, did);
-	world_become(state);
-	rig_open(&r, e->w);
-	world.record = &again;
-	if (rig_retry(&r, e->w) == 1)
-		ops_add(&again, &done);
-	world.record = NULL;
-	rig_close(&r);
-	if (again.n > 0 && again.v[again.n - 1].type == OP_DONE)
-		explore_from(e, begun, &again, did->n, "a sync failed, tried again, cut");
-	ops_free(&again);
-}
-
-/* One call of the commit fails; then recover runs; after a sync that failed the power goes too.  False: no such call. */
-static bool failing(struct explorer *e, const struct model *begun, unsigned at, int how)
-{
-	static const char *const names[] = { "fails", "has no room", "is short", "and all that follow fail" };
-	struct ops did = { 0 };
-	struct model state;
-	struct visit v = { .w = e->w, .state = &state };
-	struct rig r;
-	char where[80];
-	size_t sync;
-	bool reached;
-	int rc;
-
-	world_become(begun);
-	rig_open(&r, e->w);
-	world.record = &did;
-	world.calls = 0;
-	world.fail_at = at;
-	world.fail_how = (typeof(world.fail_how))how;
-	rc = workload_do(e->w, &r);
-	reached = world.calls >= at;
-	world.fail_at = 0;
-	world.record = NULL;
-	v.failed = rc < 0;
-	v.done = rc == 0;
-	v.due = rc < 0 && domu_error_status(&r.ctx) == DOMU_UNRECOVERED;
-	rig_close(&r);
-	snprintf(where, sizeof where, "call %u %s", at, names[how]);
-	v.where = where;
-	model_copy(&state, &world.act);
-	sync = how == FAIL_ONCE ? failed_sync(&did) : SIZE_MAX;
-	if (reached && sync != SIZE_MAX)
-		try_again(e, begun, &state, &did);
-	if (reached && violations == 0 && judge(&v, &did) && sync != SIZE_MAX)
-		explore_from(e, begun, &did, sync + 1, "a sync failed, recovered, cut");
-	tally.failures += reached;
-	model_free(&state);
-	ops_free(&did);
-	return reached;
-}
-
-static void all_failing(struct explorer *e, const struct model *start, const struct ops *record, size_t from)
-{
-	unsigned every = limit > 0 ? (unsigned)((record->n - from) / 80 + 1) : 1;
-	struct model begun;
-
-	model_copy(&begun, start);
-	for (size_t i = 0; i < from; i++)
-		model_apply(&begun, &record->v[i], NULL);
-	for (int how = FAIL_ONCE; how <= FAIL_ON; how++)
-		for (unsigned at = 1; violations == 0 && failing(e, &begun, at, how); at += every)
-			;
-	model_free(&begun);
 }
 
 /* ---- the program ------------------------------------------------------------------------------- */
@@ -544,9 +398,9 @@ static void one(struct workload *w)
 	}
 	along(e, &start, from);
 	if (violations == 0)
-		killed(e, &start, &record, from);
+		explore_killed(w, &start, &record, from);
 	if (violations == 0)
-		all_failing(e, &start, &record, from);
+		explore_failing(w, &start, &record, from);
 	report(w, record.n - from, seen.n);
 	free(e);
 	ops_free(&record);

@@ -2,6 +2,7 @@
 # The crash explorer.  The wrapped functions have faults in them that are asked for by name; otherwise they are the real ones.
 check_PROGRAMS += tests/crash/explore
 tests_crash_explore_SOURCES = tests/crash/explore.c tests/crash/crash.h \
+	tests/crash/explore-more.c \
 	tests/crash/faults.c \
 	tests/crash/guest.c \
 	tests/crash/judge.c \
