@@ -345,6 +345,23 @@ int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, 
 	return rc;
 }
 
+bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1])
+{
+	id[0] = '\0';
+	for (size_t i = 0; id[0] == '\0' && i < g->n_disks; i++) {
+		struct domu_commit_info *v = NULL;
+		size_t n = 0;
+
+		if (g->disks[i].path == NULL || domu_state_list(st, g->disks[i].path, true, &v, &n) != 0)
+			continue;
+		for (size_t k = 0; k < n && id[0] == '\0'; k++)
+			if (v[k].state == DOMU_COMMIT_INTERRUPTED)
+				snprintf(id, DOMU_ID_LEN + 1, "%s", v[k].id);
+		domu_state_list_free(v, n);
+	}
+	return id[0] != '\0';
+}
+
 /* ---- failures --------------------------------------------------------------------- */
 
 int domu_app_failure(struct domu_app *app, const char *command)

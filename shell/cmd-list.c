@@ -123,24 +123,14 @@ static void disks_text(const struct domu_guest *g, char *out, size_t size)
 /* With --look the session has said it. */
 static bool recover_due(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
 {
-	bool due = false;
+	char id[DOMU_ID_LEN + 1];
 
-	for (size_t i = 0; st != NULL && !due && i < g->n_disks; i++) {
-		struct domu_commit_info *v = NULL;
-		size_t n = 0;
-
-		if (g->disks[i].path == NULL || domu_state_list(st, g->disks[i].path, true, &v, &n) != 0)
-			continue;
-		for (size_t k = 0; k < n && !due; k++) {
-			due = v[k].state == DOMU_COMMIT_INTERRUPTED;
-			if (due && !domu_args_flag(r->args, "look"))
-				domu_say(r->ctx, DOMU_WARNING,
-				         "a commit on %s was cut short (%s): domu-rescue recover %s",
-				         domu_guest_shown(g), v[k].id, domu_guest_shown(g));
-		}
-		domu_state_list_free(v, n);
-	}
-	return due;
+	if (st == NULL || !domu_app_due(st, g, id))
+		return false;
+	if (!domu_args_flag(r->args, "look"))
+		domu_say(r->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
+		         domu_guest_shown(g), id, domu_guest_shown(g));
+	return true;
 }
 
 static int row(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)

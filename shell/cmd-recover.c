@@ -3,23 +3,156 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shell/cmd.h"
 
-static int recover_guest(struct domu_run *r, const char *operand, unsigned *total)
+/* Whatever is in the way of a commit that is due, the end is that it cannot be recovered now. */
+static int stays(struct domu_run *r, const char *guest, const char *id)
+{
+	enum domu_status status = domu_error_status(r->ctx);
+	int rc = r->ctx->error.err;
+	char *why;
+
+	if (status == DOMU_UNRECOVERED || status == DOMU_USAGE || status == DOMU_DECLINED)
+		return rc;
+	why = r->ctx->error.message != NULL ? strdup(r->ctx->error.message) : NULL;
+	domu_error_clear(r->ctx);
+	rc = domu_fail(r->ctx, DOMU_UNRECOVERED, rc, "%s: commit %s stays pending: %s", guest, id,
+	               why != NULL ? why : "it cannot be recovered");
+	free(why);
+	return rc;
+}
+
+static int recover_session(struct domu_run *r, struct domu_session *s, bool named, unsigned *total)
+{
+	const struct domu_guest *g = domu_session_guest(s);
+	char id[DOMU_ID_LEN + 1];
+	struct domu_state *st;
+	unsigned n = 0;
+	int rc = named ? domu_session_recover_named(s, &n) : domu_session_recover(s, &n);
+
+	*total += n;
+	if (rc != 0 && domu_app_state(r->app, false, &st) == 0 && domu_app_due(st, g, id))
+		rc = stays(r, domu_guest_shown(g), id);
+	return rc;
+}
+
+static int recover_found(struct domu_run *r, const struct domu_guest *g, const char *at, bool named, unsigned *total)
 {
 	struct domu_session *s = NULL;
-	struct domu_guest *g = NULL;
-	unsigned n = 0;
-	int rc = domu_app_session(r->app, operand, NEED_GUEST | NEED_STATE, &g, &s);
+	char id[DOMU_ID_LEN + 1];
+	struct domu_state *st;
+	int rc = domu_app_open(r->app, g, at, NEED_GUEST | NEED_STATE, &s);
 
 	if (rc == 0)
-		rc = domu_session_recover(s, &n);
-	*total += n;
+		rc = recover_session(r, s, named, total);
+	else if (domu_app_state(r->app, false, &st) == 0 && domu_app_due(st, g, id))
+		rc = stays(r, domu_guest_shown(g), id);
 	domu_session_close(s);
-	domu_guest_free(g);
 	return rc;
+}
+
+/* One that is still due though its guest was looked at: its disk is not among those that the guest has now. */
+static int check_left(struct domu_run *r, const char *guest)
+{
+	struct domu_commit_info *v;
+	struct domu_state *st;
+	size_t n;
+	int rc = domu_app_state(r->app, false, &st);
+
+	if (rc == 0)
+		rc = domu_state_list(st, NULL, true, &v, &n);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (v[i].state == DOMU_COMMIT_INTERRUPTED && v[i].guest != NULL && strcmp(v[i].guest, guest) == 0)
+			rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -ENODEV,
+			               "%s: commit %s stays pending: it was made on %s (%s), which is no disk of %s "
+			               "now; when it is there again, domu-rescue --disk PATH recover; if it will never "
+			               "be, delete %s/pending/%s",
+			               guest, v[i].id, v[i].n_disks > 0 ? v[i].disks[0].path : "another version's disk",
+			               v[i].n_disks > 0 ? v[i].disks[0].vdev : "?", guest, domu_state_dir(st), v[i].id);
+	domu_state_list_free(v, n);
+	return rc;
+}
+
+static int recover_guest(struct domu_run *r, const char *operand, bool named, unsigned *total)
+{
+	struct domu_target t = { 0 };
+	struct domu_guest *g = NULL;
+	struct domu_where where;
+	int rc = operand != NULL ? domu_target_parse(r->ctx, operand, true, &t) : 0;
+
+	if (rc == 0)
+		rc = domu_app_where(r->app, r->globals, &where);
+	if (rc == 0)
+		rc = domu_guest_find(r->ctx, &where, t.guest, &g);
+	if (rc == 0) {
+		rc = recover_found(r, g, t.at, named, total);
+		if (rc == 0)
+			rc = check_left(r, domu_guest_shown(g));
+	} else if (domu_error_status(r->ctx) == DOMU_NOTFOUND && t.guest != NULL) {
+		/* Its config may be gone, and not what is due. */
+		domu_error_clear(r->ctx);
+		rc = check_left(r, t.guest);
+		if (rc == 0)
+			rc = domu_guest_find(r->ctx, &where, t.guest, &g);
+	}
+	domu_guest_free(g);
+	domu_target_free(&t);
+	return rc;
+}
+
+/* A guest without a name is its disks, wherever they are now. */
+static int recover_disks(struct domu_run *r, const struct domu_commit_info *ci, unsigned *total)
+{
+	const char *paths[DOMU_MAX_DISKS + 1] = { NULL };
+	char *found[DOMU_MAX_DISKS] = { NULL };
+	struct domu_guest *g = NULL;
+	struct domu_where where;
+	int rc = domu_app_where(r->app, r->globals, &where);
+
+	where.disks = paths;
+	where.format = "raw";
+	for (size_t i = 0; i < ci->n_disks && i < DOMU_MAX_DISKS; i++) {
+		found[i] = domu_identity_find(&ci->disks[i]);
+		paths[i] = found[i] != NULL ? found[i] : ci->disks[i].path;
+	}
+	if (rc == 0)
+		rc = domu_guest_find(r->ctx, &where, NULL, &g);
+	if (rc == 0)
+		rc = recover_found(r, g, NULL, false, total);
+	if (rc != 0)
+		rc = stays(r, ci->guest, ci->id);
+	domu_guest_free(g);
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++)
+		free(found[i]);
+	return rc;
+}
+
+static int recover_one(struct domu_run *r, const struct domu_commit_info *ci, unsigned *total)
+{
+	enum domu_recover_result result;
+	struct domu_state *st;
+	int rc;
+
+	if (ci->guest == NULL) { /* the failure says why nobody knows whose it is */
+		rc = domu_app_state(r->app, true, &st);
+		return rc != 0 ? rc : domu_recover(st, ci->id, NULL, 0, NULL, NULL, &result);
+	}
+	if (ci->guest[0] == '/' && ci->n_disks > 0)
+		return recover_disks(r, ci, total);
+	return recover_guest(r, ci->guest, false, total);
+}
+
+static bool seen_before(const struct domu_commit_info *v, size_t i)
+{
+	for (size_t k = 0; k < i && v[i].guest != NULL; k++)
+		if (v[k].state == DOMU_COMMIT_INTERRUPTED && v[k].guest != NULL && strcmp(v[k].guest, v[i].guest) == 0)
+			return true;
+	return false;
 }
 
 /* Everything that is due: a guest whose disk is missing stays pending, with a warning, and the others go on. */
@@ -34,17 +167,10 @@ static int recover_all(struct domu_run *r, unsigned *total)
 	if (rc == 0)
 		rc = domu_state_list(st, NULL, true, &v, &n);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		bool again = false;
-
-		if (v[i].state != DOMU_COMMIT_INTERRUPTED || v[i].guest == NULL)
+		if (v[i].state != DOMU_COMMIT_INTERRUPTED || seen_before(v, i) || recover_one(r, &v[i], total) == 0)
 			continue;
-		for (size_t k = 0; k < i && !again; k++)
-			again = v[k].state == DOMU_COMMIT_INTERRUPTED && v[k].guest != NULL &&
-			        strcmp(v[k].guest, v[i].guest) == 0;
-		if (again || recover_guest(r, v[i].guest, total) == 0)
-			continue;
-		domu_say(r->ctx, DOMU_WARNING, "%s: commit %s stays pending: %s", v[i].guest, v[i].id,
-		         r->ctx->error.message != NULL ? r->ctx->error.message : "it cannot be recovered");
+		domu_say(r->ctx, DOMU_WARNING, "%s",
+		         r->ctx->error.message != NULL ? r->ctx->error.message : "a commit cannot be recovered");
 		domu_error_clear(r->ctx);
 		left++;
 	}
@@ -62,13 +188,13 @@ static int run_recover(struct domu_run *r)
 	int rc = 0;
 
 	if (n == 0 && r->in_shell)
-		rc = domu_session_recover(r->app->session, &total);
+		rc = recover_session(r, r->app->session, true, &total);
 	else if (n == 0 && r->globals->disks == NULL && r->globals->config == NULL)
 		rc = recover_all(r, &total);
 	else if (n == 0)
-		rc = recover_guest(r, NULL, &total);
+		rc = recover_guest(r, NULL, true, &total);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = recover_guest(r, domu_args_get(r->args, i), &total);
+		rc = recover_guest(r, domu_args_get(r->args, i), true, &total);
 	if (rc == 0 && total == 0)
 		domu_out_line(r->out, "nothing to recover");
 	return rc;

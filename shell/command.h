@@ -222,6 +222,8 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 int domu_app_run(struct domu_app *app, int argc, char *const *argv);
 /* The state directory; write: made where it is missing. */
 int domu_app_state(struct domu_app *app, bool write, struct domu_state **st);
+/* Is a commit due on one of the guest's disks, be it there or not?  id: the first, or "". */
+bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1]);
 /* Loads the source plugins and says where guests are looked for. */
 int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct domu_where *where);
 /*

@@ -99,9 +99,14 @@ int domu_meta_parse(const char *json, size_t len, struct domu_meta *m);
 
 /* ---- identity (identity.c) ------------------------------------------------ */
 
-/* What a path is now: as much of an identity as can be told without opening it. */
+/* What a path is now: as much of an identity as can be told without opening it.  A failure may leave the path alone. */
 int domu_identity_of_path(const char *path, struct domu_identity *id);
-bool domu_identity_is_path(const struct domu_identity *id, const struct domu_identity *path);
+enum domu_likeness {
+	DOMU_OTHER_DISK,
+	DOMU_SAME_PATH, /* and something else there, or nothing */
+	DOMU_SAME_DISK,
+};
+enum domu_likeness domu_identity_like(const struct domu_identity *id, const struct domu_identity *now);
 int domu_fd_size(int fd, uint64_t *size);
 /* Is fd the disk that id says?  size: what the commit made of it.  -ESTALE with status. */
 int domu_identity_check(struct domu_ctx *ctx, enum domu_status status, const struct domu_identity *id, uint64_t size,
@@ -134,6 +139,9 @@ int domu_seal_mark(struct domu_ctx *ctx, const char *path, enum domu_mark mark);
 /* The doors inside the unit: *first and count. */
 size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit *u, size_t *first);
 bool domu_seal_has_door(const struct domu_seal *s, unsigned disk);
+bool domu_seal_uses(const struct domu_seal *s, unsigned disk);
+/* Is one of the doors of this disk closed, just as the commit closes it, on what fd is open for? */
+bool domu_seal_closed_on(const struct domu_seal *s, unsigned disk, int fd);
 
 /* ---- images (image.c) ------------------------------------------------------- */
 

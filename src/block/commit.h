@@ -15,11 +15,14 @@ struct domu_identity {
 	uint64_t size; /* bytes, of the backing */
 	uint64_t dev; /* st_dev of a file, st_rdev of a device: changes with a reboot, a hint only */
 	uint64_t inode; /* of a file; 0: a device */
+	uint64_t btime; /* birth of a file, in ns since the epoch; 0: not known */
 };
 
 /* What fd, opened by path, is. */
 int domu_identity_make(struct domu_ctx *ctx, int fd, const char *path, const char *vdev, struct domu_identity *id);
 void domu_identity_free(struct domu_identity *id); /* what it holds */
+/* Where this disk is to be found now, allocated: its path, or the node that its device has now.  NULL: nowhere. */
+char *domu_identity_find(const struct domu_identity *id);
 
 /* A door: the sector of a filesystem's superblock that closes and opens it. */
 struct domu_door {
@@ -65,7 +68,11 @@ int domu_state_open(struct domu_ctx *ctx, const char *dir, bool readonly, struct
 void domu_state_close(struct domu_state *st);
 const char *domu_state_dir(const struct domu_state *st);
 
-/* Stages and commits on the disk at path (any of its identities), or all for NULL; newest first. */
+/*
+ * Stages and commits on the disk at path (by its identity, by its path, or closed by them), or all for NULL;
+ * newest first.  One that cannot be read is a warning, or, where it may be a commit that is due, an entry without
+ * disks.
+ */
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
 
@@ -95,6 +102,7 @@ void domu_stage_close(struct domu_stage *s); /* keeps it for later */
 struct domu_commit_disk {
 	int fd; /* O_RDWR, O_EXCL where it is a device; stays the caller's */
 	uint64_t size; /* of the disk as the stage sees it */
+	bool moved; /* recover: known by its closed door, for it is another file or device than it was */
 };
 
 struct domu_commit_opts {
@@ -125,6 +133,22 @@ int domu_commit(struct domu_stage *s, const struct domu_commit_disk *disks, size
 int domu_commit_room(struct domu_state *st, const char *undo_dir, uint64_t blocks);
 
 /* ---- recover and undo --------------------------------------------------- */
+
+/* A guest's disks, among which those of an earlier commit are looked for; arrays by the guest's index. */
+struct domu_match {
+	const char *guest; /* for messages */
+	const struct domu_identity *now;
+	const struct domu_commit_disk *disks; /* fd -1: may not be written */
+	size_t n;
+	bool named; /* a person named this guest to recover it: what was moved to another file system is accepted */
+};
+
+/*
+ * The disks of commit ci by its own index; fd -1 where the guest has none.  A copy of a disk that is still there is
+ * refused.
+ */
+int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, const struct domu_match *m,
+                      struct domu_commit_disk *out);
 
 enum domu_recover_result {
 	DOMU_RECOVER_NOTHING, /* it was whole: marked so */

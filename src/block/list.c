@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,14 +20,17 @@ struct list {
 	struct domu_state *st;
 	struct domu_ctx quiet; /* what cannot be read is left out with a warning */
 	const struct domu_identity *path; /* NULL: all */
+	int fd; /* of what is there, opened when first needed; -1: not yet, or it cannot be */
 	struct domu_commit_info *v;
 	size_t n, cap;
 };
 
 static bool wanted(const struct list *l, const struct domu_commit_info *ci)
 {
+	if (l->path == NULL)
+		return true;
 	for (size_t i = 0; i < ci->n_disks; i++)
-		if (domu_identity_is_path(&ci->disks[i], l->path))
+		if (domu_identity_like(&ci->disks[i], l->path) != DOMU_OTHER_DISK)
 			return true;
 	/* Of a newer version: it may be anybody's. */
 	return ci->n_disks == 0;
@@ -35,10 +39,6 @@ static bool wanted(const struct list *l, const struct domu_commit_info *ci)
 /* Takes m over. */
 static int add(struct list *l, struct domu_meta *m)
 {
-	if (l->path != NULL && !wanted(l, &m->info)) {
-		domu_meta_free(m);
-		return 0;
-	}
 	if (l->n == l->cap) {
 		size_t cap = l->cap > 0 ? l->cap * 2 : 32;
 		struct domu_commit_info *v = realloc(l->v, cap * sizeof *v);
@@ -75,6 +75,23 @@ static bool has_undo(const struct list *l, const char *folder, const struct domu
 	return m->undo_path != NULL ? access(m->undo_path, F_OK) == 0 : exists(l, folder, m->info.id, "undo", NULL);
 }
 
+/* The disk may have been moved to another file system, or be a copy: the door that it has closed tells. */
+static bool closed_here(struct list *l, const char *id)
+{
+	char *path = domu_state_path(l->st, "pending", id, "seal");
+	struct domu_seal s = { 0 };
+	bool closed = false;
+
+	if (l->fd < 0)
+		l->fd = open(l->path->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (path != NULL && l->fd >= 0 && domu_seal_load(&l->quiet, path, &s) == 0)
+		for (unsigned i = 0; i < s.meta.info.n_disks && !closed; i++)
+			closed = domu_seal_closed_on(&s, i, l->fd);
+	domu_seal_free(&s);
+	free(path);
+	return closed;
+}
+
 static int add_sealed(struct list *l, const char *folder, struct domu_meta *m, enum domu_mark mark)
 {
 	struct domu_commit_info *ci = &m->info;
@@ -87,6 +104,10 @@ static int add_sealed(struct list *l, const char *folder, struct domu_meta *m, e
 		ci->state = DOMU_COMMIT_UNDONE;
 	else
 		ci->state = DOMU_COMMIT_COMMITTED;
+	if (!wanted(l, ci) && (ci->state != DOMU_COMMIT_INTERRUPTED || !closed_here(l, ci->id))) {
+		domu_meta_free(m);
+		return 0;
+	}
 	ci->undoable = ci->state == DOMU_COMMIT_COMMITTED && has_undo(l, folder, m);
 	return add(l, m);
 }
@@ -103,6 +124,10 @@ static int add_staged(struct list *l, const char *id)
 		rc = domu_meta_parse(json, len, &m);
 	free(json);
 	free(path);
+	if ((rc == 0 || rc == -EPROTO) && strcmp(m.info.id, id) == 0 && !wanted(l, &m.info)) {
+		domu_meta_free(&m);
+		return 0;
+	}
 	if ((rc == 0 || rc == -EPROTO) && strcmp(m.info.id, id) == 0) {
 		m.info.state = DOMU_COMMIT_STAGED;
 		/* About: what was written twice counts twice, zeros do not. */
@@ -202,7 +227,7 @@ static int newest_first(const void *a, const void *b)
 
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n)
 {
-	struct list l = { .st = st };
+	struct list l = { .st = st, .fd = -1 };
 	struct domu_identity id = { 0 };
 	int rc = 0;
 
@@ -211,7 +236,8 @@ int domu_state_list(struct domu_state *st, const char *path, bool pending_only, 
 	domu_ctx_quiet(&l.quiet, st->ctx);
 	if (path != NULL) {
 		/* A disk that is gone is known by its path alone. */
-		if (domu_identity_of_path(path, &id) < 0)
+		domu_identity_of_path(path, &id);
+		if (id.path == NULL)
 			id.path = strdup(path);
 		if (id.path == NULL)
 			return domu_nomem(st->ctx);
@@ -221,6 +247,8 @@ int domu_state_list(struct domu_state *st, const char *path, bool pending_only, 
 	if (rc == 0 && !pending_only)
 		rc = list_folder(&l, "history", list_history);
 	domu_identity_free(&id);
+	if (l.fd >= 0)
+		close(l.fd);
 	if (rc < 0) {
 		domu_state_list_free(l.v, l.n);
 		return rc;

@@ -23,6 +23,7 @@ libdomu_a_SOURCES += \
 	src/block/identity.c \
 	src/block/image.c \
 	src/block/list.c \
+	src/block/match.c \
 	src/block/meta.c \
 	src/block/preimage.c \
 	src/block/recover.c \

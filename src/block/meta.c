@@ -117,7 +117,8 @@ static int put_disks(struct json_object *o, const struct domu_commit_info *ci)
 		}
 		if (put_text(d, "vdev", id->vdev) < 0 || put_text(d, "path", id->path) < 0 ||
 		    put_text(d, "by_id", id->by_id) < 0 || put_u64(d, "size", id->size) < 0 ||
-		    put_u64(d, "dev", id->dev) < 0 || put_u64(d, "inode", id->inode) < 0)
+		    put_u64(d, "dev", id->dev) < 0 || put_u64(d, "inode", id->inode) < 0 ||
+		    (id->btime != 0 && put_u64(d, "btime", id->btime) < 0))
 			rc = -ENOMEM;
 	}
 	return rc;
@@ -213,7 +214,12 @@ static int get_disk(struct json_object *d, struct domu_identity *id)
 		rc = get_u64(d, "size", &id->size);
 	if (rc == 0)
 		rc = get_u64(d, "dev", &id->dev);
-	return rc == 0 ? get_u64(d, "inode", &id->inode) : rc;
+	if (rc == 0)
+		rc = get_u64(d, "inode", &id->inode);
+	/* Not in what was written before it was looked at. */
+	if (rc == 0 && json_object_object_get_ex(d, "btime", NULL))
+		rc = get_u64(d, "btime", &id->btime);
+	return rc;
 }
 
 static int get_disks(struct json_object *o, struct domu_commit_info *ci)

@@ -68,15 +68,24 @@ static int open_files(struct recover *r)
 	return rc;
 }
 
-static bool uses_disk(const struct domu_seal *s, unsigned disk)
+/* A disk that moved is held by its door until it is open; every sector of it is compared like any other's. */
+static int check_moved(struct recover *r, unsigned i)
 {
-	for (size_t i = 0; i < s->n_doors; i++)
-		if (s->doors[i].disk == disk)
-			return true;
-	for (size_t i = 0; i < s->n_units; i++)
-		if (s->units[i].disk == disk)
-			return true;
-	return false;
+	const struct domu_identity *id = &r->seal.meta.info.disks[i];
+	uint64_t size;
+	int rc = domu_fd_size(r->disks[i].fd, &size);
+
+	if (rc < 0)
+		return domu_fail(r->ctx, DOMU_UNRECOVERED, rc, "%s: %s", id->vdev, strerror(-rc));
+	if (size != id->size && size != r->seal.sizes[i])
+		return domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
+		                 "%s: is closed by commit %s but has %" PRIu64 " bytes, not the %" PRIu64
+		                 " of %s: nothing was written",
+		                 id->vdev, r->id, size, id->size, id->path);
+	if (!domu_seal_closed_on(&r->seal, i, r->disks[i].fd))
+		return domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
+		                 "%s: is not closed by commit %s any more: nothing was written", id->vdev, r->id);
+	return 0;
 }
 
 static int check_disks(struct recover *r)
@@ -87,10 +96,15 @@ static int check_disks(struct recover *r)
 	if (r->n_disks != ci->n_disks)
 		return domu_fail(r->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s has %zu disks, not %zu", r->id,
 		                 ci->n_disks, r->n_disks);
-	for (unsigned i = 0; i < r->n_disks && rc == 0; i++)
-		if (uses_disk(&r->seal, i))
+	for (unsigned i = 0; i < r->n_disks && rc == 0; i++) {
+		if (!domu_seal_uses(&r->seal, i))
+			continue;
+		if (r->disks[i].moved)
+			rc = check_moved(r, i);
+		else
 			rc = domu_identity_check(r->ctx, DOMU_UNRECOVERED, &ci->disks[i], r->seal.sizes[i],
 			                         r->disks[i].fd);
+	}
 	return rc;
 }
 

@@ -464,6 +464,28 @@ size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit
 	return n;
 }
 
+bool domu_seal_uses(const struct domu_seal *s, unsigned disk)
+{
+	for (size_t i = 0; i < s->n_units; i++)
+		if (s->units[i].disk == disk)
+			return true;
+	return domu_seal_has_door(s, disk);
+}
+
+bool domu_seal_closed_on(const struct domu_seal *s, unsigned disk, int fd)
+{
+	uint8_t now[DOMU_UNIT];
+
+	for (size_t i = 0; i < s->n_doors; i++) {
+		const struct domu_seal_door *d = &s->doors[i];
+
+		if (d->disk == disk && domu_pread_full(fd, now, d->size, d->offset) == 0 &&
+		    memcmp(now, d->closed, d->size) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool domu_seal_has_door(const struct domu_seal *s, unsigned disk)
 {
 	for (size_t i = 0; i < s->n_doors && s->doors[i].disk <= disk; i++)

@@ -188,21 +188,6 @@ static int open_log(struct domu_stage *s, int flags)
 	return rc;
 }
 
-/* Devices are known by a name that outlives a reboot, where they have one: also when the caller did not ask. */
-static void name_devices(struct domu_commit_info *ci)
-{
-	for (size_t i = 0; i < ci->n_disks; i++) {
-		struct domu_identity *id = &ci->disks[i], now;
-
-		if (id->inode != 0 || id->by_id != NULL || id->path == NULL ||
-		    domu_identity_of_path(id->path, &now) < 0)
-			continue;
-		id->by_id = now.by_id;
-		now.by_id = NULL;
-		domu_identity_free(&now);
-	}
-}
-
 static struct domu_stage *stage_new(struct domu_state *st)
 {
 	struct domu_stage *s = calloc(1, sizeof *s);
@@ -235,7 +220,6 @@ int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info
 		rc = domu_nomem(st->ctx);
 		goto out;
 	}
-	name_devices(&s->meta.info);
 	s->meta.info.state = DOMU_COMMIT_STAGED;
 	s->meta.info.blocks = s->meta.info.bytes = 0;
 	if (s->meta.info.time <= 0)

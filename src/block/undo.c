@@ -47,16 +47,13 @@ static int load(struct undo *u)
 static int check_disks(struct undo *u, size_t n_disks)
 {
 	const struct domu_commit_info *ci = &u->seal.meta.info;
-	bool used[DOMU_MAX_DISKS] = { false };
 	int rc = 0;
 
 	if (n_disks != ci->n_disks)
 		return domu_fail(u->ctx, DOMU_FAILED, -EINVAL, "commit %s has %zu disks, not %zu", u->id, ci->n_disks,
 		                 n_disks);
-	for (size_t i = 0; i < u->seal.n_units; i++)
-		used[u->seal.units[i].disk] = true;
-	for (size_t i = 0; i < n_disks && rc == 0; i++)
-		if (used[i])
+	for (unsigned i = 0; i < n_disks && rc == 0; i++)
+		if (domu_seal_uses(&u->seal, i))
 			rc = domu_identity_check(u->ctx, DOMU_FAILED, &ci->disks[i], u->seal.sizes[i], u->disks[i].fd);
 	return rc;
 }
@@ -95,6 +92,18 @@ static int compare(struct undo *u)
 	                 u->id, changed, u->seal.n_units, first, first * DOMU_UNIT, ci->disks[disk].path);
 }
 
+/* The guest may have its disks in another order by now. */
+static int place_of(struct undo *u, struct domu_stage *stage, unsigned disk, unsigned *place)
+{
+	const struct domu_identity *id = &u->seal.meta.info.disks[disk];
+	const struct domu_commit_info *now = domu_stage_info(stage);
+
+	for (*place = 0; *place < now->n_disks; ++*place)
+		if (domu_identity_like(id, &now->disks[*place]) == DOMU_SAME_DISK)
+			return 0;
+	return domu_fail(u->ctx, DOMU_FAILED, -ENODEV, "%s: %s is not among the guest's disks now", id->vdev, id->path);
+}
+
 /* The pre-images of one disk, written as anybody writes to a stage. */
 static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
 {
@@ -102,10 +111,14 @@ static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
 	uint64_t size = u->seal.sizes[disk];
 	struct domu_block *raw = NULL, *top = NULL;
 	uint8_t image[DOMU_UNIT];
-	int rc = domu_raw_open(u->ctx, u->disks[disk].fd, vdev, size, 0, &raw), r;
+	unsigned place;
+	int rc = place_of(u, stage, disk, &place), r;
 
+	if (rc < 0)
+		return rc;
+	rc = domu_raw_open(u->ctx, u->disks[disk].fd, vdev, size, 0, &raw);
 	if (rc == 0)
-		rc = domu_overlay_open(u->ctx, raw, domu_stage_log_fd(stage), disk, false, &top);
+		rc = domu_overlay_open(u->ctx, raw, domu_stage_log_fd(stage), place, false, &top);
 	for (size_t i = 0; i < u->seal.n_units && rc == 0; i++) {
 		const struct domu_seal_unit *s = &u->seal.units[i];
 

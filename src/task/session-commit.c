@@ -20,8 +20,7 @@ int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks)
 	for (size_t i = 0; i < s->n_backings; i++) {
 		const struct domu_backing *b = &s->backings[i];
 
-		disks[i].fd = -1;
-		disks[i].size = s->view[i] != 0 ? s->view[i] : b->size;
+		disks[i] = (struct domu_commit_disk){ .fd = -1, .size = s->view[i] != 0 ? s->view[i] : b->size };
 	}
 	for (size_t i = 0; i < s->n_backings; i++) {
 		if (s->backings[i].disk->readonly)

@@ -63,7 +63,10 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 int domu_session_ask_no_undo(struct domu_session *s);
 /* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */
 int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
-                             const struct domu_commit_disk *mine, struct domu_commit_disk *out);
+                             const struct domu_commit_disk *mine, bool named, struct domu_commit_disk *out);
+/* What every disk is, by the session's index: n_backings of them, freed by domu_session_identities_free(). */
+int domu_session_identities(struct domu_session *s, struct domu_identity **out);
+void domu_session_identities_free(struct domu_session *s, struct domu_identity *ids);
 /* Commits cut short (or stages) on this guest's disks, newest first. */
 int domu_session_pending(struct domu_session *s, enum domu_commit_state state, struct domu_commit_info **v, size_t *n);
 /* Which nodes the stage changes: an array as long as nodes, freed by the caller. */

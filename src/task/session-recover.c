@@ -1,32 +1,64 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* session-recover.c - a session finishes what was cut short on its disks. */
+/* session-recover.c - a session finishes what was cut short on its disks, or says what only a person can do. */
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
+#include "base/num.h"
 #include "task/session-impl.h"
 
-/* The disks of an earlier commit among this guest's, by path: indexes may differ from the session's. */
-int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
-                             const struct domu_commit_disk *mine, struct domu_commit_disk *out)
+/* ---- which disks ------------------------------------------------------------------ */
+
+int domu_session_identities(struct domu_session *s, struct domu_identity **out)
 {
-	if (ci->n_disks > DOMU_MAX_DISKS)
-		return domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s names too many disks", ci->id);
-	for (size_t i = 0; i < ci->n_disks; i++) {
-		out[i].fd = -1;
-		for (size_t k = 0; k < s->n_backings && out[i].fd < 0; k++)
-			if (strcmp(ci->disks[i].path, s->backings[k].path) == 0)
-				out[i] = mine[k];
-		if (out[i].fd < 0)
-			return domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
-			                 "commit %s also changed %s (%s), which %s does not have now", ci->id,
-			                 ci->disks[i].path, ci->disks[i].vdev, domu_guest_shown(s->guest));
+	struct domu_identity *ids = calloc(s->n_backings, sizeof *ids);
+	int rc = ids == NULL ? domu_nomem(s->ctx) : 0;
+
+	for (size_t i = 0; i < s->n_backings && rc == 0; i++)
+		rc = domu_identity_make(s->ctx, s->backings[i].fd, s->backings[i].path, s->backings[i].disk->vdev,
+		                        &ids[i]);
+	if (rc != 0) {
+		domu_session_identities_free(s, ids);
+		ids = NULL;
 	}
-	return 0;
+	*out = ids;
+	return rc;
 }
 
-static int recover_one(struct domu_session *s, const struct domu_commit_info *ci)
+void domu_session_identities_free(struct domu_session *s, struct domu_identity *ids)
+{
+	for (size_t i = 0; ids != NULL && i < s->n_backings; i++)
+		domu_identity_free(&ids[i]);
+	free(ids);
+}
+
+int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
+                             const struct domu_commit_disk *mine, bool named, struct domu_commit_disk *out)
+{
+	struct domu_match m = {
+		.guest = domu_guest_shown(s->guest),
+		.disks = mine,
+		.n = s->n_backings,
+		.named = named,
+	};
+	struct domu_identity *now;
+	int rc = domu_session_identities(s, &now);
+
+	m.now = now;
+	if (rc == 0)
+		rc = domu_commit_match(s->opts.state, ci, &m, out);
+	domu_session_identities_free(s, now);
+	return rc;
+}
+
+/* ---- what is due ------------------------------------------------------------------ */
+
+static int recover_one(struct domu_session *s, const struct domu_commit_info *ci, bool named)
 {
 	static const char *const words[] = {
 		[DOMU_RECOVER_NOTHING] = "was whole already",
@@ -39,7 +71,7 @@ static int recover_one(struct domu_session *s, const struct domu_commit_info *ci
 	int rc = domu_session_open_rw(s, mine);
 
 	if (rc == 0)
-		rc = domu_session_match_disks(s, ci, mine, disks);
+		rc = domu_session_match_disks(s, ci, mine, named, disks);
 	if (rc == 0)
 		rc = domu_recover(s->opts.state, ci->id, disks, ci->n_disks, domu_session_recheck, s, &result);
 	if (rc == 0)
@@ -49,7 +81,7 @@ static int recover_one(struct domu_session *s, const struct domu_commit_info *ci
 	return rc;
 }
 
-int domu_session_recover(struct domu_session *s, unsigned *n_done)
+static int recover(struct domu_session *s, bool named, unsigned *n_done)
 {
 	struct domu_commit_info *v;
 	size_t n;
@@ -69,10 +101,72 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done)
 		rc = domu_session_lock(s);
 	/* The oldest first: a later commit rests on it. */
 	for (size_t i = n; rc == 0 && i-- > 0;) {
-		rc = recover_one(s, &v[i]);
+		rc = recover_one(s, &v[i], named);
 		if (rc == 0)
 			++*n_done;
 	}
 	domu_state_list_free(v, n);
+	return rc;
+}
+
+int domu_session_recover(struct domu_session *s, unsigned *n_done)
+{
+	return recover(s, false, n_done);
+}
+
+/* ---- a closed disk, and nothing in the state directory ------------------------------ */
+
+#define EXT_RO_COMPAT     1124 /* the superblock is 1024 bytes into the filesystem; see ext2_fs.h */
+#define EXT_CHECKSUM_TYPE 1397
+#define EXT_GDT_CSUM      0x10
+
+/*
+ * The way to open it as it is.  The door took metadata_csum off, which a
+ * filesystem that has the type of a checksum and no gdt_csum had.
+ */
+static char *way_to_open(struct domu_session *s, const struct domu_node *n)
+{
+	const struct domu_backing *b = &s->backings[n->disk];
+	uint8_t sb[EXT_CHECKSUM_TYPE + 1] = { 0 };
+	char *text = NULL;
+	bool csum;
+
+	if (strncmp(n->probe.type, "ext", 3) != 0 || domu_pread_full(b->fd, sb, sizeof sb, n->start) != 0)
+		return strdup("");
+	csum = sb[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(sb + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
+	if (asprintf(&text,
+	             "; to open it as it is, and lose what cannot be repaired: debugfs -w -f -R 'feature "
+	             "-FEATURE_I30%s' '%s?offset=%" PRIu64 "', then domu-rescue fsck -y %s",
+	             csum ? " metadata_csum" : "", b->path, n->start, domu_guest_shown(s->guest)) < 0)
+		text = NULL;
+	return text;
+}
+
+/* What is written and what is not is known to nobody: no program should open such a disk by itself. */
+static int refuse_closed(struct domu_session *s, const struct domu_node *n)
+{
+	const char *id = n->probe.closed_by[0] != '\0' ? n->probe.closed_by : "unknown";
+	char *way = way_to_open(s, n);
+	int rc =
+	    domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
+	              "%s: %s is closed by commit %s, and %s has nothing of it, which alone knows what is written "
+	              "and what is not: name its own with --state-dir%s",
+	              domu_guest_shown(s->guest), n->name, id, domu_state_dir(s->opts.state), way != NULL ? way : "");
+
+	free(way);
+	return rc;
+}
+
+int domu_session_recover_named(struct domu_session *s, unsigned *n_done)
+{
+	struct domu_nodes nodes = { 0 };
+	int rc = recover(s, true, n_done);
+
+	if (rc == 0 && *n_done == 0)
+		rc = domu_session_look(s, false, &nodes);
+	for (size_t i = 0; rc == 0 && i < nodes.n; i++)
+		if (nodes.v[i].probe.closed)
+			rc = refuse_closed(s, &nodes.v[i]);
+	domu_nodes_free(&nodes);
 	return rc;
 }

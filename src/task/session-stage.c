@@ -170,6 +170,8 @@ static char *owner_name(void)
 
 int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 {
+	int rc;
+
 	memset(ci, 0, sizeof *ci);
 	/* A nameless guest is found again by its disk, from any folder. */
 	ci->guest = strdup(s->guest->name != NULL ? s->guest->name : s->backings[0].path);
@@ -177,23 +179,11 @@ int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 	ci->owner = owner_name();
 	ci->owner_pid = getpid();
 	ci->time = time(NULL);
-	ci->disks = calloc(s->n_backings, sizeof *ci->disks);
-	if (ci->guest == NULL || ci->command == NULL || ci->owner == NULL || ci->disks == NULL)
+	if (ci->guest == NULL || ci->command == NULL || ci->owner == NULL)
 		return domu_nomem(s->ctx);
-	ci->n_disks = s->n_backings;
-	for (size_t i = 0; i < s->n_backings; i++) {
-		const struct domu_backing *b = &s->backings[i];
-		struct domu_identity *id = &ci->disks[i];
-
-		snprintf(id->vdev, sizeof id->vdev, "%s", b->disk->vdev);
-		id->path = strdup(b->path);
-		if (id->path == NULL)
-			return domu_nomem(s->ctx);
-		id->size = b->size;
-		id->dev = b->dev;
-		id->inode = b->inode;
-	}
-	return 0;
+	rc = domu_session_identities(s, &ci->disks);
+	ci->n_disks = rc == 0 ? s->n_backings : 0;
+	return rc;
 }
 
 int domu_session_begin(struct domu_session *s)

@@ -61,12 +61,7 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	if (rc == 0)
 		rc = domu_session_open_rw(s, mine);
 	if (rc == 0)
-		rc = domu_session_match_disks(s, &old, mine, disks);
-	for (size_t i = 0; rc == 0 && i < old.n_disks; i++)
-		if (disks[i].fd != mine[i].fd)
-			rc = domu_fail(s->ctx, DOMU_UNRECOVERED, -EINVAL,
-			               "%s has its disks in another order than when commit %s was made",
-			               domu_guest_shown(s->guest), old.id);
+		rc = domu_session_match_disks(s, &old, mine, false, disks);
 	if (rc == 0)
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)

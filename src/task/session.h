@@ -91,6 +91,11 @@ int domu_session_rollback(struct domu_session *s);
 /* Finishes every commit that was cut short on this guest's disks. */
 int domu_session_recover(struct domu_session *s, unsigned *n_done);
 /*
+ * The same for a guest that a person named: a disk that was moved to another file system is accepted, and one that is
+ * closed by a commit that the state directory does not have is told of (DOMU_UNRECOVERED).
+ */
+int domu_session_recover_named(struct domu_session *s, unsigned *n_done);
+/*
  * id NULL: the newest that can be undone, which may be an undo.  done, undone: the IDs of the undo and of what it
  * reversed.
  */

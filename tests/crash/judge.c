@@ -47,7 +47,7 @@ void rig_open(struct rig *r, const struct workload *w)
 		r->fd[i] = open(path, O_RDWR | O_CLOEXEC);
 		if (r->fd[i] < 0)
 			bail("%s: %s", path, strerror(errno));
-		r->disks[i] = (struct domu_commit_disk){ r->fd[i], world.act.v[world.disk[i]].size };
+		r->disks[i] = (struct domu_commit_disk){ .fd = r->fd[i], .size = world.act.v[world.disk[i]].size };
 		free(path);
 	}
 	free(state);

@@ -120,7 +120,7 @@ static void start(struct rig *r)
 
 		r->fd[i] = open(r->disk[i], O_RDWR | O_CLOEXEC);
 		cr_assert(r->fd[i] >= 0 && fstat(r->fd[i], &st) == 0);
-		r->disks[i] = (struct domu_commit_disk){ r->fd[i], (uint64_t)st.st_size };
+		r->disks[i] = (struct domu_commit_disk){ .fd = r->fd[i], .size = (uint64_t)st.st_size };
 	}
 }
 

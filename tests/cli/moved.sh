@@ -1,0 +1,226 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# moved.sh - a commit is due and its disk is elsewhere: moved, renumbered, copied, replaced, missing, in use; its state gone.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+need_kernel
+command -v strace >/dev/null || skip_all "no strace to kill with"
+strace -f -o /dev/null true 2>/dev/null || skip_all "no tracing here"
+mkdir "$T/tree" "$T/a" "$T/b" "$T/other"
+plain_tree "$T/tree"
+truncate -s 8M "$T/base.img"
+mke2fs -q -F -t ext4 -b 1024 -L root -d "$T/tree" "$T/base.img"
+head -c 60000 /dev/urandom >"$T/payload"
+fs_offset=0 fs_size=0
+disk=$T/a/disk.img
+state=$T/state
+
+test_cleanup() {
+	umount "$T/other" "$T/held" 2>/dev/null
+}
+
+# killed N ARG...: the program is killed as it enters its Nth write (or other $call).
+killed() {
+	local n=$1 call=${call-pwrite64}
+	shift
+	{
+		timeout -k 5 "$time_limit" strace -f -o "$T/trace" -e trace="$call" -e inject="$call:signal=KILL:when=$n" \
+			"$DOMU" "$@" <"$T/payload" >"$T/out" 2>"$T/err"
+	} 2>/dev/null
+}
+
+# writes ARG...: how many writes of the front a whole commit has, less those of its last blocks and what follows.
+writes() {
+	local pid
+	timeout -k 5 "$time_limit" strace -f -o "$T/calls" -e trace=pwrite64 "$DOMU" "$@" <"$T/payload" >"$T/out" 2>"$T/err" ||
+		not_ok "a whole commit" "$(err)"
+	pid=$(grep ' pwrite64(' "$T/calls" | tail -n 1 | cut -d' ' -f1)
+	echo $(($(grep -c "^$pid .*pwrite64(" "$T/calls") - 3))
+}
+
+# cut_short N FILE ARG...: a new disk in FILE, and a commit by the program's ARGs that is killed with it closed.  Sets $id.
+cut_short() {
+	local n=$1 file=$2
+	shift 2
+	rm -rf "$state"
+	cp --sparse=always "$T/base.img" "$T/new.img"
+	if [ -b "$file" ]; then
+		dd if="$T/new.img" of="$file" bs=1M status=none
+		sync "$file"
+	else
+		mv "$T/new.img" "$file"
+	fi
+	killed "$n" "$@"
+	id=$(ls "$state/pending" 2>/dev/null)
+	closed "$file" || not_ok "a commit is cut short with its disk closed" "$(err)"
+}
+
+# As the kernel and e2fsprogs see it.
+closed() {
+	dumpe2fs -fh "$1" 2>/dev/null | grep -q 'FEATURE_I30'
+}
+
+# due NAME GUEST: list says that a recover is due.
+due() {
+	works "$1: list works" list
+	has "$1: list says so" "$(err)" "cut short \($id\).*recover $2"
+	works "$1: list --json works" list --json
+	is "$1: recover_due" "$(jq --arg g "$2" '.guests[] | select(.name == $g) | .recover_due' "$T/out")" true
+}
+
+# refused NAME PATTERN FILE ARG...: the command ends with 7 and that message, and the file is as it was.
+refused() {
+	local name=$1 pattern=$2 file=$3 before
+	shift 3
+	before=$(state_of "$file")
+	ends "$name" 7 "$@"
+	has "$name: the message" "$(err)" "$pattern"
+	is "$name: nothing was written" "$(state_of "$file")" "$before"
+}
+
+# recovered NAME FILE: for the kernel the disk holds what was committed, and nothing is due any more.
+recovered() {
+	kmount "$2" 0 0 "$T/mnt" ro && cmp -s "$T/payload" "$T/mnt/etc/big"
+	is "$1: what was committed is there" "$?" 0
+	kumount "$T/mnt"
+	fsck_clean "$1: e2fsck" "$2"
+	works "$1: a second recover" recover
+	is "$1: has nothing to do" "$(out)" "nothing to recover"
+}
+
+config test "$disk,raw,xvda,w"
+cp --sparse=always "$T/base.img" "$disk"
+at=$(writes write test:/etc/big)
+
+# ---- moved on its file system: the same file
+cut_short "$at" "$disk" write test:/etc/big
+mv "$disk" "$T/b/moved.img"
+due "moved away" test
+ends "moved away: reading" 4 cat test:/etc/big
+refused "moved away: recover" "$id.*pending.*cannot open" "$T/b/moved.img" recover
+refused "moved away: recover test" "$id.*pending.*cannot open" "$T/b/moved.img" recover test
+config test "$T/b/moved.img,raw,xvda,w"
+due "moved, and the config says where" test
+works "moved: status" status test
+has "moved: status says that it is due" "$(err)" "$id.*recover test"
+works "moved: a change finishes it first" mkdir test:/srv
+has "moved: and says so" "$(err)" "$id.*was finished"
+is "moved: the change is there" "$(domu ls test:/; out | grep -cx srv)" 1
+recovered "moved" "$T/b/moved.img"
+works "moved: undo" undo test
+works "moved: undo of what was finished" undo test "$id"
+cmp -s "$T/b/moved.img" "$T/base.img"
+is "moved: as before" "$?" 0
+rm "$T/b/moved.img"
+config test "$disk,raw,xvda,w"
+
+cut_short "$at" "$disk" write "$disk:/etc/big"
+mv "$disk" "$T/b/moved.img"
+works "a guest without a name, moved: recover" --disk "$T/b/moved.img" recover
+recovered "a guest without a name, moved" "$T/b/moved.img"
+rm "$T/b/moved.img"
+
+# A stage, too.
+cp --sparse=always "$T/base.img" "$disk"
+rm -rf "$state"
+call=fdatasync killed 1 write test:/etc/big
+is "a stage is left" "$(ls "$state/pending" | wc -l)" 1
+mv "$disk" "$T/b/moved.img"
+config test "$T/b/moved.img,raw,xvda,w"
+ends "a stage, moved: it is in the way" 3 mkdir test:/srv
+works "a stage, moved: dropped" --yes rollback test
+config test "$disk,raw,xvda,w"
+rm "$T/b/moved.img"
+
+# ---- another file where it was
+cut_short "$at" "$disk" write test:/etc/big
+mv "$disk" "$T/b/moved.img"
+cp --sparse=always "$T/base.img" "$disk"
+due "replaced" test
+refused "replaced: recover" 'another file' "$disk" recover
+refused "replaced: recover test" 'another file' "$disk" recover test
+refused "replaced: a change" 'another file' "$disk" mkdir test:/srv
+mv "$T/b/moved.img" "$disk"
+works "it comes back: recover" recover
+recovered "it comes back" "$disk"
+
+# ---- a copy
+cut_short "$at" "$disk" write test:/etc/big
+cp --sparse=always "$disk" "$T/b/copy.img"
+config copy "$T/b/copy.img,raw,xvda,w"
+due "a copy" copy
+refused "a copy: recover" "copy of $disk.*recover test" "$T/b/copy.img" recover copy
+refused "a copy: by its path" "copy of $disk.*recover test" "$T/b/copy.img" --disk "$T/b/copy.img" recover
+refused "a copy: a change" "copy of $disk" "$T/b/copy.img" mkdir copy:/srv
+refused "a copy: reading" "$id.*recover copy" "$T/b/copy.img" cat copy:/etc/hostname
+works "its original: recover" recover
+recovered "its original" "$disk"
+refused "a copy of what was finished since" "closed by commit $id.*debugfs" "$T/b/copy.img" recover copy
+
+# ---- moved to another file system, or restored: another file with its door
+mkdir -p "$T/other"
+mount -t tmpfs -o mode=700 tmpfs "$T/other"
+cut_short "$at" "$disk" write test:/etc/big
+cp --sparse=always "$disk" "$T/other/disk.img"
+rm "$disk"
+config test "$T/other/disk.img,raw,xvda,w"
+due "another file system" test
+refused "another file system: recover" "$id.*$disk.*gone.*recover test" "$T/other/disk.img" recover
+refused "another file system: a change" "$id.*$disk.*gone.*recover test" "$T/other/disk.img" mkdir test:/srv
+cp --sparse=always "$T/other/disk.img" "$T/other/keep.img"
+truncate -s +1M "$T/other/disk.img"
+refused "another file system: another size" "bytes" "$T/other/disk.img" recover test
+truncate -s -1M "$T/other/disk.img"
+printf x | dd of="$T/other/disk.img" bs=1 seek=1690000 conv=notrunc status=none
+refused "another file system: changed" "block" "$T/other/disk.img" recover test
+cp --sparse=always "$T/other/keep.img" "$T/other/disk.img"
+works "another file system: recover test" recover test
+has "another file system: and says so" "$(err)" "is taken for $disk"
+recovered "another file system" "$T/other/disk.img"
+config test "$disk,raw,xvda,w"
+umount "$T/other"
+
+cut_short "$at" "$disk" write test:/etc/big
+cp --sparse=always "$disk" "$T/b/backup.img"
+rm "$disk"
+: >"$T/a/filler"
+mv "$T/b/backup.img" "$disk"
+refused "restored under its name: recover" "gone.*recover test" "$disk" recover
+works "restored under its name: recover test" recover test
+recovered "restored under its name" "$disk"
+
+# ---- a loop device
+# setup FILE: a loop device under a number that nobody else takes meanwhile.  Sets $dev.
+setup() {
+	local n
+	for n in 770 771 772 773; do
+		dev=/dev/loop$n
+		[ ! -e "/sys/block/loop$n/loop/backing_file" ] && losetup "$dev" "$1" 2>/dev/null && break
+	done
+	: >"$T/loops/${dev##*/}"
+}
+setup "$disk"
+config dev "$dev,raw,xvda,w"
+rm -rf "$state"
+cp --sparse=always "$T/base.img" "$disk"
+at_dev=$(writes --waive writers write dev:/etc/big)
+cut_short "$at_dev" "$dev" --waive writers write dev:/etc/big
+cp --sparse=always "$disk" "$T/b/copy.img"
+unloop "$dev"
+refused "a device that is gone: recover" "$id" "$disk" --waive writers recover dev
+losetup "$dev" "$T/b/copy.img"
+: >"$T/loops/${dev##*/}"
+dev2=$(loop "$disk" 0 0)
+due "another device has its name" dev
+refused "another device has its name: recover" "another device has its name.*--disk $dev2" "$T/b/copy.img" --waive writers recover dev
+cp --sparse=always "$T/base.img" "$T/b/copy.img"
+refused "another image has its name: recover" "another device has its name.*--disk $dev2" "$T/b/copy.img" --waive writers recover dev
+refused "another device has its name: a change" "another device" "$T/b/copy.img" --waive writers mkdir dev:/srv
+config dev "$dev2,raw,xvda,w"
+due "another number" dev
+works "another number: recover" --waive writers recover
+unloop "$dev2"
+unloop "$dev"
+recovered "another number" "$disk"
+rm "$T/xen/dev.cfg"
+done_testing
