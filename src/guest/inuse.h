@@ -45,6 +45,12 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b);
  */
 int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
 
+/*
+ * Is path on a file system on this disk, on a partition, volume or loop of it, or in a file of such a one?  What is
+ * above several devices (btrfs) or other file systems (overlay) cannot be told.
+ */
+int domu_backing_holds(struct domu_ctx *ctx, const struct domu_backing *b, const char *path, bool *holds);
+
 enum domu_check_result {
 	DOMU_CHECK_PASS,
 	DOMU_CHECK_FAIL,

@@ -264,6 +264,77 @@ int domu_relatives(struct domu_view *v, const struct domu_backing *b, struct dom
 	return rc;
 }
 
+/* ---- the other way round ------------------------------------------------------- */
+
+/* The device of the file system that path is on; 0: none (or one that does not say: overlay, btrfs). */
+static uint64_t device_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && major(st.st_dev) != 0 ? st.st_dev : 0;
+}
+
+static int add_slaves(struct domu_relatives *r, const char *dir)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	int rc = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	d = opendir(path);
+	while (d != NULL && rc == 0 && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
+		rc = add(r, domu_sysfs_dev(path), e->d_name, false);
+	}
+	if (d != NULL)
+		closedir(d);
+	return rc;
+}
+
+/* What lies below a device: what dm and md make it of, and the file system that the file of a loop is on. */
+static int add_below(struct domu_view *v, struct domu_relatives *below, uint64_t dev)
+{
+	const struct domu_loops *ls;
+	char dir[64], path[96];
+	uint64_t whole = dev;
+	int rc = domu_view_loops(v, &ls);
+
+	domu_sysfs_path(dev, dir);
+	if (rc == 0)
+		rc = add_slaves(below, dir);
+	snprintf(path, sizeof path, "%s/partition", dir);
+	if (access(path, F_OK) == 0) {
+		snprintf(path, sizeof path, "%s/..", dir);
+		whole = domu_sysfs_dev(path);
+	}
+	for (size_t i = 0; rc == 0 && i < ls->n; i++)
+		if (ls->v[i].dev == whole && ls->v[i].known)
+			rc = add(below, ls->v[i].back_rdev != 0 ? ls->v[i].back_rdev : ls->v[i].back_dev, "", false);
+	return rc;
+}
+
+int domu_backing_holds(struct domu_ctx *ctx, const struct domu_backing *b, const char *path, bool *holds)
+{
+	struct domu_view view = { .ctx = ctx };
+	struct domu_relatives r = { 0 }, below = { 0 };
+	int rc = domu_relatives(&view, b, &r);
+
+	*holds = false;
+	if (rc == 0)
+		rc = add(&below, device_of(path), "", false);
+	for (size_t i = 0; rc == 0 && !*holds && i < below.n; i++) {
+		*holds = domu_related_find(&r, below.v[i].dev) != NULL;
+		rc = add_below(&view, &below, below.v[i].dev);
+	}
+	domu_relatives_free(&r);
+	domu_relatives_free(&below);
+	domu_view_free(&view);
+	return rc < 0 ? domu_nomem(ctx) : 0;
+}
+
 /* ---- the same disk by another name --------------------------------------------- */
 
 bool domu_same_device(const struct domu_backing *b, uint64_t dev)

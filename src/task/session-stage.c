@@ -23,6 +23,28 @@ static int need_state(struct domu_session *s)
 
 /* ---- lock and verdict -------------------------------------------------------- */
 
+/* A commit rests on what it keeps: that cannot be on the disk that it changes, whatever is waived. */
+static int keep_off(struct domu_session *s, const char *what, const char *dir)
+{
+	bool holds = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n_backings && rc == 0; i++) {
+		const struct domu_backing *b = &s->backings[i];
+
+		if (b->disk->readonly)
+			continue;
+		rc = domu_backing_holds(s->ctx, b, dir, &holds);
+		if (rc == 0 && holds)
+			rc = domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
+			               "%s: the %s %s is on disk %s (%s), which is to be changed: nothing was "
+			               "written; name another with --%s DIR",
+			               domu_guest_shown(s->guest), what, dir, b->disk->vdev, b->path,
+			               dir == s->opts.undo_dir ? "undo-dir" : "state-dir");
+	}
+	return rc;
+}
+
 int domu_session_lock(struct domu_session *s)
 {
 	struct domu_verdict v;
@@ -41,6 +63,10 @@ int domu_session_lock(struct domu_session *s)
 	if (v.in_use)
 		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
 	domu_verdict_free(&v);
+	if (rc == 0)
+		rc = keep_off(s, "state directory", domu_state_dir(s->opts.state));
+	if (rc == 0 && s->opts.undo_dir != NULL)
+		rc = keep_off(s, "folder for undo", s->opts.undo_dir);
 	s->locked = rc == 0;
 	return rc;
 }

@@ -223,4 +223,34 @@ unloop "$dev2"
 unloop "$dev"
 recovered "another number" "$disk"
 rm "$T/xen/dev.cfg"
+
+# ---- a state directory on the disk that is to be changed
+setup "$disk"
+mkdir "$T/held"
+mount "$dev" "$T/held"
+echo "$T/held" >"$T/loops/${dev##*/}"
+mkdir "$T/held/state"
+waive=(--waive writers --waive mounts --waive exclusive --waive stacked)
+# on_it NAME DISK ARG...: refused with both names, and the file system is as it was.
+on_it() {
+	local name=$1 where=$2
+	shift 2
+	ends "$name" "1 3" "$@" write "$where:/etc/hostname" <"$T/payload"
+	has "$name: the message" "$(err)" "$T/held.*on disk xvda \($where\)"
+	is "$name: no stage is left" "$(find "$T"/{held/,}state/pending -mindepth 1 2>/dev/null | wc -l)" 0
+	is "$name: nothing was written" "$(cat "$T/held/etc/hostname")" testguest
+}
+rm -rf "$state"
+on_it "a state directory on the disk" "$dev" "${waive[@]}" --state-dir "$T/held/state"
+on_it "a state directory on the image's loop" "$disk" "${waive[@]}" --state-dir "$T/held/state"
+on_it "a folder for undo on the disk" "$dev" "${waive[@]}" --undo-dir "$T/held/state"
+# In a file on it.
+truncate -s 4M "$T/held/inner.img"
+mke2fs -q -F -t ext4 -O ^has_journal "$T/held/inner.img"
+kmount "$T/held/inner.img" 0 0 "$T/held/mnt" rw
+mkdir "$T/held/mnt/state"
+on_it "a state directory in a file on the disk" "$dev" "${waive[@]}" --state-dir "$T/held/mnt/state"
+kumount "$T/held/mnt"
+umount "$T/held"
+unloop "$dev"
 done_testing
