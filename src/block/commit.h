@@ -51,6 +51,7 @@ struct domu_commit_info {
 	int64_t time; /* of the commit, or of the stage's start; seconds since the epoch */
 	uint64_t blocks, bytes;
 	bool undoable;
+	bool torn; /* of a stage: it has a seal, which is not whole */
 	char *undoes; /* the ID of the commit that this one reverses, or NULL */
 	char *waived; /* checks waived, comma-separated, or NULL */
 	struct domu_identity *disks;

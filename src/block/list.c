@@ -112,24 +112,34 @@ static int add_sealed(struct list *l, const char *folder, struct domu_meta *m, e
 	return add(l, m);
 }
 
-static int add_staged(struct list *l, const char *id)
+/* What the stage said of itself; 0 and -EPROTO leave something in m. */
+static int read_meta(const struct list *l, const char *id, struct domu_meta *m)
 {
 	char *path = domu_state_path(l->st, "pending", id, "meta"), *json = NULL;
-	struct domu_meta m = { 0 };
-	off_t log = 0;
 	size_t len = 0;
 	int rc = path == NULL ? -ENOMEM : domu_file_read(path, DOMU_META_MAX, &json, &len);
 
+	memset(m, 0, sizeof *m);
 	if (rc == 0)
-		rc = domu_meta_parse(json, len, &m);
+		rc = domu_meta_parse(json, len, m);
 	free(json);
 	free(path);
+	return rc;
+}
+
+static int add_staged(struct list *l, const char *id, bool torn)
+{
+	struct domu_meta m;
+	off_t log = 0;
+	int rc = read_meta(l, id, &m);
+
 	if ((rc == 0 || rc == -EPROTO) && strcmp(m.info.id, id) == 0 && !wanted(l, &m.info)) {
 		domu_meta_free(&m);
 		return 0;
 	}
 	if ((rc == 0 || rc == -EPROTO) && strcmp(m.info.id, id) == 0) {
 		m.info.state = DOMU_COMMIT_STAGED;
+		m.info.torn = torn;
 		/* About: what was written twice counts twice, zeros do not. */
 		if (exists(l, "pending", id, "log", &log) && log > (off_t)DOMU_LOG_HEAD)
 			m.info.blocks = ((uint64_t)log - DOMU_LOG_HEAD) / (DOMU_LOG_REC + DOMU_UNIT);
@@ -142,10 +152,16 @@ static int add_staged(struct list *l, const char *id)
 	return 0;
 }
 
-/* Of a newer version, or damaged: nothing is known but that a commit may be due. */
+/* Of a newer version, or damaged: a commit may be due, of whom the stage's description says, or anybody's. */
 static int add_unknown(struct list *l, const char *id, struct domu_meta *m)
 {
-	if (strcmp(m->info.id, id) != 0) {
+	int rc = 0;
+
+	if (strcmp(m->info.id, id) != 0 || m->info.n_disks == 0) {
+		domu_meta_free(m);
+		rc = read_meta(l, id, m);
+	}
+	if ((rc < 0 && rc != -EPROTO) || strcmp(m->info.id, id) != 0) {
 		domu_meta_free(m);
 		memcpy(m->info.id, id, strlen(id) + 1);
 	}
@@ -172,7 +188,11 @@ static int list_pending(struct list *l, const char *id)
 		return add_sealed(l, "pending", &m, mark);
 	if (rc == -ENOENT || rc == -ENODATA) {
 		domu_meta_free(&m);
-		return add_staged(l, id);
+		return add_staged(l, id, rc == -ENODATA);
+	}
+	if (rc == -ENOTDIR) {
+		domu_say(l->st->ctx, DOMU_WARNING, "%s/pending/%s: not a folder: it is left out", l->st->dir, id);
+		return 0;
 	}
 	if (rc == -ENOMEM) {
 		domu_meta_free(&m);

@@ -176,6 +176,9 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 	if (fs == NULL || (fs->tools == NULL && fs->check == NULL))
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: no checker for %s", node->name,
 		                 node->probe.type);
+	rc = domu_session_check_door(s, node);
+	if (rc != 0)
+		return rc;
 	if (fs->tools == NULL || s->opts.engine_guestfs)
 		return check_by_driver(s, node, mode, log, exit_code);
 	rc = domu_session_end_worker(s, s->stage != NULL);

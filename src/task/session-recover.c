@@ -135,9 +135,9 @@ static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 		return strdup("");
 	csum = sb[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(sb + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
 	if (asprintf(&text,
-	             "; to open it as it is, and lose what cannot be repaired: debugfs -w -f -R 'feature "
-	             "-FEATURE_I30%s' '%s?offset=%" PRIu64 "', then domu-rescue fsck -y %s",
-	             csum ? " metadata_csum" : "", b->path, n->start, domu_guest_shown(s->guest)) < 0)
+	             "; to open it as it is, and lose what cannot be repaired: (echo 'open -w -f \"%s?offset=%" PRIu64
+	             "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -, then domu-rescue fsck -y %s",
+	             b->path, n->start, csum ? " metadata_csum" : "", domu_guest_shown(s->guest)) < 0)
 		text = NULL;
 	return text;
 }
@@ -149,7 +149,7 @@ static int refuse_closed(struct domu_session *s, const struct domu_node *n)
 	char *way = way_to_open(s, n);
 	int rc =
 	    domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
-	              "%s: %s is closed by commit %s, and %s has nothing of it, which alone knows what is written "
+	              "%s: %s is closed by commit %s, and %s has nothing whole of it, which alone knows what is written "
 	              "and what is not: name its own with --state-dir%s",
 	              domu_guest_shown(s->guest), n->name, id, domu_state_dir(s->opts.state), way != NULL ? way : "");
 
@@ -157,16 +157,21 @@ static int refuse_closed(struct domu_session *s, const struct domu_node *n)
 	return rc;
 }
 
-int domu_session_recover_named(struct domu_session *s, unsigned *n_done)
+int domu_session_refuse_closed(struct domu_session *s)
 {
 	struct domu_nodes nodes = { 0 };
-	int rc = recover(s, true, n_done);
+	int rc = domu_session_look(s, false, &nodes);
 
-	if (rc == 0 && *n_done == 0)
-		rc = domu_session_look(s, false, &nodes);
 	for (size_t i = 0; rc == 0 && i < nodes.n; i++)
 		if (nodes.v[i].probe.closed)
 			rc = refuse_closed(s, &nodes.v[i]);
 	domu_nodes_free(&nodes);
 	return rc;
+}
+
+int domu_session_recover_named(struct domu_session *s, unsigned *n_done)
+{
+	int rc = recover(s, true, n_done);
+
+	return rc == 0 && *n_done == 0 ? domu_session_refuse_closed(s) : rc;
 }

@@ -440,11 +440,22 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 	return rc;
 }
 
+int domu_session_check_door(struct domu_session *s, const struct domu_node *node)
+{
+	if (!node->probe.closed)
+		return 0;
+	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY, "%s: a commit (%s) was cut short; run domu-rescue recover %s",
+	                 node->name, node->probe.closed_by[0] != '\0' ? node->probe.closed_by : "unknown",
+	                 domu_guest_shown(s->guest));
+}
+
 int domu_session_program(struct domu_session *s, const struct domu_node *node, uint64_t size, struct domu_program *p,
                          int *wstatus)
 {
 	int rc = domu_session_end_worker(s, s->stage != NULL);
 
+	if (rc == 0)
+		rc = domu_session_check_door(s, node);
 	if (rc != 0)
 		return rc;
 	rc = domu_session_stack(s, node->disk, &p->stack);

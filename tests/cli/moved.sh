@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# moved.sh - a commit is due and its disk is elsewhere: moved, renumbered, copied, replaced, missing, in use; its state gone.
+# moved.sh - a commit is due and its disk is elsewhere: moved, renumbered, copied, replaced, missing.
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
+. "$(dirname "$0")/../lib/cut.sh"
 need_kernel
-command -v strace >/dev/null || skip_all "no strace to kill with"
-strace -f -o /dev/null true 2>/dev/null || skip_all "no tracing here"
+need_strace
 mkdir "$T/tree" "$T/a" "$T/b" "$T/other"
 plain_tree "$T/tree"
 truncate -s 8M "$T/base.img"
@@ -13,79 +13,9 @@ mke2fs -q -F -t ext4 -b 1024 -L root -d "$T/tree" "$T/base.img"
 head -c 60000 /dev/urandom >"$T/payload"
 fs_offset=0 fs_size=0
 disk=$T/a/disk.img
-state=$T/state
 
 test_cleanup() {
 	umount "$T/other" "$T/held" 2>/dev/null
-}
-
-# killed N ARG...: the program is killed as it enters its Nth write (or other $call).
-killed() {
-	local n=$1 call=${call-pwrite64}
-	shift
-	{
-		timeout -k 5 "$time_limit" strace -f -o "$T/trace" -e trace="$call" -e inject="$call:signal=KILL:when=$n" \
-			"$DOMU" "$@" <"$T/payload" >"$T/out" 2>"$T/err"
-	} 2>/dev/null
-}
-
-# writes ARG...: how many writes of the front a whole commit has, less those of its last blocks and what follows.
-writes() {
-	local pid
-	timeout -k 5 "$time_limit" strace -f -o "$T/calls" -e trace=pwrite64 "$DOMU" "$@" <"$T/payload" >"$T/out" 2>"$T/err" ||
-		not_ok "a whole commit" "$(err)"
-	pid=$(grep ' pwrite64(' "$T/calls" | tail -n 1 | cut -d' ' -f1)
-	echo $(($(grep -c "^$pid .*pwrite64(" "$T/calls") - 3))
-}
-
-# cut_short N FILE ARG...: a new disk in FILE, and a commit by the program's ARGs that is killed with it closed.  Sets $id.
-cut_short() {
-	local n=$1 file=$2
-	shift 2
-	rm -rf "$state"
-	cp --sparse=always "$T/base.img" "$T/new.img"
-	if [ -b "$file" ]; then
-		dd if="$T/new.img" of="$file" bs=1M status=none
-		sync "$file"
-	else
-		mv "$T/new.img" "$file"
-	fi
-	killed "$n" "$@"
-	id=$(ls "$state/pending" 2>/dev/null)
-	closed "$file" || not_ok "a commit is cut short with its disk closed" "$(err)"
-}
-
-# As the kernel and e2fsprogs see it.
-closed() {
-	dumpe2fs -fh "$1" 2>/dev/null | grep -q 'FEATURE_I30'
-}
-
-# due NAME GUEST: list says that a recover is due.
-due() {
-	works "$1: list works" list
-	has "$1: list says so" "$(err)" "cut short \($id\).*recover $2"
-	works "$1: list --json works" list --json
-	is "$1: recover_due" "$(jq --arg g "$2" '.guests[] | select(.name == $g) | .recover_due' "$T/out")" true
-}
-
-# refused NAME PATTERN FILE ARG...: the command ends with 7 and that message, and the file is as it was.
-refused() {
-	local name=$1 pattern=$2 file=$3 before
-	shift 3
-	before=$(state_of "$file")
-	ends "$name" 7 "$@"
-	has "$name: the message" "$(err)" "$pattern"
-	is "$name: nothing was written" "$(state_of "$file")" "$before"
-}
-
-# recovered NAME FILE: for the kernel the disk holds what was committed, and nothing is due any more.
-recovered() {
-	kmount "$2" 0 0 "$T/mnt" ro && cmp -s "$T/payload" "$T/mnt/etc/big"
-	is "$1: what was committed is there" "$?" 0
-	kumount "$T/mnt"
-	fsck_clean "$1: e2fsck" "$2"
-	works "$1: a second recover" recover
-	is "$1: has nothing to do" "$(out)" "nothing to recover"
 }
 
 config test "$disk,raw,xvda,w"
