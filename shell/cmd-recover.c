@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,32 @@ static int recover_found(struct domu_run *r, const struct domu_guest *g, const c
 	return rc;
 }
 
+/* "--disk A --disk B": all that a commit was made on, as they were called. */
+static char *name_disks(const struct domu_commit_info *ci)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	for (size_t i = 0; f != NULL && i < ci->n_disks; i++)
+		fprintf(f, "--disk %s ", ci->disks[i].path);
+	if (f != NULL)
+		fclose(f);
+	return text;
+}
+
+static int left(struct domu_run *r, struct domu_state *st, const struct domu_commit_info *ci)
+{
+	char *disks = name_disks(ci);
+	int rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -ENODEV,
+	                   "%s: commit %s stays pending: what it was made on is no disk of %s now; domu-rescue "
+	                   "%srecover names it; if it will never be back, delete %s/pending/%s",
+	                   ci->guest, ci->id, ci->guest, disks != NULL ? disks : "", domu_state_dir(st), ci->id);
+
+	free(disks);
+	return rc;
+}
+
 /* One that is still due though its guest was looked at: its disk is not among those that the guest has now. */
 static int check_left(struct domu_run *r, const char *guest)
 {
@@ -68,12 +95,7 @@ static int check_left(struct domu_run *r, const char *guest)
 		return rc;
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (v[i].state == DOMU_COMMIT_INTERRUPTED && v[i].guest != NULL && strcmp(v[i].guest, guest) == 0)
-			rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -ENODEV,
-			               "%s: commit %s stays pending: it was made on %s (%s), which is no disk of %s "
-			               "now; when it is there again, domu-rescue --disk PATH recover; if it will never "
-			               "be, delete %s/pending/%s",
-			               guest, v[i].id, v[i].n_disks > 0 ? v[i].disks[0].path : "another version's disk",
-			               v[i].n_disks > 0 ? v[i].disks[0].vdev : "?", guest, domu_state_dir(st), v[i].id);
+			rc = left(r, st, &v[i]);
 	domu_state_list_free(v, n);
 	return rc;
 }

@@ -135,6 +135,8 @@ int domu_seal_write(struct domu_ctx *ctx, int fd, const struct domu_seal *s);
 int domu_seal_load(struct domu_ctx *ctx, const char *path, struct domu_seal *s);
 /* The front only: meta and mark, without what would have to be read for the rest.  Same errors. */
 int domu_seal_peek(struct domu_ctx *ctx, const char *path, struct domu_meta *m, enum domu_mark *mark);
+/* The same with sizes and doors. */
+int domu_seal_load_doors(struct domu_ctx *ctx, const char *path, struct domu_seal *s);
 int domu_seal_mark(struct domu_ctx *ctx, const char *path, enum domu_mark mark);
 /* The doors inside the unit: *first and count. */
 size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit *u, size_t *first);

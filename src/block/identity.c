@@ -277,9 +277,11 @@ char *domu_identity_find(const struct domu_identity *id)
 static int not_same(struct domu_ctx *ctx, enum domu_status status, const struct domu_identity *id, const char *why)
 {
 	char *now = id->inode == 0 ? domu_identity_find(id) : NULL;
-	int rc = domu_fail(ctx, status, -ESTALE,
-	                   "%s: %s is not the disk that this was staged on: %s%s%s: nothing was written", id->vdev,
-	                   id->path, why, now != NULL ? "; name it with --disk " : "", now != NULL ? now : "");
+	int rc =
+	    domu_fail(ctx, status, -ESTALE,
+	              "%s: %s is not the disk that this was staged on: %s: nothing was written; name the right one "
+	              "with --disk %s",
+	              id->vdev, id->path, why, now != NULL ? now : "PATH");
 
 	free(now);
 	return rc;

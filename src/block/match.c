@@ -13,13 +13,14 @@ struct match {
 	struct domu_ctx *ctx;
 	const struct domu_commit_info *ci;
 	const struct domu_match *m;
-	struct domu_seal seal; /* of a commit that is due */
+	struct domu_seal seal; /* of a commit that is due: its doors */
+	bool taken[DOMU_MAX_DISKS]; /* of the guest's disks */
 };
 
 static int find(const struct match *x, const struct domu_identity *id, enum domu_likeness like)
 {
 	for (size_t k = 0; k < x->m->n; k++)
-		if (domu_identity_like(id, &x->m->now[k]) == like)
+		if (!x->taken[k] && domu_identity_like(id, &x->m->now[k]) == like)
 			return (int)k;
 	return -1;
 }
@@ -27,7 +28,7 @@ static int find(const struct match *x, const struct domu_identity *id, enum domu
 static int find_closed(const struct match *x, unsigned disk)
 {
 	for (size_t k = 0; k < x->m->n; k++)
-		if (x->m->disks[k].fd >= 0 && domu_seal_closed_on(&x->seal, disk, x->m->disks[k].fd))
+		if (!x->taken[k] && x->m->disks[k].fd >= 0 && domu_seal_closed_on(&x->seal, disk, x->m->disks[k].fd))
 			return (int)k;
 	return -1;
 }
@@ -77,14 +78,20 @@ static int check_moved(struct match *x, const struct domu_identity *id, const st
 	disk->moved = original == NULL || strcmp(now->path, id->path) != 0;
 	if (disk->moved && original != NULL)
 		rc = refuse_copy(x, now, original);
+	else if (disk->moved && !x->m->named && strcmp(now->path, id->path) == 0)
+		rc = domu_fail(
+		    x->ctx, DOMU_UNRECOVERED, -EXDEV,
+		    "%s: %s is another file than the one that commit %s was made on, and closed by it: if this "
+		    "is the same disk, restored, domu-rescue recover %s",
+		    now->vdev, now->path, x->ci->id, x->m->guest);
 	else if (disk->moved && !x->m->named)
 		rc = domu_fail(x->ctx, DOMU_UNRECOVERED, -EXDEV,
 		               "%s: %s is closed by commit %s, which was made on %s, and that is gone: if this is the "
 		               "same disk, moved or restored, domu-rescue recover %s",
 		               now->vdev, now->path, x->ci->id, id->path, x->m->guest);
 	else if (disk->moved)
-		domu_say(x->ctx, DOMU_WARNING, "%s: %s is taken for %s, which is gone: commit %s has closed it",
-		         now->vdev, now->path, id->path, x->ci->id);
+		domu_say(x->ctx, DOMU_WARNING, "%s: %s is closed by commit %s: it is taken for %s, which is gone",
+		         now->vdev, now->path, x->ci->id, id->path);
 	free(original);
 	return rc;
 }
@@ -92,23 +99,21 @@ static int check_moved(struct match *x, const struct domu_identity *id, const st
 static int match_one(struct match *x, unsigned i, struct domu_commit_disk *out)
 {
 	const struct domu_identity *id = &x->ci->disks[i];
-	int rc = 0, k = find(x, id, DOMU_SAME_DISK);
+	int same = find(x, id, DOMU_SAME_DISK), closed = same < 0 ? find_closed(x, i) : -1, k = same;
 
-	*out = (struct domu_commit_disk){ .fd = -1 };
-	if (k >= 0) {
-		*out = x->m->disks[k];
-		return check_original(x, id, &x->m->now[k]);
-	}
-	k = find_closed(x, i);
-	if (k >= 0) {
-		*out = x->m->disks[k];
-		return check_moved(x, id, &x->m->now[k], out);
-	}
+	if (k < 0)
+		k = closed;
 	/* Something else has its name: who looks at the identity says what. */
-	k = find(x, id, DOMU_SAME_PATH);
-	if (k >= 0)
-		*out = x->m->disks[k];
-	return rc;
+	if (k < 0)
+		k = find(x, id, DOMU_SAME_PATH);
+	*out = (struct domu_commit_disk){ .fd = -1 };
+	if (k < 0)
+		return 0;
+	*out = x->m->disks[k];
+	x->taken[k] = true;
+	if (same >= 0)
+		return check_original(x, id, &x->m->now[k]);
+	return closed >= 0 ? check_moved(x, id, &x->m->now[k], out) : 0;
 }
 
 int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, const struct domu_match *m,
@@ -119,7 +124,7 @@ int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, 
 	struct domu_ctx quiet;
 	int rc = 0;
 
-	if (ci->n_disks > DOMU_MAX_DISKS)
+	if (ci->n_disks > DOMU_MAX_DISKS || m->n > DOMU_MAX_DISKS)
 		return domu_fail(st->ctx, DOMU_UNRECOVERED, -EINVAL, "commit %s names too many disks", ci->id);
 	if (ci->state == DOMU_COMMIT_INTERRUPTED) {
 		path = domu_state_path(st, "pending", ci->id, "seal");
@@ -127,7 +132,7 @@ int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, 
 			return domu_nomem(st->ctx);
 		/* One that cannot be read is told of by who needs it. */
 		domu_ctx_quiet(&quiet, st->ctx);
-		domu_seal_load(&quiet, path, &x.seal);
+		domu_seal_load_doors(&quiet, path, &x.seal);
 		domu_error_clear(&quiet);
 		free(path);
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,7 +100,13 @@ static int check_disks(struct recover *r)
 	for (unsigned i = 0; i < r->n_disks && rc == 0; i++) {
 		if (!domu_seal_uses(&r->seal, i))
 			continue;
-		if (r->disks[i].moved)
+		if (r->disks[i].fd < 0)
+			rc = domu_fail(
+			    r->ctx, DOMU_UNRECOVERED, -ENODEV,
+			    "commit %s also changed %s (%s), which is not among the disks here, or read-only: "
+			    "nothing was written; domu-rescue recover %s, or name every disk with --disk",
+			    r->id, ci->disks[i].path, ci->disks[i].vdev, ci->guest != NULL ? ci->guest : "");
+		else if (r->disks[i].moved)
 			rc = check_moved(r, i);
 		else
 			rc = domu_identity_check(r->ctx, DOMU_UNRECOVERED, &ci->disks[i], r->seal.sizes[i],
@@ -314,6 +321,44 @@ static int last_look(struct recover *r)
 	return rc;
 }
 
+/* A disk that moved is from here on known by what it is now: by undo, and by whoever recovers after a cut. */
+static int rebind(struct recover *r)
+{
+	char link[32], *path = domu_text("%s.new", r->seal_path);
+	bool moved = false;
+	int fd = -1, rc = path == NULL ? domu_nomem(r->ctx) : 0;
+
+	for (size_t i = 0; i < r->n_disks && rc == 0; i++) {
+		struct domu_identity *id = &r->seal.meta.info.disks[i], now;
+
+		if (!r->disks[i].moved)
+			continue;
+		snprintf(link, sizeof link, "/proc/self/fd/%d", r->disks[i].fd);
+		rc = domu_identity_make(r->ctx, r->disks[i].fd, link, id->vdev, &now);
+		if (rc < 0)
+			break;
+		domu_identity_free(id);
+		*id = now;
+		moved = true;
+	}
+	if (rc < 0 || !moved)
+		goto out;
+	fd = r->ctx->io->open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", path, strerror(errno));
+	if (rc == 0)
+		rc = domu_seal_write(r->ctx, fd, &r->seal);
+	if (rc == 0 && r->ctx->io->rename(path, r->seal_path) < 0)
+		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", r->seal_path, strerror(errno));
+	if (rc == 0)
+		rc = domu_sync_dir_of(r->ctx, r->dir);
+out:
+	if (fd >= 0)
+		r->ctx->io->close(fd);
+	free(path);
+	return rc;
+}
+
 /*
  * Steps 4 to 7 again; where all is new the doors stay open, since what is
  * written is there already.  All is written all the same: a sync that failed
@@ -328,6 +373,8 @@ static int apply(struct recover *r)
 
 	if (rc == 0)
 		rc = last_look(r);
+	if (rc == 0)
+		rc = rebind(r);
 	if (rc < 0)
 		return rc;
 	domu_signals_hold(&signals);

@@ -324,11 +324,35 @@ static int get_units(const struct head *h, struct reader *r, struct domu_seal *s
 	return 0;
 }
 
+/* All but the units. */
+static int get_front(const struct head *h, struct reader *r, struct domu_seal *s)
+{
+	int rc;
+
+	if ((h->flags & ~SEAL_SECTORS) != 0 || h->n_doors > DOMU_MAX_DOORS)
+		return -EBADMSG;
+	rc = get_meta(h, r, &s->meta);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < s->meta.info.n_disks; i++) {
+		const uint8_t *p = take(r, 8);
+
+		if (p == NULL || domu_le64(p) > INT64_MAX - DOMU_UNIT)
+			return -EBADMSG;
+		s->sizes[i] = domu_le64(p);
+	}
+	s->doors = calloc(h->n_doors > 0 ? h->n_doors : 1, sizeof *s->doors);
+	if (s->doors == NULL)
+		return -ENOMEM;
+	for (s->n_doors = 0; s->n_doors < h->n_doors && rc == 0; s->n_doors++)
+		rc = get_door(r, s, &s->doors[s->n_doors]);
+	return rc;
+}
+
 static int parse(const uint8_t *data, size_t len, struct domu_seal *s)
 {
 	struct reader r = { data + BODY, 0 };
 	struct head h = { 0 };
-	const uint8_t *p;
 	int rc;
 
 	if (len < 512)
@@ -339,22 +363,7 @@ static int parse(const uint8_t *data, size_t len, struct domu_seal *s)
 	if (len < BODY || h.body_len != len - BODY || checksum(data + BODY, len - BODY) != h.body_crc)
 		return -ENODATA;
 	r.left = h.body_len;
-	if ((h.flags & ~SEAL_SECTORS) != 0 || h.n_doors > DOMU_MAX_DOORS)
-		return -EBADMSG;
-	rc = get_meta(&h, &r, &s->meta);
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < s->meta.info.n_disks; i++) {
-		p = take(&r, 8);
-		if (p == NULL || domu_le64(p) > INT64_MAX - DOMU_UNIT)
-			return -EBADMSG;
-		s->sizes[i] = domu_le64(p);
-	}
-	s->doors = calloc(h.n_doors > 0 ? h.n_doors : 1, sizeof *s->doors);
-	if (s->doors == NULL)
-		return -ENOMEM;
-	for (s->n_doors = 0; s->n_doors < h.n_doors && rc == 0; s->n_doors++)
-		rc = get_door(&r, s, &s->doors[s->n_doors]);
+	rc = get_front(&h, &r, s);
 	return rc == 0 ? get_units(&h, &r, s) : rc;
 }
 
@@ -392,6 +401,43 @@ int domu_seal_load(struct domu_ctx *ctx, const char *path, struct domu_seal *s)
 	else
 		domu_seal_free(s);
 	free(data);
+	return explain(ctx, path, rc);
+}
+
+int domu_seal_load_doors(struct domu_ctx *ctx, const char *path, struct domu_seal *s)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc = fd < 0 ? -errno : 0;
+	uint64_t most = BODY + DOMU_META_MAX + 8 + 8 * DOMU_MAX_DISKS, len = 0;
+	uint8_t b[512], *data = NULL;
+	struct head h = { 0 };
+	struct reader r;
+
+	memset(s, 0, sizeof *s);
+	if (rc == 0)
+		rc = domu_pread_full(fd, b, sizeof b, 0);
+	if (rc == 0)
+		rc = head_get(b, &h);
+	if (rc == 0 && h.n_doors > DOMU_MAX_DOORS)
+		rc = -EBADMSG;
+	if (rc == 0) {
+		most += h.n_doors * (DOOR_SIZE + 3 * (uint64_t)DOMU_UNIT);
+		len = h.body_len < most ? h.body_len : most;
+		data = malloc(len + 1);
+		rc = data == NULL ? -ENOMEM : 0;
+	}
+	if (rc == 0) {
+		ssize_t n = pread(fd, data, len, BODY);
+
+		rc = n < 0 ? -errno : 0;
+		r = (struct reader){ data, n > 0 ? (uint64_t)n : 0 };
+	}
+	if (rc == 0)
+		rc = get_front(&h, &r, s);
+	if (rc < 0)
+		domu_seal_free(s);
+	free(data);
+	if (fd >= 0)
+		close(fd);
 	return explain(ctx, path, rc);
 }
 

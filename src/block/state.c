@@ -381,7 +381,7 @@ out:
 
 int domu_state_finish(struct domu_state *st, const char *id, const struct domu_seal *seal)
 {
-	static const char *const done[] = { "meta", "log", "lock" };
+	static const char *const done[] = { "meta", "log", "seal.new", "lock" };
 	char *from = domu_state_path(st, "pending", id, NULL), *to = domu_state_path(st, "history", id, NULL);
 	int rc = 0;
 
@@ -392,7 +392,7 @@ int domu_state_finish(struct domu_state *st, const char *id, const struct domu_s
 	if (seal->mark == DOMU_MARK_APPLIED && seal->meta.info.undoes != NULL)
 		rc = mark_undone(st, id, seal->meta.info.undoes);
 	/* What was superseded keeps its log: the only copy of what the user did. */
-	for (size_t i = seal->mark == DOMU_MARK_APPLIED ? 0 : 2; i < 3 && rc == 0; i++)
+	for (size_t i = seal->mark == DOMU_MARK_APPLIED ? 0 : 2; i < sizeof done / sizeof *done && rc == 0; i++)
 		rc = unlink_if(st, id, done[i]);
 	/* What is deleted is gone before the move: in the history nobody would look for it again. */
 	if (rc == 0)

@@ -81,15 +81,12 @@ static int recover_one(struct domu_session *s, const struct domu_commit_info *ci
 	return rc;
 }
 
-static int recover(struct domu_session *s, bool named, unsigned *n_done)
+/* The oldest first: a later commit rests on it. */
+static int recover_these(struct domu_session *s, const struct domu_commit_info *v, size_t n, bool named,
+                         unsigned *n_done)
 {
-	struct domu_commit_info *v;
-	size_t n;
-	int rc = domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n);
+	int rc = 0;
 
-	*n_done = 0;
-	if (rc != 0 || n == 0)
-		return rc;
 	if (s->opts.dry_run)
 		rc = domu_fail(
 		    s->ctx, DOMU_UNRECOVERED, -EBUSY,
@@ -99,13 +96,30 @@ static int recover(struct domu_session *s, bool named, unsigned *n_done)
 		rc = domu_session_end_worker(s, false);
 	if (rc == 0)
 		rc = domu_session_lock(s);
-	/* The oldest first: a later commit rests on it. */
 	for (size_t i = n; rc == 0 && i-- > 0;) {
 		rc = recover_one(s, &v[i], named);
 		if (rc == 0)
 			++*n_done;
 	}
-	domu_state_list_free(v, n);
+	return rc;
+}
+
+/* What is pending is told of one disk: when that is done another may have more. */
+static int recover(struct domu_session *s, bool named, unsigned *n_done)
+{
+	size_t n = 1;
+	int rc = 0;
+
+	*n_done = 0;
+	for (size_t i = 0; rc == 0 && n > 0 && i <= s->n_backings; i++) {
+		struct domu_commit_info *v;
+
+		rc = domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n);
+		if (rc == 0 && n > 0)
+			rc = recover_these(s, v, n, named, n_done);
+		if (n > 0)
+			domu_state_list_free(v, n);
+	}
 	return rc;
 }
 
@@ -134,25 +148,52 @@ static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 	if (strncmp(n->probe.type, "ext", 3) != 0 || domu_pread_full(b->fd, sb, sizeof sb, n->start) != 0)
 		return strdup("");
 	csum = sb[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(sb + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
-	if (asprintf(&text,
-	             "; to open it as it is, and lose what cannot be repaired: (echo 'open -w -f \"%s?offset=%" PRIu64
-	             "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -, then domu-rescue fsck -y %s",
-	             b->path, n->start, csum ? " metadata_csum" : "", domu_guest_shown(s->guest)) < 0)
+	if (asprintf(
+	        &text,
+	        "; or open it half written, and lose what cannot be repaired: (echo 'open -w -f \"%s?offset=%" PRIu64
+	        "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -, then domu-rescue fsck -y %s",
+	        b->path, n->start, csum ? " metadata_csum" : "", domu_guest_shown(s->guest)) < 0)
 		text = NULL;
 	return text;
+}
+
+/* Was it finished since, on another disk?  Then this one is a copy from the time between.  path: of that disk. */
+static bool finished_since(struct domu_session *s, const char *id, char path[256])
+{
+	struct domu_commit_info *v;
+	bool found = false;
+	size_t n;
+
+	if (domu_state_list(s->opts.state, NULL, false, &v, &n) != 0)
+		return false;
+	for (size_t i = 0; i < n && !found; i++) {
+		found = strcmp(v[i].id, id) == 0 && v[i].n_disks > 0 &&
+		        (v[i].state == DOMU_COMMIT_COMMITTED || v[i].state == DOMU_COMMIT_UNDONE);
+		if (found)
+			snprintf(path, 256, "%s", v[i].disks[0].path);
+	}
+	domu_state_list_free(v, n);
+	return found;
 }
 
 /* What is written and what is not is known to nobody: no program should open such a disk by itself. */
 static int refuse_closed(struct domu_session *s, const struct domu_node *n)
 {
 	const char *id = n->probe.closed_by[0] != '\0' ? n->probe.closed_by : "unknown";
-	char *way = way_to_open(s, n);
-	int rc =
-	    domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
-	              "%s: %s is closed by commit %s, and %s has nothing whole of it, which alone knows what is written "
-	              "and what is not: name its own with --state-dir%s",
-	              domu_guest_shown(s->guest), n->name, id, domu_state_dir(s->opts.state), way != NULL ? way : "");
+	const char *guest = domu_guest_shown(s->guest);
+	char *way = way_to_open(s, n), path[256];
+	int rc;
 
+	if (finished_since(s, id, path))
+		rc = domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
+		               "%s: %s is closed by commit %s, which was finished since on %s: this is a copy from the "
+		               "time between: copy it again%s",
+		               guest, n->name, id, path, way != NULL ? way : "");
+	else
+		rc = domu_fail(s->ctx, DOMU_UNRECOVERED, -ENOENT,
+		               "%s: %s is closed by commit %s, of which %s has nothing whole: name the state directory "
+		               "that has it with --state-dir DIR, for nothing else knows what is written%s",
+		               guest, n->name, id, domu_state_dir(s->opts.state), way != NULL ? way : "");
 	free(way);
 	return rc;
 }

@@ -444,8 +444,9 @@ int domu_session_check_door(struct domu_session *s, const struct domu_node *node
 {
 	if (!node->probe.closed)
 		return 0;
-	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY, "%s: a commit (%s) was cut short; run domu-rescue recover %s",
-	                 node->name, node->probe.closed_by[0] != '\0' ? node->probe.closed_by : "unknown",
+	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,
+	                 "%s: a commit (%s) was cut short; run domu-rescue recover %s", node->name,
+	                 node->probe.closed_by[0] != '\0' ? node->probe.closed_by : "unknown",
 	                 domu_guest_shown(s->guest));
 }
 

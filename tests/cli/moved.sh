@@ -85,7 +85,7 @@ refused "a copy: a change" "copy of $disk" "$T/b/copy.img" mkdir copy:/srv
 refused "a copy: reading" "$id.*recover copy" "$T/b/copy.img" cat copy:/etc/hostname
 works "its original: recover" recover
 recovered "its original" "$disk"
-refused "a copy of what was finished since" "closed by commit $id.*debugfs" "$T/b/copy.img" recover copy
+refused "a copy of what was finished since" "closed by commit $id.*finished since on $disk.*debugfs" "$T/b/copy.img" recover copy
 
 # ---- moved to another file system, or restored: another file with its door
 mkdir -p "$T/other"
@@ -105,8 +105,13 @@ printf x | dd of="$T/other/disk.img" bs=1 seek=1690000 conv=notrunc status=none
 refused "another file system: changed" "block" "$T/other/disk.img" recover test
 cp --sparse=always "$T/other/keep.img" "$T/other/disk.img"
 works "another file system: recover test" recover test
-has "another file system: and says so" "$(err)" "is taken for $disk"
+has "another file system: and says so" "$(err)" "taken for $disk"
 recovered "another file system" "$T/other/disk.img"
+works "another file system: history" history test --json
+is "another file system: it is this disk's now" "$(jq -r '.commits[0] | .id, .undoable' "$T/out" | tr '\n' ' ')" "$id true "
+works "another file system: undo" undo test
+cmp -s "$T/other/disk.img" "$T/base.img"
+is "another file system: as before" "$?" 0
 config test "$disk,raw,xvda,w"
 umount "$T/other"
 
@@ -115,9 +120,80 @@ cp --sparse=always "$disk" "$T/b/backup.img"
 rm "$disk"
 : >"$T/a/filler"
 mv "$T/b/backup.img" "$disk"
-refused "restored under its name: recover" "gone.*recover test" "$disk" recover
+refused "restored under its name: recover" "another file.*recover test" "$disk" recover
+# Recover is cut as well, after the disk was taken for the one it was.
+writes=$(strace -o "$T/calls" -e trace=pwrite64 "$DOMU" --dry-run recover test >"$T/out" 2>&1; grep -c '^pwrite64(' "$T/calls")
+for ((n = writes + 1; n < writes + 60; n++)); do
+	killed "$n" recover test
+	grep -q 'exited with' "$T/trace" && break
+	closed "$disk" || break
+	# Whatever the cut left, nobody needs to be asked again about a disk that was accepted.
+	cut=$((${cut-0} + 1))
+done
+has "restored under its name: recover was cut" "${cut-0}" '^[1-9]'
 works "restored under its name: recover test" recover test
 recovered "restored under its name" "$disk"
+
+# ---- two disks, and another order
+config two "$T/a/one.img,raw,xvda,w" "$T/a/two.img,raw,xvdb,w"
+# both ARG...: the program, with a change on each disk.
+both() {
+	"$@" shell two -c "write /etc/big <'$T/payload'; use xvdb; write /etc/big <'$T/payload'"
+}
+fresh() {
+	rm -rf "$state"
+	cp --sparse=always "$T/base.img" "$T/new.img"
+	mv "$T/new.img" "$T/a/one.img"
+	cp --sparse=always "$T/base2.img" "$T/new.img"
+	mv "$T/new.img" "$T/a/two.img"
+}
+mkdir -p "$T/data/etc"
+truncate -s 8M "$T/base2.img"
+mke2fs -q -F -t ext4 -b 1024 -L data -d "$T/data" "$T/base2.img"
+fresh
+both strace -o "$T/calls" -e trace=pwrite64 "$DOMU" >"$T/out" 2>"$T/err"
+is "two disks: a commit" "$?" 0
+config two "$T/a/two.img,raw,xvda,w" "$T/a/one.img,raw,xvdb,w"
+works "two disks in another order: undo" undo two
+cmp -s "$T/a/one.img" "$T/base.img" && cmp -s "$T/a/two.img" "$T/base2.img"
+is "two disks in another order: as before" "$?" 0
+at_two=$(($(grep -c '^pwrite64(' "$T/calls") - 3))
+# cut_two: both disks closed.
+cut_two() {
+	config two "$T/a/one.img,raw,xvda,w" "$T/a/two.img,raw,xvdb,w"
+	fresh
+	{
+		both strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=KILL:when=$at_two" "$DOMU" >"$T/out" 2>"$T/err"
+	} 2>/dev/null
+	id=$(ls "$state/pending")
+	closed "$T/a/one.img" && closed "$T/a/two.img" || not_ok "two disks are cut short" "$(err)"
+}
+cut_two
+config two "$T/a/two.img,raw,xvda,w" "$T/a/one.img,raw,xvdb,w"
+works "two disks in another order: recover" recover
+recovered "two disks in another order" "$T/a/one.img"
+recovered "two disks in another order, the other" "$T/a/two.img"
+cut_two
+refused "one of two disks: recover" "$T/a/two.img.*not among.*recover two" "$T/a/one.img" --disk "$T/a/one.img" recover
+rm "$T/xen/two.cfg"
+refused "two disks, no config: recover" "--disk $T/a/one.img --disk $T/a/two.img recover" "$T/a/one.img" recover
+mv "$T/a/two.img" "$T/b/two.img"
+cp --sparse=always "$T/a/one.img" "$T/b/new.img"
+mv "$T/b/new.img" "$T/a/one.img"
+works "two disks, one moved, one restored: recover" --disk "$T/b/two.img" --disk "$T/a/one.img" recover
+recovered "two disks, one moved, one restored" "$T/a/one.img"
+recovered "two disks, one moved, one restored, the other" "$T/b/two.img"
+
+# Without a name: both are found by what they are.
+fresh
+{
+	strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=KILL:when=$at_two" "$DOMU" --disk "$T/a/one.img" \
+		--disk "$T/a/two.img" shell -c "write /etc/big <'$T/payload'; use xvdb; write /etc/big <'$T/payload'" >"$T/out" 2>"$T/err"
+} 2>/dev/null
+id=$(ls "$state/pending")
+works "two disks without a name: recover" recover
+recovered "two disks without a name" "$T/a/one.img"
+recovered "two disks without a name, the other" "$T/a/two.img"
 
 # ---- a loop device
 # setup FILE: a loop device under a number that nobody else takes meanwhile.  Sets $dev.
