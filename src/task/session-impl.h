@@ -66,7 +66,7 @@ int domu_session_match_disks(struct domu_session *s, const struct domu_commit_in
                              const struct domu_commit_disk *mine, bool named, struct domu_commit_disk *out);
 /* No program is run on a filesystem that is closed: DOMU_UNRECOVERED. */
 int domu_session_check_door(struct domu_session *s, const struct domu_node *node);
-/* One of the disks is closed by a commit of which the state directory has nothing, or no whole seal: DOMU_UNRECOVERED. */
+/* DOMU_UNRECOVERED: a disk is closed by a commit of which the state directory has nothing, or no whole seal. */
 int domu_session_refuse_closed(struct domu_session *s);
 /* What every disk is, by the session's index: n_backings of them, freed by domu_session_identities_free(). */
 int domu_session_identities(struct domu_session *s, struct domu_identity **out);

@@ -137,7 +137,7 @@ int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci)
 	*ci = v[0];
 	memset(&v[0], 0, sizeof v[0]);
 	domu_state_list_free(v, n);
-	/* A seal that was cut short leaves the doors open.  Behind a closed one it was damaged, and this is no stage. */
+	/* A seal that was cut short leaves the doors open.  Behind a closed one it was damaged: this is no stage. */
 	if (ci->torn)
 		rc = domu_session_refuse_closed(s);
 	if (rc != 0)
