@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "commit-rig.h"
@@ -49,6 +50,17 @@ static int checked(struct rig *r, const struct domu_identity *id, const char *pa
 	return rc;
 }
 
+/* The kernel stamps files with a clock that stands still for some milliseconds. */
+static void wait_for_a_tick(void)
+{
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &a);
+	do
+		clock_gettime(CLOCK_REALTIME_COARSE, &b);
+	while (a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec);
+}
+
 /* Two files of the same number and size, on two file systems that were just made. */
 static bool twins(struct rig *r, char a[128], char b[128])
 {
@@ -64,6 +76,7 @@ static bool twins(struct rig *r, char a[128], char b[128])
 			return false;
 		snprintf(path, 128, "%s/fs%d/disk", r->dir, i);
 		cr_assert(rig_run("truncate -s 1M %s", path) == 0);
+		wait_for_a_tick();
 	}
 	cr_assert(stat(a, &x) == 0 && stat(b, &y) == 0);
 	cr_assert(x.st_ino == y.st_ino && x.st_size == y.st_size && x.st_dev != y.st_dev, "they are no twins");
