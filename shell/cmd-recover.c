@@ -231,7 +231,10 @@ const struct domu_command domu_cmd_recover = {
 	.description =
 	    "After a crash or a power cut in a commit the disk is as before, or closed: nothing can mount, boot or "
 	    "repair it. recover writes the rest and opens it. It never writes to a disk that a guest has used "
-	    "meanwhile. Without GUEST: every commit that is due.",
+	    "meanwhile. Without GUEST: every commit that is due. What cannot be finished now stays due (status 7).\n\n"
+	    "A disk is known by what it is, not by its path: it may have been moved, and devices may have got other "
+	    "numbers. One that was moved to another filesystem, or restored, is accepted only where GUEST (or --disk) "
+	    "names it.",
 	.args = many_args,
 	.example = "domu-rescue recover",
 	.needs = NEED_MANY,

@@ -142,8 +142,11 @@ int domu_seal_mark(struct domu_ctx *ctx, const char *path, enum domu_mark mark);
 size_t domu_seal_doors_in(const struct domu_seal *s, const struct domu_seal_unit *u, size_t *first);
 bool domu_seal_has_door(const struct domu_seal *s, unsigned disk);
 bool domu_seal_uses(const struct domu_seal *s, unsigned disk);
-/* Is one of the doors of this disk closed, just as the commit closes it, on what fd is open for? */
-bool domu_seal_closed_on(const struct domu_seal *s, unsigned disk, int fd);
+/*
+ * Is one of the doors of this disk closed, just as the commit closes it, on what fd is open for?  any: or open, as
+ * it was or is to be.
+ */
+bool domu_seal_door_on(const struct domu_seal *s, unsigned disk, int fd, bool any);
 
 /* ---- images (image.c) ------------------------------------------------------- */
 

@@ -40,7 +40,7 @@ static int room_in(struct domu_ctx *ctx, const char *dir, uint64_t needed, const
 	uint64_t free_bytes;
 
 	if (statvfs(dir, &vfs) < 0)
-		return domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s", dir, strerror(errno));
+		return domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s: nothing was written", dir, strerror(errno));
 	if (!domu_mul(vfs.f_bavail, vfs.f_frsize, &free_bytes) || free_bytes >= needed)
 		return 0;
 	domu_size_format(free_bytes, have);

@@ -97,6 +97,7 @@ int domu_stage_mark(struct domu_stage *s, uint64_t *mark);
 int domu_stage_cut(struct domu_stage *s, uint64_t mark);
 int domu_stage_drop(struct domu_stage *s); /* deletes it; closes s */
 void domu_stage_close(struct domu_stage *s); /* keeps it for later */
+int domu_stage_keep(struct domu_stage *s); /* the same, and fails where there is nothing to be found later */
 
 /* ---- commit ------------------------------------------------------------ */
 

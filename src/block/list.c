@@ -86,7 +86,7 @@ static bool closed_here(struct list *l, const char *id)
 		l->fd = open(l->path->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (path != NULL && l->fd >= 0 && domu_seal_load_doors(&l->quiet, path, &s) == 0)
 		for (unsigned i = 0; i < s.meta.info.n_disks && !closed; i++)
-			closed = domu_seal_closed_on(&s, i, l->fd);
+			closed = domu_seal_door_on(&s, i, l->fd, false);
 	domu_seal_free(&s);
 	free(path);
 	return closed;

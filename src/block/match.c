@@ -14,21 +14,35 @@ struct match {
 	const struct domu_commit_info *ci;
 	const struct domu_match *m;
 	struct domu_seal seal; /* of a commit that is due: its doors */
+	bool closed; /* one of those that are known is */
+	bool known[DOMU_MAX_DISKS]; /* of the commit's disks: which of the guest's it is */
 	bool taken[DOMU_MAX_DISKS]; /* of the guest's disks */
 };
 
-static int find(const struct match *x, const struct domu_identity *id, enum domu_likeness like)
+/* How one is known, the surest first. */
+enum by { BY_IDENTITY, BY_CLOSED_DOOR, BY_DOOR, BY_PATH, N_BY };
+
+static bool is(const struct match *x, unsigned disk, size_t k, enum by by)
 {
-	for (size_t k = 0; k < x->m->n; k++)
-		if (!x->taken[k] && domu_identity_like(id, &x->m->now[k]) == like)
-			return (int)k;
-	return -1;
+	enum domu_likeness like = domu_identity_like(&x->ci->disks[disk], &x->m->now[k]);
+	int fd = x->m->disks[k].fd;
+
+	switch (by) {
+	case BY_IDENTITY:
+		return like == DOMU_SAME_DISK;
+	case BY_CLOSED_DOOR:
+		return fd >= 0 && domu_seal_door_on(&x->seal, disk, fd, false);
+	case BY_DOOR: /* beside one that is closed: not closed yet, or open already */
+		return fd >= 0 && x->m->named && x->closed && domu_seal_door_on(&x->seal, disk, fd, true);
+	default: /* something else has its name: who looks at the identity says what */
+		return like == DOMU_SAME_PATH;
+	}
 }
 
-static int find_closed(const struct match *x, unsigned disk)
+static int find(const struct match *x, unsigned disk, enum by by)
 {
 	for (size_t k = 0; k < x->m->n; k++)
-		if (!x->taken[k] && x->m->disks[k].fd >= 0 && domu_seal_closed_on(&x->seal, disk, x->m->disks[k].fd))
+		if (!x->taken[k] && is(x, disk, k, by))
 			return (int)k;
 	return -1;
 }
@@ -90,30 +104,26 @@ static int check_moved(struct match *x, const struct domu_identity *id, const st
 		               "same disk, moved or restored, domu-rescue recover %s",
 		               now->vdev, now->path, x->ci->id, id->path, x->m->guest);
 	else if (disk->moved)
-		domu_say(x->ctx, DOMU_WARNING, "%s: %s is closed by commit %s: it is taken for %s, which is gone",
-		         now->vdev, now->path, x->ci->id, id->path);
+		domu_say(x->ctx, DOMU_WARNING,
+		         "%s: %s has the superblock of commit %s: it is taken for %s, which is gone", now->vdev,
+		         now->path, x->ci->id, id->path);
 	free(original);
 	return rc;
 }
 
-static int match_one(struct match *x, unsigned i, struct domu_commit_disk *out)
+static int match_by(struct match *x, enum by by, unsigned i, struct domu_commit_disk *out)
 {
 	const struct domu_identity *id = &x->ci->disks[i];
-	int same = find(x, id, DOMU_SAME_DISK), closed = same < 0 ? find_closed(x, i) : -1, k = same;
+	int k = x->known[i] ? -1 : find(x, i, by);
 
-	if (k < 0)
-		k = closed;
-	/* Something else has its name: who looks at the identity says what. */
-	if (k < 0)
-		k = find(x, id, DOMU_SAME_PATH);
-	*out = (struct domu_commit_disk){ .fd = -1 };
 	if (k < 0)
 		return 0;
 	*out = x->m->disks[k];
-	x->taken[k] = true;
-	if (same >= 0)
+	x->known[i] = x->taken[k] = true;
+	x->closed = x->closed || (out->fd >= 0 && domu_seal_door_on(&x->seal, i, out->fd, false));
+	if (by == BY_IDENTITY)
 		return check_original(x, id, &x->m->now[k]);
-	return closed >= 0 ? check_moved(x, id, &x->m->now[k], out) : 0;
+	return by == BY_PATH ? 0 : check_moved(x, id, &x->m->now[k], out);
 }
 
 int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, const struct domu_match *m,
@@ -136,8 +146,11 @@ int domu_commit_match(struct domu_state *st, const struct domu_commit_info *ci, 
 		domu_error_clear(&quiet);
 		free(path);
 	}
-	for (unsigned i = 0; i < ci->n_disks && rc == 0; i++)
-		rc = match_one(&x, i, &out[i]);
+	for (size_t i = 0; i < ci->n_disks; i++)
+		out[i] = (struct domu_commit_disk){ .fd = -1 };
+	for (enum by by = 0; by < N_BY; by++)
+		for (unsigned i = 0; i < ci->n_disks && rc == 0; i++)
+			rc = match_by(&x, by, i, &out[i]);
 	domu_seal_free(&x.seal);
 	return rc;
 }

@@ -83,9 +83,9 @@ static int check_moved(struct recover *r, unsigned i)
 		                 "%s: is closed by commit %s but has %" PRIu64 " bytes, not the %" PRIu64
 		                 " of %s: nothing was written",
 		                 id->vdev, r->id, size, id->size, id->path);
-	if (!domu_seal_closed_on(&r->seal, i, r->disks[i].fd))
+	if (!domu_seal_door_on(&r->seal, i, r->disks[i].fd, true))
 		return domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
-		                 "%s: is not closed by commit %s any more: nothing was written", id->vdev, r->id);
+		                 "%s: has no superblock of commit %s any more: nothing was written", id->vdev, r->id);
 	return 0;
 }
 

@@ -518,15 +518,17 @@ bool domu_seal_uses(const struct domu_seal *s, unsigned disk)
 	return domu_seal_has_door(s, disk);
 }
 
-bool domu_seal_closed_on(const struct domu_seal *s, unsigned disk, int fd)
+bool domu_seal_door_on(const struct domu_seal *s, unsigned disk, int fd, bool any)
 {
 	uint8_t now[DOMU_UNIT];
 
 	for (size_t i = 0; i < s->n_doors; i++) {
 		const struct domu_seal_door *d = &s->doors[i];
 
-		if (d->disk == disk && domu_pread_full(fd, now, d->size, d->offset) == 0 &&
-		    memcmp(now, d->closed, d->size) == 0)
+		if (d->disk != disk || domu_pread_full(fd, now, d->size, d->offset) < 0)
+			continue;
+		if (memcmp(now, d->closed, d->size) == 0 ||
+		    (any && (memcmp(now, d->old_image, d->size) == 0 || memcmp(now, d->new_image, d->size) == 0)))
 			return true;
 	}
 	return false;

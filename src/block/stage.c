@@ -432,6 +432,22 @@ int domu_stage_drop(struct domu_stage *s)
 	return rc;
 }
 
+int domu_stage_keep(struct domu_stage *s)
+{
+	char *log = domu_text("%s/log", s->dir), *meta = domu_text("%s/meta", s->dir);
+	struct stat mine, there;
+	int rc = log == NULL || meta == NULL ? domu_nomem(s->st->ctx) : 0;
+
+	if (rc == 0 && (fstat(s->log_fd, &mine) < 0 || stat(log, &there) < 0 || mine.st_dev != there.st_dev ||
+	                mine.st_ino != there.st_ino || access(meta, F_OK) < 0))
+		rc = domu_fail(s->st->ctx, DOMU_FAILED, -ENOENT,
+		               "what was staged is lost: %s was removed meanwhile; nothing was written", s->dir);
+	free(log);
+	free(meta);
+	domu_stage_close(s);
+	return rc;
+}
+
 void domu_stage_close(struct domu_stage *s)
 {
 	if (s == NULL)

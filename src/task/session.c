@@ -155,8 +155,8 @@ int domu_session_close(struct domu_session *s)
 	if (s->stage != NULL) {
 		if (domu_stage_blocks(s->stage, &blocks) == 0 && blocks == 0)
 			domu_stage_drop(s->stage);
-		else
-			domu_stage_close(s->stage);
+		else if (domu_stage_keep(s->stage) != 0 && rc == 0)
+			rc = -ENOENT;
 	}
 	for (size_t i = 0; i < s->n_backings; i++)
 		domu_backing_close(&s->backings[i]);

@@ -138,7 +138,7 @@ recovered "restored under its name" "$disk"
 config two "$T/a/one.img,raw,xvda,w" "$T/a/two.img,raw,xvdb,w"
 # both ARG...: the program, with a change on each disk.
 both() {
-	"$@" shell two -c "write /etc/big <'$T/payload'; use xvdb; write /etc/big <'$T/payload'"
+	"$@" shell two -c "use xvdb; write /etc/big <'$T/payload'; use xvda; write /etc/big <'$T/payload'"
 }
 fresh() {
 	rm -rf "$state"
@@ -166,16 +166,17 @@ cut_two() {
 		both strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=KILL:when=$at_two" "$DOMU" >"$T/out" 2>"$T/err"
 	} 2>/dev/null
 	id=$(ls "$state/pending")
-	closed "$T/a/one.img" && closed "$T/a/two.img" || not_ok "two disks are cut short" "$(err)"
+	closed "$T/a/one.img" || not_ok "two disks are cut short" "$(err)"
 }
 cut_two
+check "two disks: the other is closed too" closed "$T/a/two.img"
 config two "$T/a/two.img,raw,xvda,w" "$T/a/one.img,raw,xvdb,w"
 works "two disks in another order: recover" recover
 recovered "two disks in another order" "$T/a/one.img"
 recovered "two disks in another order, the other" "$T/a/two.img"
 cut_two
 refused "one of two disks: recover" "$T/a/two.img.*not among.*recover two" "$T/a/one.img" --disk "$T/a/one.img" recover
-rm "$T/xen/two.cfg"
+mv "$T/xen/two.cfg" "$T/two.cfg"
 refused "two disks, no config: recover" "--disk $T/a/one.img --disk $T/a/two.img recover" "$T/a/one.img" recover
 mv "$T/a/two.img" "$T/b/two.img"
 cp --sparse=always "$T/a/one.img" "$T/b/new.img"
@@ -184,11 +185,24 @@ works "two disks, one moved, one restored: recover" --disk "$T/b/two.img" --disk
 recovered "two disks, one moved, one restored" "$T/a/one.img"
 recovered "two disks, one moved, one restored, the other" "$T/b/two.img"
 
+# Cut between the doors: only the root's is closed, and both were moved.
+at_two=$((at_two + 2)) cut_two
+for f in one two; do
+	cp --sparse=always "$T/a/$f.img" "$T/b/new.img"
+	mv "$T/b/new.img" "$T/a/$f.img"
+done
+is "two disks, cut between the doors: the other is open" "$(closed "$T/a/two.img"; echo $?)" 1
+refused "two disks, cut between the doors: recover" "recover two" "$T/a/one.img" recover
+works "two disks, cut between the doors: recover two" recover two
+recovered "two disks, cut between the doors" "$T/a/one.img"
+recovered "two disks, cut between the doors, the other" "$T/a/two.img"
+rm "$T/xen/two.cfg"
+
 # Without a name: both are found by what they are.
 fresh
 {
 	strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=KILL:when=$at_two" "$DOMU" --disk "$T/a/one.img" \
-		--disk "$T/a/two.img" shell -c "write /etc/big <'$T/payload'; use xvdb; write /etc/big <'$T/payload'" >"$T/out" 2>"$T/err"
+		--disk "$T/a/two.img" shell -c "use xvdb; write /etc/big <'$T/payload'; use xvda; write /etc/big <'$T/payload'" >"$T/out" 2>"$T/err"
 } 2>/dev/null
 id=$(ls "$state/pending")
 works "two disks without a name: recover" recover

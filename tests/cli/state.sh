@@ -108,9 +108,17 @@ rm -rf "$state"
 cp --sparse=always "$T/base.img" "$disk"
 before=$(state_of "$disk")
 ends "removed under a shell" 1 shell test -c "mkdir /srv; !rm -rf '$state'; mkdir /srv2; commit"
-has "removed under a shell: the message" "$(err)" "$state"
+has "removed under a shell: the message" "$(err)" "$state.*nothing was written"
 is "removed under a shell: nothing was written" "$(state_of "$disk")" "$before"
 works "removed under a shell: a new change" mkdir test:/srv
+works "removed under a shell: undo" undo test
+
+# ---- a shell on a guest with a commit that is due
+cut_short "$at" "$disk" write test:/etc/big
+works "in a shell: recover" shell test -c 'recover; cat /etc/hostname'
+has "in a shell: it says so" "$(err)" "$id.*was finished"
+is "in a shell: and goes on" "$(out)" testguest
+recovered "in a shell" "$disk"
 
 # ---- gone while a commit is due: every command names it, recover knows the way on
 # opened NAME DISK: what recover says opens the disk; then it can be repaired, and the kernel mounts it.
