@@ -133,27 +133,56 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done)
 #define EXT_RO_COMPAT     1124 /* the superblock is 1024 bytes into the filesystem; see ext2_fs.h */
 #define EXT_CHECKSUM_TYPE 1397
 #define EXT_GDT_CSUM      0x10
+#define XFS_INCOMPAT      216 /* big-endian; see xfs_format.h */
+#define XFS_CLOSED        0x40
 
-/*
- * The way to open it as it is.  The door took metadata_csum off, which a
- * filesystem that has the type of a checksum and no gdt_csum had.
- */
+/* The door took metadata_csum off, which a filesystem that has the type of a checksum and no gdt_csum had. */
+static char *open_ext(const struct domu_backing *b, const struct domu_node *n, const uint8_t *head)
+{
+	bool csum = head[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(head + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
+	char *text;
+
+	if (asprintf(&text,
+	             "(echo 'open -w -f \"%s?offset=%" PRIu64 "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -",
+	             b->path, n->start, csum ? " metadata_csum" : "") < 0)
+		text = NULL;
+	return text;
+}
+
+/* xfs_db makes the checksum right; it has no way to name a partition. */
+static char *open_xfs(const struct domu_backing *b, const struct domu_node *n, const uint8_t *head)
+{
+	const uint8_t *p = head + XFS_INCOMPAT;
+	unsigned bits = (p[0] & ~XFS_CLOSED) << 24 | p[1] << 16 | p[2] << 8 | p[3];
+	char *text;
+
+	if (asprintf(&text,
+	             "(d=$(losetup -f --show -o %" PRIu64 " --sizelimit %" PRIu64
+	             " '%s') && xfs_db -x -c 'sb 0' -c 'write features_incompat 0x%x' $d; losetup -d $d)",
+	             n->start, n->size, b->path, bits) < 0)
+		text = NULL;
+	return text;
+}
+
+/* The way to open it as it is. */
 static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 {
 	const struct domu_backing *b = &s->backings[n->disk];
-	uint8_t sb[EXT_CHECKSUM_TYPE + 1] = { 0 };
-	char *text = NULL;
-	bool csum;
+	uint8_t head[EXT_CHECKSUM_TYPE + 1] = { 0 };
+	char *way = NULL, *text = NULL;
 
-	if (strncmp(n->probe.type, "ext", 3) != 0 || domu_pread_full(b->fd, sb, sizeof sb, n->start) != 0)
-		return strdup("");
-	csum = sb[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(sb + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
-	if (asprintf(
-	        &text,
-	        "; or open it half written, and lose what cannot be repaired: (echo 'open -w -f \"%s?offset=%" PRIu64
-	        "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -, then domu-rescue fsck -y %s",
-	        b->path, n->start, csum ? " metadata_csum" : "", domu_guest_shown(s->guest)) < 0)
+	if (domu_pread_full(b->fd, head, sizeof head, n->start) == 0) {
+		if (strncmp(n->probe.type, "ext", 3) == 0)
+			way = open_ext(b, n, head);
+		else if (strcmp(n->probe.type, "xfs") == 0)
+			way = open_xfs(b, n, head);
+	}
+	if (way != NULL && asprintf(&text,
+	                            "; or open it half written, and lose what cannot be repaired: %s, then "
+	                            "domu-rescue fsck -y %s",
+	                            way, domu_guest_shown(s->guest)) < 0)
 		text = NULL;
+	free(way);
 	return text;
 }
 

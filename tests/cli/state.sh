@@ -175,4 +175,50 @@ for type in 'ext4 -O ^metadata_csum,uninit_bg,^64bit' ext3; do
 	ends "gone, $type: recover test" 7 recover test
 	opened "gone, $type" "$disk"
 done
+
+# ---- the same of xfs, whose door is made here: an incompatible bit, the text, and the checksum
+# close_xfs FILE OFFSET ID
+close_xfs() {
+	local -a bytes
+	local crc=$((0xffffffff)) i k hex=''
+	mapfile -t bytes < <(od -An -v -tu1 -w1 -j "$2" -N 512 "$1")
+	bytes[216]=$((bytes[216] | 0x40))
+	i=448
+	for k in $(printf 'domu-rescue commit %s\0' "$3" | od -An -v -tu1 -w1); do
+		bytes[i]=$k i=$((i + 1))
+	done
+	for ((i = 224; i < 228; i++)); do bytes[i]=0; done
+	for ((i = 0; i < 512; i++)); do
+		crc=$((crc ^ bytes[i]))
+		for ((k = 0; k < 8; k++)); do crc=$((crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1)); done
+	done
+	crc=$((crc ^ 0xffffffff))
+	for ((i = 0; i < 4; i++)); do bytes[224 + i]=$((crc >> 8 * i & 255)); done
+	for i in "${bytes[@]}"; do hex+=$(printf '\\x%02x' "$i"); done
+	printf '%b' "$hex" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+if command -v mkfs.xfs xfs_db >/dev/null; then
+	rm -rf "$state"
+	truncate -s 300M "$T/xfs.fs"
+	mkfs.xfs -q "$T/xfs.fs" >"$T/mkfs" 2>&1
+	make_disk gpt "$T/xfs.fs" "$T/xfs.img" 1
+	config test "$T/xfs.img,raw,xvda,w"
+	head -c $((fs_offset + 4096)) "$T/xfs.img" >"$T/xfs.before"
+	id=20260102T030405-1a2b3c
+	close_xfs "$T/xfs.img" "$fs_offset" "$id"
+	ends "xfs: recover" 7 recover test
+	has "xfs: the message" "$(err)" "closed by commit $id.*xfs_db"
+	way=$(err | sed -n 's/.*cannot be repaired: \(.*\), then domu-rescue fsck -y test$/\1/p')
+	bash -c "$way" >"$T/way" 2>&1
+	is "xfs: opened" "$(cmp -l -n $((fs_offset + 4096)) "$T/xfs.before" "$T/xfs.img" | awk -v o="$fs_offset" '{ i = $1 - 1 - o } i < 448 && (i < 224 || i > 227)')" ''
+	dev=$(loop "$T/xfs.img" "$fs_offset" "$fs_size")
+	check "xfs: what the text leaves is cleared" xfs_repair "$dev"
+	check "xfs: nothing is wrong with it" xfs_repair -n "$dev"
+	unloop "$dev"
+	works "xfs: recover has nothing to do" recover test
+	is "xfs: it says so" "$(out)" "nothing to recover"
+else
+	skip "xfs: recover" "no xfsprogs"
+fi
 done_testing
