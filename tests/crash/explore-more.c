@@ -114,7 +114,7 @@ static void pages_dropped(const struct visit *v, const struct model *begun, cons
 	model_free(&state);
 }
 
-/* One call of the commit fails; then recover runs; after a sync that failed the power goes too.  False: no such call. */
+/* One call fails; then recover runs; after a sync that failed the power goes too.  False: there is no such call. */
 static bool failing(const struct workload *w, const struct model *begun, unsigned at, int how)
 {
 	static const char *const names[] = { "fails", "has no room", "is short", "and all that follow fail" };
