@@ -148,6 +148,23 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
                     const struct domu_commit_info *info, struct domu_stage **s);
 
+/*
+ * What commit id replaced into an empty log, to be laid over the disks as
+ * they are now.  Whatever else has changed since is in that view too: it is
+ * for looking at, block by block or file by file, and never to be written.
+ */
+int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                   int log_fd);
+
+/*
+ * The list of the files that a commit changes: pending/ID/files, then in the
+ * history.  Its format is its writer's.  Not synced: a power cut may cost it,
+ * and with it undo of single files.
+ */
+int domu_stage_files_create(struct domu_stage *s, int *fd); /* empty, O_RDWR */
+int domu_stage_files_drop(struct domu_stage *s);
+int domu_history_files_open(struct domu_state *st, const char *id, int *fd); /* -ENOENT: none, nothing recorded */
+
 /* The doors stored with commit id are of drivers: how recover finds who can close one; tests put their own. */
 /* Is this sector a closed door?  id receives the commit's ID or "". */
 bool domu_door_is_closed(const void *sector, size_t len, char id[DOMU_ID_LEN + 1]);

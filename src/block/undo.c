@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,7 @@ static int compare(struct undo *u)
 }
 
 /* The pre-images of one disk, written as anybody writes to a stage. */
-static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
+static int fill_disk(struct undo *u, int log_fd, unsigned disk)
 {
 	const char *vdev = u->seal.meta.info.disks[disk].vdev;
 	uint64_t size = u->seal.sizes[disk];
@@ -105,7 +106,7 @@ static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
 	int rc = domu_raw_open(u->ctx, u->disks[disk].fd, vdev, size, 0, &raw), r;
 
 	if (rc == 0)
-		rc = domu_overlay_open(u->ctx, raw, domu_stage_log_fd(stage), disk, false, &top);
+		rc = domu_overlay_open(u->ctx, raw, log_fd, disk, false, &top);
 	for (size_t i = 0; i < u->seal.n_units && rc == 0; i++) {
 		const struct domu_seal_unit *s = &u->seal.units[i];
 
@@ -124,7 +125,7 @@ static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
 	return rc == 0 ? r : rc;
 }
 
-static int fill(struct undo *u, struct domu_stage *stage)
+static int fill(struct undo *u, int log_fd)
 {
 	bool used[DOMU_MAX_DISKS] = { false };
 	int rc = 0;
@@ -133,8 +134,25 @@ static int fill(struct undo *u, struct domu_stage *stage)
 		used[u->seal.units[i].disk] = true;
 	for (unsigned i = 0; i < DOMU_MAX_DISKS && rc == 0; i++)
 		if (used[i])
-			rc = stage_disk(u, stage, i);
+			rc = fill_disk(u, log_fd, i);
 	return rc;
+}
+
+static int begin(struct undo *u, size_t n_disks)
+{
+	int rc;
+
+	u->dir = domu_state_path(u->st, "history", u->id, NULL);
+	rc = u->dir == NULL ? domu_nomem(u->ctx) : load(u);
+	return rc == 0 ? check_disks(u, n_disks) : rc;
+}
+
+static void end(struct undo *u)
+{
+	if (u->fd >= 0)
+		close(u->fd);
+	domu_seal_free(&u->seal);
+	free(u->dir);
 }
 
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
@@ -147,10 +165,7 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	*s = NULL;
 	if (!domu_id_valid(id))
 		return domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
-	u.dir = domu_state_path(st, "history", id, NULL);
-	rc = u.dir == NULL ? domu_nomem(st->ctx) : load(&u);
-	if (rc == 0)
-		rc = check_disks(&u, n_disks);
+	rc = begin(&u, n_disks);
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
@@ -168,15 +183,34 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	domu_commit_info_free(&described);
 	if (rc < 0)
 		goto out;
-	rc = fill(&u, *s);
+	rc = fill(&u, domu_stage_log_fd(*s));
 	if (rc < 0) {
 		domu_stage_drop(*s);
 		*s = NULL;
 	}
 out:
-	if (u.fd >= 0)
-		close(u.fd);
-	domu_seal_free(&u.seal);
-	free(u.dir);
+	end(&u);
 	return rc;
+}
+
+int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                   int log_fd)
+{
+	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .fd = -1 };
+	int rc =
+	    domu_id_valid(id) ? begin(&u, n_disks) : domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
+
+	if (rc == 0)
+		rc = fill(&u, log_fd);
+	end(&u);
+	return rc;
+}
+
+int domu_history_files_open(struct domu_state *st, const char *id, int *fd)
+{
+	char *path = domu_id_valid(id) ? domu_state_path(st, "history", id, "files") : NULL;
+
+	*fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	free(path);
+	return *fd >= 0 ? 0 : -ENOENT;
 }

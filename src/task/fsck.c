@@ -113,6 +113,7 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 	rc = domu_session_change_begin(s);
 	if (rc != 0)
 		return rc;
+	s->programs = true;
 	rc = repair(s, opts, node, r);
 	keep = rc == 0 && (r->outcome == DOMU_FSCK_REPAIRED || (r->outcome == DOMU_FSCK_CLEAN && !opts->no_mark));
 	if (rc == 0 && r->outcome == DOMU_FSCK_DAMAGED && opts->partial)

@@ -154,6 +154,7 @@ static int rehearse(struct domu_session *s, const struct domu_node *n, const str
 
 	if (rc != 0)
 		return rc;
+	s->programs = true;
 	for (size_t i = 0; rc == 0 && i < p->n_steps; i++) {
 		if (fn != NULL)
 			fn(user, &p->steps[i]);

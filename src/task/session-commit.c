@@ -196,8 +196,10 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
 		if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
 			domu_stage_resume(s->opts.state, id, &s->stage);
-		if (s->stage == NULL)
+		if (s->stage == NULL) {
 			memset(s->view, 0, s->n_backings * sizeof *s->view);
+			s->programs = false;
+		}
 	}
 	domu_session_close_rw(s, disks);
 	free(waived);
@@ -239,6 +241,8 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
 		rc = domu_session_verify(s, &nodes);
+	if (rc == 0)
+		rc = domu_session_record_files(s, &nodes);
 	/* Nobody writes the log from here on. */
 	r = domu_session_end_worker(s, rc == 0);
 	if (rc == 0)

@@ -329,6 +329,7 @@ int domu_session_rollback(struct domu_session *s)
 		return 0;
 	rc = domu_session_end_worker(s, false);
 	s->stage = NULL;
+	s->programs = false;
 	memset(s->view, 0, s->n_backings * sizeof *s->view);
 	return domu_stage_drop(stage) != 0 ? -EIO : rc;
 }

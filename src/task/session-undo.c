@@ -9,7 +9,7 @@
 
 #include "task/session-impl.h"
 
-static int find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
+int domu_session_find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
 {
 	struct domu_commit_info *v;
 	size_t n;
@@ -57,7 +57,7 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	if (rc == 0)
 		rc = domu_session_clear_stage(s);
 	if (rc == 0)
-		rc = find_undoable(s, id, &old);
+		rc = domu_session_find_undoable(s, id, &old);
 	if (rc == 0)
 		rc = domu_session_open_rw(s, mine);
 	if (rc == 0)
@@ -71,9 +71,13 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)
 		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
+	if (rc == -ESTALE)
+		domu_session_explain_stale(s, old.id);
 	domu_session_close_rw(s, mine);
 	if (rc == 0)
 		rc = domu_session_look(s, true, &nodes);
+	if (rc == 0)
+		rc = domu_session_record_files(s, &nodes);
 	if (rc == 0)
 		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {

@@ -114,7 +114,7 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 	s->ctx = ctx;
 	s->guest = g;
 	s->opts = *opts;
-	s->replay_fd = -1;
+	s->replay_fd = s->base_log = -1;
 	if (g->error != NULL) {
 		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "%s: %s", g->source, g->error);
 		goto out;
@@ -250,6 +250,21 @@ int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *no
 	return rc != 0 ? rc : r;
 }
 
+int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
+{
+	int rc = domu_session_end_worker(s, s->stage != NULL), r;
+
+	if (rc != 0)
+		return rc;
+	drop_replay(s);
+	s->looking = true;
+	rc = domu_session_call(s, req, reply);
+	r = domu_session_end_worker(s, false);
+	s->looking = false;
+	drop_replay(s);
+	return rc != 0 ? rc : r;
+}
+
 static void log_line(void *user, const char *line)
 {
 	struct domu_session *s = user;
@@ -273,7 +288,7 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
-	if (s->opts.live || s->opts.in_use_ok || s->looking)
+	if (s->opts.live || s->opts.in_use_ok || (s->looking && s->base_log < 0))
 		return -EBUSY;
 	/* The worker is not believed: a part of a disk that there is, or nothing. */
 	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
@@ -282,6 +297,10 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 	p.argv = ops->tools->replay;
 	p.shim = ops->tools->shim;
 	rc = domu_session_stack(s, disk, &p.stack);
+	if (s->base_log >= 0) {
+		p.stack.stage_fd = -1;
+		p.stack.replay_fd = s->base_log;
+	}
 	if (rc == 0)
 		rc = domu_program_run(s->ctx, &p, &status);
 	if (rc != 0)
@@ -290,6 +309,8 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
 		                 "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
 		                 s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+	if (s->base_log >= 0)
+		return 0;
 	domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
 	         s->stage != NULL ? "" : " in a layer that is dropped at the end");
 	return 0;

@@ -96,6 +96,27 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done);
  */
 int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1]);
 
+
+/* What undo of single files did. */
+struct domu_undo_file {
+	char *path;
+	const char *change; /* what the commit had done: added, removed, modified, metadata */
+	char *refused; /* why, or NULL: it is as it was */
+};
+struct domu_undo_files {
+	char id[DOMU_ID_LEN + 1]; /* of the commit */
+	uint64_t done, refused;
+	struct domu_undo_file *v; /* the refused first, and not all where they are many */
+	size_t n;
+};
+/*
+ * Puts the old versions of the files that a commit changed into the stage
+ * (which is begun), each only when it is still as the commit left it and its old
+ * version is still there.  A commit without a list of files: DOMU_UNSUPPORTED.
+ */
+int domu_session_undo_files(struct domu_session *s, const char *id, struct domu_undo_files *out);
+void domu_undo_files_free(struct domu_undo_files *f);
+
 /* What list shows later: root, size, used. */
 int domu_session_seen(struct domu_session *s);
 

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# undo-files.sh - a commit undone file by file after the guest has run: the kernel is the guest, and says what is there.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+need_kernel
+fs_offset=0 fs_size=0
+disk=$T/disk.img
+config test "$disk,raw,xvda,w"
+
+tree() {
+	plain_tree "$1"
+	mkdir "$1/srv" "$1/srv/old" "$1/srv/moved"
+	echo first >"$1/srv/edited"
+	head -c 300000 /dev/urandom >"$1/srv/big"
+	echo mode >"$1/srv/mode"
+	echo attr >"$1/srv/attr"
+	setfattr -n user.note -v before "$1/srv/attr"
+	setfacl -m u:1000:rw "$1/srv/attr"
+	echo gone >"$1/srv/old/gone"
+	setfattr -n user.kept -v yes "$1/srv/old/gone"
+	chown 1000:1000 "$1/srv/old/gone" "$1/srv/old"
+	chmod 2750 "$1/srv/old"
+	mkfifo "$1/srv/old/fifo"
+	ln -s ../edited "$1/srv/old/link"
+	ln -s "$(printf 'x%.0s' {1..200})" "$1/srv/old/long"
+	echo renamed >"$1/srv/name"
+	echo one >"$1/srv/hard1"
+	ln "$1/srv/hard1" "$1/srv/hard2"
+	echo both >"$1/srv/both1"
+	ln "$1/srv/both1" "$1/srv/both2"
+	truncate -s 3M "$1/srv/sparse"
+	echo end >>"$1/srv/sparse"
+	head -c 100000 /dev/urandom >"$1/srv/moved/file"
+	echo over >"$1/srv/over"
+	touch -d '2009-02-13 23:31:30.123456789' "$1/srv/edited" "$1/srv/old/gone" "$1/srv/old"
+}
+make_fs ext4 "$T/base.img" tree || skip_all "no filesystem"
+
+fresh() {
+	rm -rf "$T/state"
+	cp --sparse=always "$T/base.img" "$disk"
+}
+
+# guest COMMAND: what the guest does when it has booted.
+guest() {
+	kmount "$disk" 0 0 "$T/mnt" rw
+	(cd "$T/mnt" && eval "$1")
+	sync -f "$T/mnt"
+	kumount "$T/mnt"
+}
+
+# What --files promises: everything but inode numbers, ctimes, allocation and, for folders, sizes and mtimes.
+facts() {
+	listing_of "$disk" "$T/l"
+	awk -F'\t' -v OFS='\t' '$1 == "S" {
+		split($3, f, " ")
+		# type mode owner group links target inode blocks mtime ctime
+		n = split($3, f, " "); mtime = f[n - 1]
+		if (f[1] == "d") mtime = ""
+		target = f[1] == "l" ? f[6] : ""
+		print $1, $2, f[1], f[2], f[3], f[4], f[1] == "d" ? "" : f[5], target, mtime
+		next
+	} { print }' "$T/l" >"$1"
+}
+
+edits='write /srv/edited < '$T/new'
+write /srv/big < '$T/new'
+chmod 600 /srv/mode
+chown 1000:1000 /srv/mode
+rm -r /srv/old
+mv /srv/name /srv/renamed
+rm /srv/hard2
+rm /srv/both1 /srv/both2
+truncate -s 100 /srv/sparse
+mv /srv/moved /srv/there
+mv /srv/attr /srv/over
+mkdir /srv/new
+write /srv/new/file < '$T/new'
+ln -s file /srv/new/link
+touch /srv/mode'
+echo second version >"$T/new"
+printf '%s\n' "$edits" >"$T/script"
+
+# ---- nothing of it was touched by the guest
+fresh
+facts "$T/before"
+works "a commit of every kind of change" shell test "$T/script"
+facts "$T/after"
+id=$(domu history test --json; jq -r '.commits[0].id' "$T/out")
+guest 'echo booted >var/log/boot; dd if=/dev/urandom of=var/log/journal bs=1k count=50 status=none; touch etc/passwd'
+cp "$disk" "$T/booted.img"
+ends "after the guest has run, undo refuses" 1 undo test
+has "it says how many blocks, and the first" "$(err)" '[0-9]+ of its [0-9]+ blocks have changed.*the first is block [0-9]+'
+has "it names the way on" "$(err)" "domu-rescue undo test $id --files"
+is "it wrote nothing" "$(sha "$disk")" "$(sha "$T/booted.img")"
+works "a dry run of undo --files" undo test --files --dry-run
+is "it wrote nothing" "$(sha "$disk")" "$(sha "$T/booted.img")"
+works "undo --files" undo test --files
+lacks "nothing was refused" "$(out)" refused
+fsck_clean "undo --files: e2fsck" "$disk"
+facts "$T/undone"
+is "all of it is as before, but for what the guest did" "$(changed "$T/before" "$T/undone")" \
+	"./etc/passwd ./var/log/boot ./var/log/journal"
+kmount "$disk" 0 0 "$T/mnt" ro
+is "files of two names are one" "$(stat -c %i "$T/mnt/srv/both1" "$T/mnt/srv/hard1")" "$(stat -c %i "$T/mnt/srv/both2" "$T/mnt/srv/hard2")"
+is "holes are holes" "$(($(stat -c %b "$T/mnt/srv/sparse") < 100))" 1
+kumount "$T/mnt"
+works "it is a commit that can be undone" undo test
+is "the bytes that the guest left" "$(sha "$disk")" "$(sha "$T/booted.img")"
+done_testing
