@@ -69,6 +69,18 @@ const char *domu_state_dir(const struct domu_state *st);
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
 
+/* How much of the history is kept.  Nothing pending goes, nor the newest commit of a disk that can be undone. */
+struct domu_retain {
+	uint64_t count; /* commits of a disk; UINT64_MAX: no limit, as below */
+	uint64_t age; /* seconds */
+	uint64_t size; /* bytes that all of it takes in the state directory */
+	unsigned percent; /* and at most this part of its file system; 0: no limit */
+};
+#define DOMU_RETAIN_DEFAULT                                                                               \
+	((struct domu_retain){ .count = 100, .age = 90 * UINT64_C(86400), .size = UINT64_C(20) << 30, .percent = 10 })
+/* Removes what is beyond the limits, undo files in other folders with their commits. */
+int domu_state_retain(struct domu_state *st, const struct domu_retain *limits);
+
 /* What list shows without looking: a small file a guest.  get: -ENOENT. */
 int domu_seen_put(struct domu_state *st, const char *guest_key, const char *json);
 int domu_seen_get(struct domu_state *st, const char *guest_key, char **json, int64_t *time);

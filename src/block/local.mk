@@ -26,6 +26,7 @@ libdomu_a_SOURCES += \
 	src/block/meta.c \
 	src/block/preimage.c \
 	src/block/recover.c \
+	src/block/retain.c \
 	src/block/seal.c \
 	src/block/seen.c \
 	src/block/stage.c \

@@ -163,6 +163,16 @@ int domu_session_ask_no_undo(struct domu_session *s)
 	                 "nothing was written: a commit without undo needs a yes (--yes)");
 }
 
+/* The commit is done: whatever goes wrong here is worth a warning and no more. */
+static void shorten_history(struct domu_session *s)
+{
+	if (s->opts.retain == NULL || domu_state_retain(s->opts.state, s->opts.retain) == 0)
+		return;
+	domu_say(s->ctx, DOMU_WARNING, "the history could not be shortened: %s",
+	         s->ctx->error.message != NULL ? s->ctx->error.message : "");
+	domu_error_clear(s->ctx);
+}
+
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
 int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
 {
@@ -203,6 +213,8 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 	}
 	domu_session_close_rw(s, disks);
 	free(waived);
+	if (rc == 0)
+		shorten_history(s);
 	return rc;
 }
 

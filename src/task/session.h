@@ -19,6 +19,7 @@ struct domu_session_opts {
 	bool no_undo;
 	bool dry_run; /* nothing is written: not even what a recover would */
 	const char *undo_dir;
+	const struct domu_retain *retain; /* how much history is kept after a commit; NULL: all */
 	const char *use; /* @DEV */
 	const char *command; /* as typed, for the history */
 	bool in_use_ok; /* info, status: no verdict, and no journal replay */

@@ -13,7 +13,7 @@ top=$(cd "$lib/../.." && pwd)
 DOMU=${DOMU:-$top/build/domu-rescue}
 T=$(mktemp -d "${TMPDIR:-/tmp}/domu-test.XXXXXX")
 export T DOMU
-export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen
+export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen DOMU_RESCUE_CONF=/dev/null
 mkdir "$T/xen" "$T/mnt" "$T/loops" "$T/tmp"
 export TMPDIR=$T/tmp
 test_number=0
