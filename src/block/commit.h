@@ -135,6 +135,13 @@ int domu_commit(struct domu_stage *s, const struct domu_commit_disk *disks, size
 
 /* Room that a commit of that many blocks needs against what is free in the state directory; fails with the figures. */
 int domu_commit_room(struct domu_state *st, const char *undo_dir, uint64_t blocks);
+/*
+ * The same for a change that is yet to be staged and writes that many bytes:
+ * the stage has to have room too.  staged: blocks that are there already.
+ */
+int domu_stage_room(struct domu_state *st, const char *undo_dir, bool no_undo, uint64_t bytes, uint64_t staged);
+/* There is no room left to stage anything; *available: bytes. */
+bool domu_state_full(struct domu_state *st, uint64_t *available);
 
 /* ---- recover and undo --------------------------------------------------- */
 

@@ -27,6 +27,7 @@ libdomu_a_SOURCES += \
 	src/block/preimage.c \
 	src/block/recover.c \
 	src/block/retain.c \
+	src/block/room.c \
 	src/block/seal.c \
 	src/block/seen.c \
 	src/block/stage.c \

@@ -214,6 +214,8 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 	if (rc == 0 && change && !opts->dry_run) {
 		domu_session_verified(s);
 		rc = domu_session_commit(s, out->commit);
+		if (rc != 0)
+			domu_session_rollback(s);
 	} else if (change) {
 		domu_session_rollback(s);
 	}

@@ -163,6 +163,14 @@ int domu_session_ask_no_undo(struct domu_session *s)
 	                 "nothing was written: a commit without undo needs a yes (--yes)");
 }
 
+int domu_session_commit_room(struct domu_session *s)
+{
+	uint64_t blocks = 0;
+	int rc = domu_stage_blocks(s->stage, &blocks);
+
+	return rc == 0 && !s->opts.no_undo ? domu_commit_room(s->opts.state, s->opts.undo_dir, blocks) : rc;
+}
+
 /* The commit is done: whatever goes wrong here is worth a warning and no more. */
 static void shorten_history(struct domu_session *s)
 {
@@ -186,13 +194,10 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		.user = s,
 	};
 	char *waived = join_waived(s), id[DOMU_ID_LEN + 1];
-	uint64_t blocks = 0;
 	int rc;
 
 	o.waived = waived;
-	rc = domu_stage_blocks(s->stage, &blocks);
-	if (rc == 0 && !s->opts.no_undo)
-		rc = domu_commit_room(s->opts.state, s->opts.undo_dir, blocks);
+	rc = domu_session_commit_room(s);
 	if (rc == 0)
 		rc = domu_session_open_rw(s, disks);
 	else

@@ -69,6 +69,8 @@ int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nod
                             size_t *n_out);
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
 int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes);
+/* The room that a commit of the stage as it is needs. */
+int domu_session_commit_room(struct domu_session *s);
 /* --no-undo needs a yes. */
 int domu_session_ask_no_undo(struct domu_session *s);
 /* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */

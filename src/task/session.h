@@ -58,6 +58,9 @@ int domu_session_staged(struct domu_session *s, uint64_t *blocks); /* how many u
 int domu_session_change_begin(struct domu_session *s);
 int domu_session_change_end(struct domu_session *s, int rc);
 
+/* Before a change that will write so many bytes: is there room to stage it, and for its undo? */
+int domu_session_room(struct domu_session *s, uint64_t bytes);
+
 /* One worker operation; starts the worker when there is none. */
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
 /*
@@ -89,6 +92,8 @@ void domu_session_verified(struct domu_session *s);
  */
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);
 int domu_session_rollback(struct domu_session *s);
+/* What was staged and committed on any of the guest's disks, newest first; freed with domu_state_list_free(). */
+int domu_session_history(struct domu_session *s, struct domu_commit_info **v, size_t *n);
 /* Finishes every commit that was cut short on this guest's disks. */
 int domu_session_recover(struct domu_session *s, unsigned *n_done);
 /*
