@@ -169,7 +169,7 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
-		rc = domu_room_check(st, NULL, false, 2 * (uint64_t)u.seal.n_units);
+		rc = domu_stage_room(st, NULL, true, (uint64_t)u.seal.n_units * DOMU_UNIT, 0);
 	if (rc < 0)
 		goto out;
 	if (domu_info_copy(&described, info) < 0) {

@@ -58,7 +58,7 @@ int domu_files_begin(struct domu_files_writer *w, struct domu_ctx *ctx, int fd)
 	memset(w, 0, sizeof *w);
 	w->ctx = ctx;
 	w->fd = fd;
-	rc = domu_pwrite_full(&domu_io_system, fd, &h, sizeof h, 0);
+	rc = domu_write_full(fd, &h, sizeof h);
 	w->at = sizeof h;
 	return rc < 0 ? domu_fail(ctx, DOMU_FAILED, rc, "the list of files cannot be written: %s", strerror(-rc)) : 0;
 }
@@ -81,7 +81,7 @@ static int put_record(struct domu_files_writer *w)
 		memcpy(p + sizeof f + w->m.len, zeros, f.len - w->m.len);
 		w->sum = f.sum = chain(w->sum, p + sizeof f, f.len);
 		memcpy(p, &f, sizeof f);
-		rc = domu_pwrite_full(&domu_io_system, w->fd, p, sizeof f + f.len, w->at);
+		rc = domu_write_full(w->fd, p, sizeof f + f.len);
 		w->at += sizeof f + f.len;
 	}
 	free(p);

@@ -134,6 +134,8 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	if (rc == 0)
 		rc = domu_session_find_undoable(s, id, &old);
 	if (rc == 0)
+		rc = domu_stage_room(s->opts.state, s->opts.undo_dir, s->opts.no_undo, old.blocks * DOMU_UNIT, 0);
+	if (rc == 0)
 		rc = domu_session_open_rw(s, mine);
 	if (rc == 0)
 		rc = domu_session_match_disks(s, &old, mine, disks);

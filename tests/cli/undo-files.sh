@@ -12,7 +12,7 @@ tree() {
 	plain_tree "$1"
 	mkdir "$1/srv" "$1/srv/old" "$1/srv/moved"
 	echo first >"$1/srv/edited"
-	head -c 300000 /dev/urandom >"$1/srv/big"
+	head -c 200000 /dev/urandom >"$1/srv/big"
 	echo mode >"$1/srv/mode"
 	echo attr >"$1/srv/attr"
 	setfattr -n user.note -v before "$1/srv/attr"
@@ -108,4 +108,96 @@ is "holes are holes" "$(($(stat -c %b "$T/mnt/srv/sparse") < 100))" 1
 kumount "$T/mnt"
 works "it is a commit that can be undone" undo test
 is "the bytes that the guest left" "$(sha "$disk")" "$(sha "$T/booted.img")"
+
+# ---- the guest changed some of the same files
+fresh
+works "the same commit" shell test "$T/script"
+id=$(domu history test --json; jq -r '.commits[0].id' "$T/out")
+guest 'echo third >srv/edited; chmod 644 srv/mode; echo mine >srv/new/mine; mkdir srv/old; echo again >srv/old/gone
+	setfattr -n user.note -v guest srv/over; rm srv/new/link; rm -r srv/there'
+facts "$T/booted"
+ends "undo of it" 1 undo test
+for f in /srv/edited /srv/mode /srv/over; do
+	has "it names $f" "$(err)" "$f[, ]"
+done
+ends "undo --files goes on with the others" 1 undo test "$id" --files --json
+is "what was refused" "$(jq -r '[.files[] | select(.result == "refused") | .path] | sort | join(" ")' "$T/out")" \
+	"/srv/edited /srv/mode /srv/new /srv/old /srv/old/gone /srv/over"
+is "each with its reason" "$(jq -r '[.files[] | select(.result == "refused" and .reason == null)] | length' "$T/out")" 0
+has "new content" "$(jq -r '.files[] | select(.path == "/srv/edited") | .reason' "$T/out")" 'content has changed'
+has "another mode" "$(jq -r '.files[] | select(.path == "/srv/mode") | .reason' "$T/out")" 'mode'
+has "not empty" "$(jq -r '.files[] | select(.path == "/srv/new") | .reason' "$T/out")" 'did not make'
+has "made again" "$(jq -r '.files[] | select(.path == "/srv/old/gone") | .reason' "$T/out")" 'again'
+fsck_clean "some refused: e2fsck" "$disk"
+facts "$T/undone"
+is "exactly the others changed" "$(changed "$T/booted" "$T/undone")" "./srv/attr ./srv/big ./srv/both1 ./srv/both2 \
+./srv/hard1 ./srv/hard2 ./srv/moved ./srv/moved/file ./srv/name ./srv/new/file ./srv/old/fifo ./srv/old/link ./srv/old/long \
+./srv/renamed ./srv/sparse"
+for f in ./srv/attr ./srv/big ./srv/both1 ./srv/moved ./srv/moved/file ./srv/name ./srv/old/link ./srv/sparse; do
+	is "$f is as before" "$(grep -F "	$f	" "$T/undone")" "$(grep -F "	$f	" "$T/before")"
+done
+before=$(sha "$disk")
+ends "once more: nothing is left to do" 1 undo test "$id" --files
+is "it wrote nothing" "$(sha "$disk")" "$before"
+
+# ---- blocks that were used again
+fresh
+guest 'head -c 20000000 /dev/urandom >srv/huge'
+sha_huge=$(kmount "$disk" 0 0 "$T/mnt" ro; sha256sum <"$T/mnt/srv/huge"; kumount "$T/mnt")
+works "a big file is removed" rm test:/srv/huge
+cp "$disk" "$T/removed.img"
+guest 'echo x >srv/x'
+works "its blocks are still there" undo test --files
+is "its content" "$(kmount "$disk" 0 0 "$T/mnt" ro; sha256sum <"$T/mnt/srv/huge"; kumount "$T/mnt")" "$sha_huge"
+fsck_clean "a big file: e2fsck" "$disk"
+works "undo of that" undo test
+guest 'head -c 15000000 /dev/zero | tr "\0" y >srv/filler; sync; rm srv/filler'
+before=$(sha "$disk")
+ends "its blocks were used and freed again" 1 undo test "$(domu history test --json; jq -r '.commits | last | .id' "$T/out")" --files
+has "it says so" "$(out)" 'blocks were used again'
+is "it wrote nothing" "$(sha "$disk")" "$before"
+
+# ---- a guest that crashed before the commit: what its journal holds is not ours
+fresh
+kmount "$disk" 0 0 "$T/mnt" rw
+echo 'by the guest' >"$T/mnt/srv/edited"
+echo 'by the guest' >"$T/mnt/srv/unflushed"
+sync -f "$T/mnt"
+cp --sparse=always "$disk" "$T/crashed.img"
+kumount "$T/mnt"
+cp --sparse=always "$T/crashed.img" "$disk"
+works "a commit on a disk whose journal is due" write test:/etc/hostname <"$T/new"
+guest 'true'
+works "undo --files" undo test --files --json
+is "only our own change is undone" "$(jq -r '[.files[].path] | join(" ")' "$T/out")" /etc/hostname
+is "what the guest did is there" "$(domu cat test:/srv/unflushed; out)" "by the guest"
+
+# ---- what has no list
+fresh
+works "a check" fsck test
+guest 'true'
+ends "undo --files of a check" 6 undo test --files
+has "what could be done" "$(err)" 'domu-rescue undo test [0-9T-]+'
+fresh
+works "an edit" write test:/srv/edited <"$T/new"
+list=$(echo "$T"/state/history/*/files)
+cp "$list" "$T/list"
+size=$(stat -c %s "$list")
+for cut in 0 8 100 $((size - 1)); do
+	truncate -s "$cut" "$list"
+	ends "a list cut to $cut bytes" 6 undo test --files
+done
+for at in 20 200 $((size - 40)); do
+	cp "$T/list" "$list"
+	printf '\x5a' | dd of="$list" bs=1 seek="$at" conv=notrunc status=none
+	ends "a list with a wrong byte at $at" 6 undo test --files
+done
+cp "$T/list" "$list"
+ends "an unknown ID" 4 undo test 20000101T000000-000000 --files
+works "without the guest having run, undo still works" undo test
+is "exactly" "$(sha "$disk")" "$(sha "$T/base.img")"
+ends "an undone commit has nothing to undo" 1 undo test "$(domu history test --json; jq -r '.commits | last | .id' "$T/out")" --files
+works "in a shell it is staged" shell test -c 'undo --files; rollback'
+is "and can be dropped" "$(sha "$disk")" "$(sha "$T/base.img")"
+works "nothing was pending" diff test
 done_testing
