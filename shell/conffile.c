@@ -83,7 +83,7 @@ static const struct {
 	int (*take)(struct domu_retain *r, const char *value);
 } keys[] = {
 	{ "history-count", "a number of commits of a disk, or unlimited", take_count },
-	{ "history-size", "a size (20G), a part of the state directory's file system (10%), or unlimited", take_size },
+	{ "history-size", "a size (20G), a part (10%) of the filesystem that it is on, or unlimited", take_size },
 	{ "history-age", "an age (12h, 90d, 8w, 6m, 1y), or unlimited", take_age },
 };
 

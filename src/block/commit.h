@@ -74,9 +74,9 @@ struct domu_retain {
 	uint64_t count; /* commits of a disk; UINT64_MAX: no limit, as below */
 	uint64_t age; /* seconds */
 	uint64_t size; /* bytes that all of it takes in the state directory */
-	unsigned percent; /* and at most this part of its file system; 0: no limit */
+	unsigned percent; /* and at most this part of its filesystem; 0: no limit */
 };
-#define DOMU_RETAIN_DEFAULT                                                                               \
+#define DOMU_RETAIN_DEFAULT \
 	((struct domu_retain){ .count = 100, .age = 90 * UINT64_C(86400), .size = UINT64_C(20) << 30, .percent = 10 })
 /* Removes what is beyond the limits, undo files in other folders with their commits. */
 int domu_state_retain(struct domu_state *st, const struct domu_retain *limits);

@@ -132,7 +132,7 @@ static bool share_disk(const struct domu_commit_info *a, const struct domu_commi
 	return false;
 }
 
-/* How many newer commits each of its disks has: the least of them.  *newest: one of them has none that can be undone. */
+/* How many newer commits its disks have: the least.  *newest: one of them has no newer one that can be undone. */
 static uint64_t rank(const struct judge *j, size_t i, bool *newest)
 {
 	uint64_t least = UINT64_MAX;

@@ -27,7 +27,7 @@ struct domu_session {
 	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
 	bool programs; /* a program (a repair, a resize) changed the stage: no list of files is kept */
-	int base_log; /* while files are compared: the layer over the disks in which their journals are replayed, or -1 */
+	int base_log; /* while files are compared: the layer in which the disks' own journals are replayed; else -1 */
 
 	struct domu_worker *worker;
 	bool not_lean; /* it needs the libraries for tables */
@@ -64,7 +64,7 @@ int domu_session_recheck(void *session);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
-/* The doors of every filesystem that the stage changes; nodes come from the worker and were checked.  Freed by the caller. */
+/* The doors of every filesystem that the stage changes; nodes were checked.  Freed by the caller. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out);
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */

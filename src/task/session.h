@@ -102,7 +102,6 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done);
  */
 int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1]);
 
-
 /* What undo of single files did. */
 struct domu_undo_file {
 	char *path;

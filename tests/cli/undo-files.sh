@@ -118,7 +118,7 @@ guest 'echo third >srv/edited; chmod 644 srv/mode; echo mine >srv/new/mine; mkdi
 facts "$T/booted"
 ends "undo of it" 1 undo test
 for f in /srv/edited /srv/mode /srv/over; do
-	has "it names $f" "$(err)" "$f[, ]"
+	has "it names $f" "$(err)" "${f}[, ]"
 done
 ends "undo --files goes on with the others" 1 undo test "$id" --files --json
 is "what was refused" "$(jq -r '[.files[] | select(.result == "refused") | .path] | sort | join(" ")' "$T/out")" \

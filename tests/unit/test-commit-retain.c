@@ -185,7 +185,7 @@ Test(retain, an_undo_file_elsewhere_goes_with_its_commit_and_nothing_else)
 	rig_close(&r);
 }
 
-/* Cut at any call: whoever comes next sees each commit whole, or not undoable, or not at all, and nothing is left over. */
+/* Cut at any call: whoever comes next sees each commit whole, or not undoable, or not at all, and no rest of one. */
 Test(retain, a_cut_leaves_nothing_that_confuses)
 {
 	struct domu_retain limits = { .count = 1, .age = UINT64_MAX, .size = UINT64_MAX };
