@@ -236,15 +236,19 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
 {
 	int rc = domu_session_end_worker(s, s->stage != NULL), r;
+	char *use = s->use;
 
 	memset(nodes, 0, sizeof *nodes);
 	if (rc != 0)
 		return rc;
+	/* Which is the guest's root, and what it mounts where, does not depend on what is looked at now. */
+	s->use = NULL;
 	/* What the last look put into the layer above the stage would hide what the stage holds now. */
 	drop_replay(s);
 	s->looking = true;
 	rc = domu_session_nodes(s, mounts, nodes);
 	r = domu_session_end_worker(s, false);
+	s->use = use;
 	s->looking = false;
 	drop_replay(s);
 	return rc != 0 ? rc : r;

@@ -172,6 +172,52 @@ works "undo --files" undo test --files --json
 is "only our own change is undone" "$(jq -r '[.files[].path] | join(" ")' "$T/out")" /etc/hostname
 is "what the guest did is there" "$(domu cat test:/srv/unflushed; out)" "by the guest"
 
+# ---- a commit that was cut short, and finished by recover
+if strace -f -o /dev/null true 2>/dev/null; then
+	fresh
+	{
+		strace -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:signal=KILL:when=5 \
+			"$DOMU" shell test "$T/script" >"$T/out" 2>"$T/err" || true
+	} 2>/dev/null
+	domu history test --json
+	is "it is interrupted" "$(jq -c '[.commits[] | [.state, .undoable]]' "$T/out")" '[["interrupted",false]]'
+	has "history says what to do" "$(domu history test; out)" 'cut short: domu-rescue recover test'
+	ends "it cannot be undone yet" "1 7" undo test "$(domu history test --json; jq -r '.commits[0].id' "$T/out")" --files --dry-run
+	works "recover" recover test
+	cp "$disk" "$T/recovered.img"
+	guest 'echo booted >var/log/boot'
+	works "undo --files of it" undo test --files
+	facts "$T/undone"
+	is "all of it is as before, but for what the guest did" "$(changed "$T/before" "$T/undone")" ./var/log/boot
+	cp "$T/recovered.img" "$disk"
+	works "undo of it, had the guest not run" undo test "$(domu history test --json; jq -r '.commits | last | .id' "$T/out")"
+	is "exactly" "$(sha "$disk")" "$(sha "$T/base.img")"
+else
+	skip "a commit that was cut short" "no strace to kill with"
+fi
+
+# ---- several filesystems, one of them not mounted by the guest's fstab
+fresh
+truncate -s 16M "$T/boot.img" "$T/data.img"
+mke2fs -q -F -t ext2 -L boot "$T/boot.img"
+mke2fs -q -F -t ext3 -I 128 -L data "$T/data.img" >"$T/mke2fs.log" 2>&1
+config multi "$disk,raw,xvda,w" "$T/boot.img,raw,xvdb,w" "$T/data.img,raw,xvdc,w"
+echo "write /etc/fstab < $T/fstab; mkdir /boot; write /srv/edited < $T/new" >"$T/multi"
+printf 'LABEL=root / ext4 defaults 0 1\nLABEL=boot /boot ext2 defaults 0 2\n' >"$T/fstab"
+works "a guest with a second filesystem" shell multi "$T/multi"
+works "a commit on three filesystems" shell multi -c "write /boot/cfg < $T/new; write /etc/hostname < $T/new; use xvdc; mkdir /d; write /d/file < $T/new"
+guest 'echo x >var/log/boot'
+works "undo --files" undo multi --files --json
+is "names files as the guest does, and by the device" "$(jq -r '[.files[].path] | sort | join(" ")' "$T/out")" \
+	"/boot/cfg /etc/hostname @xvdc:/d @xvdc:/d/file"
+is "the root is as before" "$(domu cat multi:/etc/hostname; out)" testguest
+is "what it mounts, too" "$(domu ls multi:/boot; out)" lost+found
+is "and what it does not mount" "$(domu ls multi@xvdc:/; out)" lost+found
+fs_offset=0
+for f in "$disk" "$T/boot.img" "$T/data.img"; do
+	fsck_clean "e2fsck of ${f##*/}" "$f"
+done
+
 # ---- what has no list
 fresh
 works "a check" fsck test
