@@ -119,11 +119,8 @@ const struct domu_command domu_cmd_history = {
 	.summary = "what was committed to a guest's disks",
 	.description =
 	    "Newest first: when, by whom, and by which command. UNDO says whether undo can put back what the commit "
-	    "replaced, if the guest has not changed it since. How much is kept is set in /etc/domu-rescue.conf "
-	    "(or the file that DOMU_RESCUE_CONF names): history-count = 100 (commits of a disk), history-age = 90d "
-	    "(h, d, w, m, y), history-size = 10% (of the state directory's filesystem; or 20G); each may be "
-	    "unlimited. What is set there by nobody is as shown here, and at most 20G. The newest commit of a disk "
-	    "that can be undone always stays.",
+	    "replaced, if the guest has not changed it since. How much is kept is set in /etc/domu-rescue.conf: "
+	    "history-count, history-age and history-size. The newest commit of a disk that can be undone always stays.",
 	.args = guest_arg,
 	.columns = history_columns,
 	.json_key = "commits",
