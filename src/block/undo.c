@@ -59,7 +59,8 @@ static int check_disks(struct undo *u, size_t n_disks)
 	for (size_t i = 0; i < n_disks && rc == 0; i++)
 		if (used[i])
 			rc = domu_identity_check(u->ctx, DOMU_FAILED, &ci->disks[i], u->seal.sizes[i], u->disks[i].fd);
-	return rc;
+	/* Another disk altogether; -ESTALE is for blocks. */
+	return rc == -ESTALE ? -ENODEV : rc;
 }
 
 /* All of them: how many have changed is worth knowing. */

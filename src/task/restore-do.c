@@ -215,22 +215,6 @@ static int make_again(struct restore *r, struct item *i)
 	return rc;
 }
 
-static int put_content(struct restore *r, struct item *i)
-{
-	struct domu_fs *fs = r->fs[i->f->fs];
-	struct place p;
-	int rc = domu_restore_look(fs, i->f->path, &p);
-
-	if (rc == 0)
-		rc = loosen(fs, p.ino);
-	/* Another inode took the name: it may have others, which keep what it holds. */
-	if (rc == 0 && (i->f->old.ino != i->f->new.ino || (i->f->old.mode & S_IFMT) != (i->f->new.mode &S_IFMT)))
-		rc = domu_fs_unlink(fs, p.dir, p.name);
-	if (rc == 0)
-		rc = copy_old(r, i, &p);
-	return rc == 0 ? finish(r, i, &p) : rc;
-}
-
 static int put_metadata(struct restore *r, struct item *i)
 {
 	struct domu_fs *fs = r->fs[i->f->fs];
@@ -242,6 +226,26 @@ static int put_metadata(struct restore *r, struct item *i)
 	if (rc == 0)
 		rc = put_xattrs(r, i, p.ino);
 	return rc == 0 ? put_attrs(fs, p.ino, &i->f->old) : rc;
+}
+
+static int put_content(struct restore *r, struct item *i)
+{
+	struct domu_fs *fs = r->fs[i->f->fs];
+	struct place p;
+	int rc = domu_restore_look(fs, i->f->path, &p);
+
+	/* What is no regular file has its content from the day that it is made. */
+	if (rc == 0 && !S_ISREG(i->f->old.mode) && i->f->old.ino == i->f->new.ino &&
+	    i->f->old.generation == i->f->new.generation && (i->f->old.mode & S_IFMT) == (i->f->new.mode &S_IFMT))
+		return put_metadata(r, i);
+	if (rc == 0)
+		rc = loosen(fs, p.ino);
+	/* Another inode took the name: it may have others, which keep what it holds. */
+	if (rc == 0 && (i->f->old.ino != i->f->new.ino || (i->f->old.mode & S_IFMT) != (i->f->new.mode &S_IFMT)))
+		rc = domu_fs_unlink(fs, p.dir, p.name);
+	if (rc == 0)
+		rc = copy_old(r, i, &p);
+	return rc == 0 ? finish(r, i, &p) : rc;
 }
 
 static int take_away(struct restore *r, struct item *i)

@@ -327,7 +327,7 @@ int domu_session_change_end(struct domu_session *s, int rc)
 	if (rc == 0)
 		rc = domu_session_flush(s);
 	if (rc != 0) {
-		if (rc != -EINTR)
+		if (rc == -ENOSPC || s->ctx->error.err == -ENOSPC)
 			explain_full(s);
 		/* What the worker holds in memory belongs to the change that failed. */
 		domu_session_end_worker(s, false);

@@ -117,6 +117,9 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=6m,mode=700 tmpfs "$T/small" 2>/
 	is "and no other" "$(err | wc -l)" 1
 	is "a stream: nothing was written" "$(state_of "$disk")" "$before"
 	is "a stream: no stage is left" "$(find "$T/small/pending" -mindepth 1 | wc -l)" 0
+	leave 100
+	ends "what fails for another reason says that" 4 rm test:/none
+	lacks "and nothing of room" "$(err)" 'full|room'
 	leave 2000
 	before=$(state_of "$disk")
 	ends "a resize without room for its undo" 1 resize-root test +1G --yes

@@ -218,6 +218,29 @@ for f in "$disk" "$T/boot.img" "$T/data.img"; do
 	fsck_clean "e2fsck of ${f##*/}" "$f"
 done
 
+# ---- an undo, undone file by file
+fresh
+works "an edit" write test:/srv/edited <"$T/new"
+works "its undo" undo test
+guest 'echo booted >var/log/boot'
+works "the undo, undone file by file" undo test --files
+is "is the edit again" "$(domu cat test:/srv/edited; out)" "$(cat "$T/new")"
+facts "$T/undone"
+is "only that and what the guest did" "$(changed "$T/before" "$T/undone")" "./srv/edited ./var/log/boot"
+
+# ---- another disk under the same name
+fresh
+works "an edit" write test:/srv/edited <"$T/new"
+cp --sparse=always "$disk" "$T/copy.img"
+mv "$T/copy.img" "$disk"
+before=$(sha "$disk")
+for how in '' --files; do
+	# shellcheck disable=SC2086
+	ends "undo $how on a disk that was replaced" 1 undo test $how
+	lacks "it does not speak of files" "$(err)" 'differ'
+done
+is "nothing was written" "$(sha "$disk")" "$before"
+
 # ---- what has no list
 fresh
 works "a check" fsck test
