@@ -13,6 +13,7 @@ include tests/unit/fsext.mk
 include tests/unit/guest.mk
 include tests/unit/fence.mk
 include tests/unit/shell.mk
+include tests/unit/task.mk
 endif
 
 # Only builds what make check would run.
