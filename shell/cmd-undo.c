@@ -30,6 +30,18 @@ static int row(struct domu_run *r, const struct domu_undo_file *f)
 	return rc == 0 ? domu_row_end(r->out) : rc;
 }
 
+static void summary(struct domu_run *r, const struct domu_undo_files *f)
+{
+	const char *how = r->globals->dry_run ? "would be put back" : r->in_shell ? "put back (staged)" : "put back";
+	const char *s = f->done == 1 ? "" : "s";
+
+	if (f->refused == 0)
+		domu_out_line(r->out, "%s: %" PRIu64 " file%s %s", shown(r), f->done, s, how);
+	else
+		domu_out_line(r->out, "%s: %" PRIu64 " file%s %s, %" PRIu64 " refused", shown(r), f->done, s, how,
+		              f->refused);
+}
+
 static int report(struct domu_run *r, const struct domu_undo_files *f)
 {
 	int rc = 0;
@@ -41,9 +53,13 @@ static int report(struct domu_run *r, const struct domu_undo_files *f)
 	domu_out_member(r->out, "undoes", json_object_new_string(f->id));
 	domu_out_member(r->out, "restored", json_object_new_int64((int64_t)f->done));
 	domu_out_member(r->out, "refused", json_object_new_int64((int64_t)f->refused));
-	if (rc == 0 && f->done + f->refused == 0)
+	if (rc != 0)
+		return rc;
+	if (f->done + f->refused == 0)
 		domu_out_line(r->out, "%s: all files that %s changed are as they were before it", shown(r), f->id);
-	return rc;
+	else if (f->done > 0 && !r->globals->quiet)
+		summary(r, f);
+	return 0;
 }
 
 static int put_back(struct domu_run *r, const char *id, struct domu_undo_files *f)

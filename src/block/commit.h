@@ -183,6 +183,7 @@ int domu_undo_view(struct domu_state *st, const char *id, const struct domu_comm
 int domu_stage_files_create(struct domu_stage *s, int *fd); /* empty, O_RDWR */
 int domu_stage_files_drop(struct domu_stage *s);
 int domu_history_files_open(struct domu_state *st, const char *id, int *fd); /* -ENOENT: none, nothing recorded */
+bool domu_history_has_files(struct domu_state *st, const char *id);
 
 /* The doors stored with commit id are of drivers: how recover finds who can close one; tests put their own. */
 /* Is this sector a closed door?  id receives the commit's ID or "". */

@@ -215,3 +215,13 @@ int domu_history_files_open(struct domu_state *st, const char *id, int *fd)
 	free(path);
 	return *fd >= 0 ? 0 : -ENOENT;
 }
+
+bool domu_history_has_files(struct domu_state *st, const char *id)
+{
+	int fd;
+
+	if (domu_history_files_open(st, id, &fd) != 0)
+		return false;
+	close(fd);
+	return true;
+}

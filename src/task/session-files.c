@@ -217,6 +217,9 @@ static int view(struct domu_session *s, const struct domu_commit_info *ci, int *
 			rc = domu_fail(s->ctx, DOMU_FAILED, -EINVAL,
 			               "%s has its disks in another order than when commit %s was made",
 			               domu_guest_shown(s->guest), ci->id);
+	/* The pre-images are laid over the disks by a copy of them. */
+	if (rc == 0)
+		rc = domu_stage_room(s->opts.state, NULL, true, ci->blocks * DOMU_UNIT, 0);
 	*log_fd = rc == 0 ? domu_session_replay_log(s) : -1;
 	if (rc == 0 && *log_fd < 0)
 		rc = *log_fd;

@@ -153,7 +153,8 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	domu_session_close_rw(s, mine);
 	if (rc == 0)
 		rc = domu_session_look(s, true, &nodes);
-	if (rc == 0)
+	/* A repair is undone whole, and so is its undo. */
+	if (rc == 0 && domu_history_has_files(s->opts.state, old.id))
 		rc = domu_session_record_files(s, &nodes);
 	if (rc == 0)
 		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
