@@ -51,6 +51,33 @@ is "is the guest's too" "$(ids test | wc -l)" 3
 ends "undo of an undone one" 1 undo test "$(ids test | tail -n 1)"
 has "it says why" "$(err)" 'undone already'
 
+# ---- a commit that the guest overtook
+if [ "$(id -u)" = 0 ] && strace -f -o /dev/null true 2>/dev/null && kmount "$T/base.img" 0 0 "$T/mnt" ro; then
+	kumount "$T/mnt"
+	fresh
+	{
+		strace -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:signal=KILL:when=3 \
+			"$DOMU" mkdir test:/srv >"$T/out" 2>"$T/err" || true
+	} 2>/dev/null
+	is "sealed, and not on the disk" "$(sha "$disk")" "$base"
+	domu history test --json
+	is "it is interrupted" "$(jq -c '[.commits[].state]' "$T/out")" '["interrupted"]'
+	kmount "$disk" 0 0 "$T/mnt" rw
+	mkdir "$T/mnt/by-the-guest"
+	kumount "$T/mnt"
+	before=$(sha "$disk")
+	works "recover" recover test
+	is "it writes nothing" "$(sha "$disk")" "$before"
+	works "history" history test
+	has "says what became of it" "$(out)" 'the guest ran before it was finished: it was not written'
+	domu history test --json
+	is "it is superseded, and no undo of it" "$(jq -c '[.commits[] | [.state, .undoable]]' "$T/out")" '[["superseded",false]]'
+	ends "it cannot be undone" 1 undo test "$(jq -r '.commits[0].id' "$T/out")"
+	has "it says why" "$(err)" 'never written'
+else
+	skip "a commit that the guest overtook" "no loop mounts, or no strace to kill with"
+fi
+
 # ---- what is kept
 fresh
 cp --sparse=always "$T/base.img" "$T/other.img"
@@ -89,6 +116,11 @@ history-age = 3 days|history-age .*'3 days'
 history-age|key = value
 END
 works "reading goes on with a wrong file" ls test:/
+for line in 'history-count=1' 'history-count = unlimited' 'history-size = 10%' 'history-size = 20G' 'history-age = 12h' \
+	'history-age = 3w' 'history-age = 1y # a comment' '   # nothing' ''; do
+	printf '%s' "$line" >"$T/conf"
+	works "right: $line" -n mkdir test:/y
+done
 DOMU_RESCUE_CONF=$T/none ends "a file that is not there" 2 mkdir test:/y
 DOMU_RESCUE_CONF=/dev/null
 
@@ -97,6 +129,16 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=6m,mode=700 tmpfs "$T/small" 2>/
 	fresh
 	head -c 3000000 /dev/urandom >"$T/big"
 	export DOMU_RESCUE_STATE_DIR=$T/small
+	DOMU_RESCUE_CONF=$T/conf
+	printf 'history-size = 20%%\n' >"$T/conf"
+	for i in 1 2 3 4 5 6; do
+		head -c 400000 /dev/urandom | domu write test:/etc/share
+	done
+	is "a share of the filesystem is kept" "$(($(ids test | wc -l) < 5))" 1
+	is "and not only the newest" "$(($(ids test | wc -l) > 1))" 1
+	DOMU_RESCUE_CONF=/dev/null
+	rm -r "${T:?}/small"/*
+	cp --sparse=always "$T/base.img" "$disk"
 	before=$(state_of "$disk")
 	for how in "write test:/etc/big" "cp $T/big test:/etc/big"; do
 		# shellcheck disable=SC2086
