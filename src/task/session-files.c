@@ -170,34 +170,42 @@ static char *name_files(const struct domu_undo_files *f)
 	return text;
 }
 
+/* The blocks' message with what became of the files, and the way on where there is one. */
+static void fail_stale(struct domu_session *s, const struct domu_error *why, const char *id,
+                       const struct domu_undo_files *f)
+{
+	char *names = f->refused > 0 ? name_files(f) : NULL, *way = NULL;
+	const char *plural = f->done + f->refused == 1 ? "" : "s";
+
+	if (f->done > 0 && asprintf(&way, "; domu-rescue undo %s %s --files puts %s back", domu_guest_shown(s->guest),
+	                            id, f->refused > 0 ? "the others" : "them") < 0)
+		way = NULL;
+	domu_fail(s->ctx, why->status, why->err,
+	          "%s; of the %" PRIu64 " file%s that it changed %" PRIu64 " differ%s now%s%s%s", why->message,
+	          f->done + f->refused, plural, f->refused, f->refused == 1 ? "s" : "", names != NULL ? ": " : "",
+	          names != NULL ? names : "", way != NULL ? way : "");
+	free(names);
+	free(way);
+}
+
 void domu_session_explain_stale(struct domu_session *s, const char *id)
 {
 	struct domu_error why = s->ctx->error;
 	struct domu_undo_files f = { 0 };
-	char *names = NULL;
 	int fd, rc;
 
-	if (domu_history_files_open(s->opts.state, id, &fd) != 0)
+	if (why.message == NULL || domu_history_files_open(s->opts.state, id, &fd) != 0)
 		return;
 	memset(&s->ctx->error, 0, sizeof s->ctx->error);
 	rc = call(s, "files-differ", fd, -1, &f);
 	close(fd);
 	domu_error_clear(s->ctx);
-	if (rc == 0 && f.refused > 0)
-		names = name_files(&f);
-	if (rc == 0 && why.message != NULL)
-		domu_fail(s->ctx, why.status, why.err,
-		          "%s; of the %" PRIu64 " file%s that it changed %" PRIu64
-		          " differ%s now%s%s; domu-rescue undo "
-		          "%s %s --files puts back those that do not",
-		          why.message, f.done + f.refused, f.done + f.refused == 1 ? "" : "s", f.refused,
-		          f.refused == 1 ? "s" : "", names != NULL ? ": " : "", names != NULL ? names : "",
-		          domu_guest_shown(s->guest), id);
-	else
-		s->ctx->error = why;
-	if (s->ctx->error.message != why.message)
+	if (rc == 0 && f.done + f.refused > 0) {
+		fail_stale(s, &why, id, &f);
 		free(why.message);
-	free(names);
+	} else {
+		s->ctx->error = why;
+	}
 	domu_undo_files_free(&f);
 }
 

@@ -33,6 +33,10 @@ tree() {
 	echo end >>"$1/srv/sparse"
 	head -c 100000 /dev/urandom >"$1/srv/moved/file"
 	echo over >"$1/srv/over"
+	echo file >"$1/srv/tolink"
+	ln -s mode "$1/srv/tofile"
+	mkdir -p "$1/srv/todir.d/sub"
+	echo deep >"$1/srv/todir.d/sub/deep"
 	touch -d '2009-02-13 23:31:30.123456789' "$1/srv/edited" "$1/srv/old/gone" "$1/srv/old"
 }
 make_fs ext4 "$T/base.img" tree || skip_all "no filesystem"
@@ -75,6 +79,9 @@ rm /srv/both1 /srv/both2
 truncate -s 100 /srv/sparse
 mv /srv/moved /srv/there
 mv /srv/attr /srv/over
+rm /srv/tolink /srv/tofile
+ln -s mode /srv/tolink
+write /srv/tofile < '$T/new'
 mkdir /srv/new
 write /srv/new/file < '$T/new'
 ln -s file /srv/new/link
@@ -132,7 +139,7 @@ fsck_clean "some refused: e2fsck" "$disk"
 facts "$T/undone"
 is "exactly the others changed" "$(changed "$T/booted" "$T/undone")" "./srv/attr ./srv/big ./srv/both1 ./srv/both2 \
 ./srv/hard1 ./srv/hard2 ./srv/moved ./srv/moved/file ./srv/name ./srv/new/file ./srv/old/fifo ./srv/old/link ./srv/old/long \
-./srv/renamed ./srv/sparse"
+./srv/renamed ./srv/sparse ./srv/tofile ./srv/tolink"
 for f in ./srv/attr ./srv/big ./srv/both1 ./srv/moved ./srv/moved/file ./srv/name ./srv/old/link ./srv/sparse; do
 	is "$f is as before" "$(grep -F "	$f	" "$T/undone")" "$(grep -F "	$f	" "$T/before")"
 done
@@ -140,13 +147,23 @@ before=$(sha "$disk")
 ends "once more: nothing is left to do" 1 undo test "$id" --files
 is "it wrote nothing" "$(sha "$disk")" "$before"
 
+# ---- a directory that became a file
+fresh
+works "a directory that became a file" shell test -c "rm -r /srv/todir.d; write /srv/todir.d < $T/new; write /srv/mode < $T/new"
+guest 'true'
+ends "undo --files" 1 undo test --files --json
+is "leaves it as it is" "$(jq -r '[.files[] | select(.result == "refused") | .path] | sort | join(" ")' "$T/out")" \
+	"/srv/todir.d /srv/todir.d/sub /srv/todir.d/sub/deep"
+is "and goes on" "$(domu cat test:/srv/mode; out)" mode
+fsck_clean "a directory that became a file: e2fsck" "$disk"
+
 # ---- blocks that were used again
 fresh
 guest 'head -c 20000000 /dev/urandom >srv/huge'
 sha_huge=$(kmount "$disk" 0 0 "$T/mnt" ro; sha256sum <"$T/mnt/srv/huge"; kumount "$T/mnt")
 works "a big file is removed" rm test:/srv/huge
 cp "$disk" "$T/removed.img"
-guest 'echo x >srv/x'
+guest 'chmod 700 srv' # which takes no block
 works "its blocks are still there" undo test --files
 is "its content" "$(kmount "$disk" 0 0 "$T/mnt" ro; sha256sum <"$T/mnt/srv/huge"; kumount "$T/mnt")" "$sha_huge"
 fsck_clean "a big file: e2fsck" "$disk"
