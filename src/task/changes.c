@@ -28,6 +28,7 @@ const char *domu_change_name(enum domu_change c)
 struct name {
 	char *name;
 	uint64_t ino;
+	uint32_t type; /* S_IFMT, 0: not known */
 };
 
 struct folder {
@@ -39,7 +40,6 @@ static int add_entry(void *user, const char *name, size_t len, uint64_t ino, uin
 {
 	struct folder *f = user;
 
-	(void)type;
 	(void)len;
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 32;
@@ -52,6 +52,7 @@ static int add_entry(void *user, const char *name, size_t len, uint64_t ino, uin
 	}
 	f->v[f->n].name = strdup(name);
 	f->v[f->n].ino = ino;
+	f->v[f->n].type = type & S_IFMT;
 	return f->v[f->n++].name != NULL ? 0 : -ENOMEM;
 }
 
@@ -209,6 +210,36 @@ static int compare_inodes(struct compare *c, const char *path, uint64_t old, uin
 	return rc;
 }
 
+/*
+ * A name of the same inode on both sides, which is the same there: most of a
+ * filesystem.  No file needs to be looked at, and of a directory only what is
+ * in it: its own entries are the same too, or its times would not be.
+ */
+static bool is_same(struct compare *c, const struct name *a, const struct name *b)
+{
+	return a->ino == b->ino && a->type == b->type && a->type != 0 && domu_fs_same(c->new, c->old, a->ino);
+}
+
+static int compare_same(struct compare *c, const char *path, uint64_t ino, unsigned depth);
+
+static int compare_pair(struct compare *c, const char *path, const struct name *a, const struct name *b, unsigned depth)
+{
+	bool same = a != NULL && b != NULL && is_same(c, a, b);
+	char *sub;
+	int rc;
+
+	if (same && a->type != S_IFDIR)
+		return 0;
+	if (asprintf(&sub, "%s%s%s", path, strcmp(path, "/") == 0 ? "" : "/", a != NULL ? a->name : b->name) < 0)
+		return domu_nomem(c->ctx);
+	if (same)
+		rc = compare_same(c, sub, a->ino, depth + 1);
+	else
+		rc = compare_inodes(c, sub, a != NULL ? a->ino : 0, b != NULL ? b->ino : 0, depth);
+	free(sub);
+	return rc;
+}
+
 static int compare_entries(struct compare *c, const char *path, const struct folder *a, const struct folder *b,
                            unsigned depth)
 {
@@ -217,23 +248,18 @@ static int compare_entries(struct compare *c, const char *path, const struct fol
 
 	while (rc == 0 && (i < a->n || k < b->n)) {
 		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->v[i].name, b->v[k].name);
-		const char *name = order <= 0 ? a->v[i].name : b->v[k].name;
-		char *sub;
 
-		if (asprintf(&sub, "%s%s%s", path, strcmp(path, "/") == 0 ? "" : "/", name) < 0)
-			return domu_nomem(c->ctx);
-		rc = compare_inodes(c, sub, order <= 0 ? a->v[i].ino : 0, order >= 0 ? b->v[k].ino : 0, depth);
-		free(sub);
+		rc = compare_pair(c, path, order <= 0 ? &a->v[i] : NULL, order >= 0 ? &b->v[k] : NULL, depth);
 		i += order <= 0;
 		k += order >= 0;
 	}
 	return rc;
 }
 
-static int compare_folders(struct compare *c, const char *path, uint64_t old, uint64_t new, unsigned depth)
+/* 1: the folder is to be compared, 0: it was before, or is too deep. */
+static int enter(struct compare *c, const char *path, uint64_t old, uint64_t new, unsigned depth)
 {
-	struct folder a = { 0 }, b = { 0 };
-	int rc = 0, first = 0, r;
+	int first = 0, r;
 
 	if (domu_interrupted(c->ctx))
 		return domu_fail(c->ctx, DOMU_DECLINED, -EINTR, "interrupted");
@@ -247,8 +273,16 @@ static int compare_folders(struct compare *c, const char *path, uint64_t old, ui
 		r = first_time(c, true, new);
 		first = r < 0 ? r : first | r;
 	}
-	if (first <= 0)
-		return first < 0 ? domu_nomem(c->ctx) : 0;
+	return first < 0 ? domu_nomem(c->ctx) : first;
+}
+
+static int compare_folders(struct compare *c, const char *path, uint64_t old, uint64_t new, unsigned depth)
+{
+	struct folder a = { 0 }, b = { 0 };
+	int rc = enter(c, path, old, new, depth);
+
+	if (rc <= 0)
+		return rc;
 	rc = read_folder(c->old, old, &a);
 	if (rc == 0)
 		rc = read_folder(c->new, new, &b);
@@ -260,6 +294,24 @@ static int compare_folders(struct compare *c, const char *path, uint64_t old, ui
 	}
 	free_folder(&a);
 	free_folder(&b);
+	return rc;
+}
+
+static int compare_same(struct compare *c, const char *path, uint64_t ino, unsigned depth)
+{
+	struct folder f = { 0 };
+	int rc = enter(c, path, ino, ino, depth);
+
+	if (rc <= 0)
+		return rc;
+	rc = read_folder(c->new, ino, &f);
+	if (rc == 0) {
+		rc = compare_entries(c, path, &f, &f, depth);
+	} else {
+		left_out(c, path, rc);
+		rc = 0;
+	}
+	free_folder(&f);
 	return rc;
 }
 
