@@ -12,6 +12,7 @@
 
 #include "base/escape.h"
 #include "shell/app.h"
+#include "shell/conffile.h"
 
 #define STATE_DIR "/var/lib/domu-rescue"
 
@@ -312,10 +313,16 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.in_use_ok = (needs & NEED_LOOK) != 0,
 		.handlers = &app->handlers,
 	};
-	int rc;
+	bool write = (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0;
+	int rc = 0;
 
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
-	rc = domu_app_state(app, (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0, &opts.state);
+	/* Before a change: a file with a mistake in it is no reason not to read. */
+	if (write && app->retain.count == 0)
+		rc = domu_conffile_load(app->ctx, &app->retain);
+	opts.retain = &app->retain;
+	if (rc == 0)
+		rc = domu_app_state(app, write, &opts.state);
 	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);
 }
 

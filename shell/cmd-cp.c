@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -342,12 +343,46 @@ struct job {
 	bool inside; /* all in one guest */
 };
 
+/* As much as the files in it take; what cannot be read is found out by the copy. */
+static uint64_t folder_bytes(const char *path)
+{
+	char *const paths[] = { (char *)(uintptr_t)path, NULL };
+	FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	uint64_t total = 0;
+	FTSENT *e;
+
+	while (walk != NULL && (e = fts_read(walk)) != NULL)
+		if (e->fts_info == FTS_F)
+			total += (uint64_t)e->fts_statp->st_blocks * 512;
+	if (walk != NULL)
+		fts_close(walk);
+	return total;
+}
+
+/* What is known of what will be written: the files of this host that are named. */
+static uint64_t host_bytes(const struct job *j)
+{
+	uint64_t total = 0;
+	struct stat st;
+
+	for (size_t i = 0; i + 1 < j->n; i++)
+		if (j->v[i].t.host && stat(j->v[i].t.path, &st) == 0)
+			total += S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512
+			         : S_ISDIR(st.st_mode) && (j->flags & DOMU_TREEIO_RECURSIVE)
+			             ? folder_bytes(j->v[i].t.path)
+			             : 0;
+	return total;
+}
+
 static int change_guest(struct domu_run *r, struct domu_session *s, const struct job *j)
 {
 	int rc = domu_run_change_begin(s);
 
 	if (rc != 0)
 		return rc;
+	rc = domu_session_room(s, host_bytes(j));
+	if (rc != 0)
+		return domu_session_change_end(s, rc);
 	if (j->inside)
 		rc = domu_run_in_worker(r, s);
 	else

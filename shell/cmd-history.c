@@ -37,32 +37,63 @@ static int row(struct domu_run *r, const struct domu_commit_info *ci)
 	if (rc == 0)
 		rc = domu_row_number(r->out, ci->bytes);
 	if (rc == 0)
+		rc = ci->owner != NULL ? domu_row_bytes(r->out, ci->owner, strlen(ci->owner)) : domu_row_null(r->out);
+	if (rc == 0)
 		rc = ci->command != NULL ? domu_row_bytes(r->out, ci->command, strlen(ci->command))
 		                         : domu_row_null(r->out);
 	if (rc == 0)
-		rc = ci->waived != NULL ? domu_row_text(r->out, ci->waived) : domu_row_null(r->out);
+		rc = domu_row_text(r->out, ci->waived);
+	if (rc == 0)
+		rc = domu_row_text(r->out, ci->undoes);
 	return rc == 0 ? domu_row_end(r->out) : rc;
 }
 
-static int run_history(struct domu_run *r)
+/* What a row has no column for, and somebody at night should know. */
+static void remarks(struct domu_run *r, const struct domu_commit_info *ci)
 {
-	struct domu_commit_info *v = NULL;
-	const struct domu_backing *b;
-	struct domu_state *st;
-	size_t n = 0, n_disks, shown_rows = 0;
-	int rc = domu_app_state(r->app, false, &st);
+	if (ci->waived != NULL)
+		domu_out_line(r->out, "%s was made without these checks (--waive): %s", ci->id, ci->waived);
+	if (ci->undoes != NULL)
+		domu_out_line(r->out, "%s undoes %s", ci->id, ci->undoes);
+	if (ci->state == DOMU_COMMIT_INTERRUPTED)
+		domu_out_line(r->out, "%s was cut short: domu-rescue recover %s", ci->id, shown(r));
+	if (ci->state == DOMU_COMMIT_SUPERSEDED)
+		domu_out_line(r->out, "%s was cut short, and the guest ran before it was finished: it was not written",
+		              ci->id);
+}
 
-	b = domu_session_backings(r->session, &n_disks);
-	if (rc == 0)
-		rc = domu_state_list(st, b[0].path, false, &v, &n);
+static int show(struct domu_run *r, const struct domu_commit_info *v, size_t n)
+{
+	size_t rows = 0;
+	int rc = 0;
+
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		if (v[i].state == DOMU_COMMIT_STAGED)
 			continue;
 		rc = row(r, &v[i]);
-		shown_rows++;
+		rows++;
 	}
-	if (rc == 0 && shown_rows == 0)
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (v[i].state != DOMU_COMMIT_STAGED)
+			remarks(r, &v[i]);
+	if (rc == 0 && rows == 0)
 		domu_out_line(r->out, "nothing was committed on %s yet", shown(r));
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (v[i].state == DOMU_COMMIT_STAGED)
+			domu_out_line(r->out, "%s is staged by %s and not written yet: domu-rescue diff %s", v[i].id,
+			              v[i].owner != NULL ? v[i].owner : "somebody", shown(r));
+	return rc;
+}
+
+static int run_history(struct domu_run *r)
+{
+	struct domu_commit_info *v;
+	size_t n;
+	int rc = domu_session_history(r->session, &v, &n);
+
+	if (rc != 0)
+		return rc;
+	rc = show(r, v, n);
 	domu_state_list_free(v, n);
 	return rc;
 }
@@ -75,8 +106,10 @@ static const struct domu_column history_columns[] = {
 	{ "undoable", "UNDO", CELL_BOOL },
 	{ "blocks", NULL, CELL_NUMBER },
 	{ "bytes", "SIZE", CELL_SIZE },
+	{ "owner", "WHO", CELL_BYTES },
 	{ "command", "COMMAND", CELL_BYTES },
 	{ "waived", NULL, CELL_TEXT },
+	{ "undoes", NULL, CELL_TEXT },
 	{ 0 },
 };
 
@@ -84,6 +117,10 @@ const struct domu_command domu_cmd_history = {
 	.name = "history",
 	.topic = "history",
 	.summary = "what was committed to a guest's disks",
+	.description =
+	    "Newest first: when, by whom, and by which command. UNDO says whether undo can put back what the commit "
+	    "replaced, if the guest has not changed it since. How much is kept is set in /etc/domu-rescue.conf: "
+	    "history-count, history-age and history-size. The newest commit of a disk that can be undone always stays.",
 	.args = guest_arg,
 	.columns = history_columns,
 	.json_key = "commits",

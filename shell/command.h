@@ -192,6 +192,7 @@ struct domu_app {
 	struct domu_where where;
 	struct domu_state *state; /* by domu_app_state() */
 	bool state_readonly;
+	struct domu_retain retain; /* of the history, by the configuration file; count 0: not read yet */
 	char *command_line; /* as typed, for the history */
 	bool tty; /* somebody can answer */
 	struct domu_out *rows; /* of the command being run: what a worker sends goes there */

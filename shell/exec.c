@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -39,6 +40,18 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 	return rc;
 }
 
+/* What comes from a file has a size before it is read. */
+static int input_room(struct exec *e, struct domu_session *s)
+{
+	struct stat st;
+	off_t at;
+
+	if ((e->c->needs & TAKES_BYTES) == 0 || fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+	return at >= 0 && at < st.st_size ? domu_session_room(s, (uint64_t)(st.st_size - at)) : 0;
+}
+
 /* A changing command: its changes are whole or absent in the stage. */
 static int run_staged(struct exec *e, struct domu_args *args, struct domu_session *s, const char *guest,
                       const char *use)
@@ -48,9 +61,10 @@ static int run_staged(struct exec *e, struct domu_args *args, struct domu_sessio
 	if ((e->c->needs & NEED_WRITE) == 0)
 		return run_now(e, args, s, guest, use);
 	rc = domu_run_change_begin(s);
-	if (rc == 0)
-		rc = domu_session_change_end(s, run_now(e, args, s, guest, use));
-	return rc;
+	if (rc != 0)
+		return rc;
+	rc = input_room(e, s);
+	return domu_session_change_end(s, rc == 0 ? run_now(e, args, s, guest, use) : rc);
 }
 
 int domu_run_change_begin(struct domu_session *s)

@@ -36,6 +36,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd.h \
 	shell/command.h \
 	shell/complete.c \
+	shell/conffile.c shell/conffile.h \
 	shell/exec.c \
 	shell/fmt.c shell/fmt.h \
 	shell/globals.c \

@@ -222,6 +222,13 @@ struct domu_fs_ops {
 	 * 0, or -EINVAL when the bytes are not a door sector of this driver.
 	 */
 	int (*door_close)(void *sector, uint32_t sector_size, const char *id);
+
+	/*
+	 * Optional, for comparing a stage with its disk: the inode is the same in
+	 * both, known without reading it, because it lies in the same place of
+	 * the same file.  other is of this driver too.  false: it may differ.
+	 */
+	bool (*same)(struct domu_fs *fs, struct domu_fs *other, uint64_t ino);
 };
 
 struct domu_fs {

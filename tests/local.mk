@@ -13,12 +13,14 @@ include tests/unit/fsext.mk
 include tests/unit/guest.mk
 include tests/unit/fence.mk
 include tests/unit/shell.mk
+include tests/unit/task.mk
 endif
 include tests/bench/local.mk
 include tests/crash/local.mk
 
 # Only builds what make check would run.
-check-programs: all $(check_PROGRAMS)
+# Not "all": that is a make of its own, beside this one.
+check-programs: config.h all-am $(check_PROGRAMS)
 
 # make check runs what this build can show; bootstrap check runs more (other builds, static analysis).
 check-local: check-programs

@@ -149,6 +149,7 @@ static const struct domu_fs_ops ops = {
 	.setxattr = ext_setxattr,
 	.removexattr = ext_removexattr,
 	.door_close = ext_door_close,
+	.same = ext_same,
 };
 
 const struct domu_fs_ops *ext_ops(void)

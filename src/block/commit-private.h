@@ -85,6 +85,8 @@ int domu_sync_dir_of(struct domu_ctx *ctx, const char *dir); /* with a failure r
 int domu_fdatasync(struct domu_ctx *ctx, int fd, const char *what);
 /* Moves a marked commit from pending to history; safe to repeat. */
 int domu_state_finish(struct domu_state *st, const char *id, const struct domu_seal *seal);
+/* Deletes what is left of commits whose removal from the history was cut short (retain.c). */
+void domu_history_tidy(struct domu_state *st);
 /* A silent copy of ctx for work whose failure is of no interest. */
 void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx);
 

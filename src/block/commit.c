@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,49 +29,6 @@ struct commit {
 	bool undo_made, seal_made, seal_written;
 	bool log_unsynced; /* it could not be */
 };
-
-/* ---- room ---------------------------------------------------------------------------- */
-
-static int room_in(struct domu_ctx *ctx, const char *dir, uint64_t needed, const char *what)
-{
-	char have[DOMU_SIZE_TEXT], want[DOMU_SIZE_TEXT];
-	struct statvfs vfs;
-	uint64_t free_bytes;
-
-	if (statvfs(dir, &vfs) < 0)
-		return domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s: nothing was written", dir, strerror(errno));
-	if (!domu_mul(vfs.f_bavail, vfs.f_frsize, &free_bytes) || free_bytes >= needed)
-		return 0;
-	domu_size_format(free_bytes, have);
-	domu_size_format(needed, want);
-	return domu_fail(ctx, DOMU_FAILED, -ENOSPC,
-	                 "%s takes %s, and %s has %s free: nothing was written; --undo-dir DIR keeps it elsewhere, "
-	                 "--no-undo goes without",
-	                 what, want, dir, have);
-}
-
-int domu_room_check(struct domu_state *st, const char *undo_dir, bool no_undo, uint64_t blocks)
-{
-	/* The seal: an index entry, sector checksums where needed, doors and meta. */
-	uint64_t seal = UINT64_C(1) << 20, undo, extra;
-	int rc;
-
-	if (!domu_mul(blocks, DOMU_UNIT, &undo) || !domu_mul(blocks, 64, &extra) || !domu_add(seal, extra, &seal) ||
-	    !domu_add(undo, DOMU_UNIT, &undo) || undo > UINT64_MAX - seal)
-		return domu_fail(st->ctx, DOMU_FAILED, -EFBIG, "a commit of %" PRIu64 " blocks is too big", blocks);
-	if (no_undo || undo_dir != NULL)
-		rc = room_in(st->ctx, st->dir, seal, "the index of this commit");
-	else
-		rc = room_in(st->ctx, st->dir, seal + undo, "undo of this commit");
-	if (rc == 0 && !no_undo && undo_dir != NULL)
-		rc = room_in(st->ctx, undo_dir, undo, "undo of this commit");
-	return rc;
-}
-
-int domu_commit_room(struct domu_state *st, const char *undo_dir, uint64_t blocks)
-{
-	return domu_room_check(st, undo_dir, false, blocks);
-}
 
 /* ---- before anything is made ------------------------------------------------------------ */
 

@@ -77,6 +77,18 @@ const char *domu_state_dir(const struct domu_state *st);
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
 
+/* How much of the history is kept.  Nothing pending goes, nor the newest commit of a disk that can be undone. */
+struct domu_retain {
+	uint64_t count; /* commits of a disk; UINT64_MAX: no limit, as below */
+	uint64_t age; /* seconds */
+	uint64_t size; /* bytes that all of it takes in the state directory */
+	unsigned percent; /* and at most this part of its filesystem; 0: no limit */
+};
+#define DOMU_RETAIN_DEFAULT \
+	((struct domu_retain){ .count = 100, .age = 90 * UINT64_C(86400), .size = UINT64_C(20) << 30, .percent = 10 })
+/* Removes what is beyond the limits, undo files in other folders with their commits. */
+int domu_state_retain(struct domu_state *st, const struct domu_retain *limits);
+
 /* What list shows without looking: a small file a guest.  get: -ENOENT. */
 int domu_seen_put(struct domu_state *st, const char *guest_key, const char *json);
 int domu_seen_get(struct domu_state *st, const char *guest_key, char **json, int64_t *time);
@@ -133,6 +145,13 @@ int domu_commit(struct domu_stage *s, const struct domu_commit_disk *disks, size
 
 /* Room that a commit of that many blocks needs against what is free in the state directory; fails with the figures. */
 int domu_commit_room(struct domu_state *st, const char *undo_dir, uint64_t blocks);
+/*
+ * The same for a change that is yet to be staged and writes that many bytes:
+ * the stage has to have room too.  staged: blocks that are there already.
+ */
+int domu_stage_room(struct domu_state *st, const char *undo_dir, bool no_undo, uint64_t bytes, uint64_t staged);
+/* There is no room left to stage anything; *available: bytes. */
+bool domu_state_full(struct domu_state *st, uint64_t *available);
 
 /* ---- recover and undo --------------------------------------------------- */
 
@@ -173,6 +192,24 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
  */
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
                     const struct domu_commit_info *info, struct domu_stage **s);
+
+/*
+ * What commit id replaced into an empty log, to be laid over the disks as
+ * they are now, by their indexes in now.  Whatever else has changed since is in that view too: it is
+ * for looking at, block by block or file by file, and never to be written.
+ */
+int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                   const struct domu_commit_info *now, int log_fd);
+
+/*
+ * The list of the files that a commit changes: pending/ID/files, then in the
+ * history.  Its format is its writer's.  Not synced: a power cut may cost it,
+ * and with it undo of single files.
+ */
+int domu_stage_files_create(struct domu_stage *s, int *fd); /* empty, O_RDWR */
+int domu_stage_files_drop(struct domu_stage *s);
+int domu_history_files_open(struct domu_state *st, const char *id, int *fd); /* -ENOENT: none, nothing recorded */
+bool domu_history_has_files(struct domu_state *st, const char *id);
 
 /* The doors stored with commit id are of drivers: how recover finds who can close one; tests put their own. */
 /* Is this sector a closed door?  id receives the commit's ID or "". */

@@ -27,6 +27,8 @@ libdomu_a_SOURCES += \
 	src/block/meta.c \
 	src/block/preimage.c \
 	src/block/recover.c \
+	src/block/retain.c \
+	src/block/room.c \
 	src/block/seal.c \
 	src/block/seen.c \
 	src/block/stage.c \

@@ -89,7 +89,8 @@ int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd)
 int domu_pending_remove(struct domu_state *st, const char *id)
 {
 	/* The seal first: what has none is no commit, whatever else is left by a cut. */
-	static const char *const names[] = { "seal", "seal.new", "undo", "log", "log.new", "meta", "meta.new", "lock" };
+	static const char *const names[] = { "seal",    "seal.new", "undo",     "files", "log",
+		                             "log.new", "meta",     "meta.new", "lock" };
 	char *dir = domu_state_path(st, "pending", id, NULL);
 	int rc = dir == NULL ? domu_nomem(st->ctx) : 0;
 
@@ -421,6 +422,32 @@ int domu_stage_cut(struct domu_stage *s, uint64_t mark)
 	if (rc == 0 && mark < now && s->st->ctx->io->ftruncate(s->log_fd, (off_t)mark) < 0)
 		rc = domu_fail(s->st->ctx, DOMU_FAILED, -errno, "%s/log: cannot be cut back: %s", s->dir,
 		               strerror(errno));
+	return rc;
+}
+
+int domu_stage_files_create(struct domu_stage *s, int *fd)
+{
+	char *path = domu_text("%s/files", s->dir);
+	int rc = 0;
+
+	*fd = -1;
+	if (path == NULL)
+		return domu_nomem(s->st->ctx);
+	*fd = s->st->ctx->io->open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
+		rc = domu_fail(s->st->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	free(path);
+	return rc;
+}
+
+int domu_stage_files_drop(struct domu_stage *s)
+{
+	char *path = domu_text("%s/files", s->dir);
+	int rc = path == NULL ? -ENOMEM : 0;
+
+	if (rc == 0 && s->st->ctx->io->unlink(path) < 0 && errno != ENOENT)
+		rc = -errno;
+	free(path);
 	return rc;
 }
 

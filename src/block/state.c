@@ -277,6 +277,7 @@ static void tidy(struct domu_state *st)
 	if (d != NULL)
 		closedir(d);
 	free(path);
+	domu_history_tidy(st);
 }
 
 int domu_state_open(struct domu_ctx *ctx, const char *dir, bool readonly, struct domu_state **out)

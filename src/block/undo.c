@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,8 @@ static int check_disks(struct undo *u, size_t n_disks)
 	for (unsigned i = 0; i < n_disks && rc == 0; i++)
 		if (domu_seal_uses(&u->seal, i))
 			rc = domu_identity_check(u->ctx, DOMU_FAILED, &ci->disks[i], u->seal.sizes[i], u->disks[i].fd);
-	return rc;
+	/* Another disk altogether; -ESTALE is for blocks. */
+	return rc == -ESTALE ? -ENODEV : rc;
 }
 
 /* All of them: how many have changed is worth knowing. */
@@ -93,10 +95,9 @@ static int compare(struct undo *u)
 }
 
 /* The guest may have its disks in another order by now. */
-static int place_of(struct undo *u, struct domu_stage *stage, unsigned disk, unsigned *place)
+static int place_of(struct undo *u, const struct domu_commit_info *now, unsigned disk, unsigned *place)
 {
 	const struct domu_identity *id = &u->seal.meta.info.disks[disk];
-	const struct domu_commit_info *now = domu_stage_info(stage);
 
 	for (*place = 0; *place < now->n_disks; ++*place)
 		if (domu_identity_like(id, &now->disks[*place]) == DOMU_SAME_DISK)
@@ -105,20 +106,20 @@ static int place_of(struct undo *u, struct domu_stage *stage, unsigned disk, uns
 }
 
 /* The pre-images of one disk, written as anybody writes to a stage. */
-static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
+static int fill_disk(struct undo *u, const struct domu_commit_info *now, int log_fd, unsigned disk)
 {
 	const char *vdev = u->seal.meta.info.disks[disk].vdev;
 	uint64_t size = u->seal.sizes[disk];
 	struct domu_block *raw = NULL, *top = NULL;
 	uint8_t image[DOMU_UNIT];
 	unsigned place;
-	int rc = place_of(u, stage, disk, &place), r;
+	int rc = place_of(u, now, disk, &place), r;
 
 	if (rc < 0)
 		return rc;
 	rc = domu_raw_open(u->ctx, u->disks[disk].fd, vdev, size, 0, &raw);
 	if (rc == 0)
-		rc = domu_overlay_open(u->ctx, raw, domu_stage_log_fd(stage), place, false, &top);
+		rc = domu_overlay_open(u->ctx, raw, log_fd, place, false, &top);
 	for (size_t i = 0; i < u->seal.n_units && rc == 0; i++) {
 		const struct domu_seal_unit *s = &u->seal.units[i];
 
@@ -137,7 +138,7 @@ static int stage_disk(struct undo *u, struct domu_stage *stage, unsigned disk)
 	return rc == 0 ? r : rc;
 }
 
-static int fill(struct undo *u, struct domu_stage *stage)
+static int fill(struct undo *u, const struct domu_commit_info *now, int log_fd)
 {
 	bool used[DOMU_MAX_DISKS] = { false };
 	int rc = 0;
@@ -146,8 +147,25 @@ static int fill(struct undo *u, struct domu_stage *stage)
 		used[u->seal.units[i].disk] = true;
 	for (unsigned i = 0; i < DOMU_MAX_DISKS && rc == 0; i++)
 		if (used[i])
-			rc = stage_disk(u, stage, i);
+			rc = fill_disk(u, now, log_fd, i);
 	return rc;
+}
+
+static int begin(struct undo *u, size_t n_disks)
+{
+	int rc;
+
+	u->dir = domu_state_path(u->st, "history", u->id, NULL);
+	rc = u->dir == NULL ? domu_nomem(u->ctx) : load(u);
+	return rc == 0 ? check_disks(u, n_disks) : rc;
+}
+
+static void end(struct undo *u)
+{
+	if (u->fd >= 0)
+		close(u->fd);
+	domu_seal_free(&u->seal);
+	free(u->dir);
 }
 
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
@@ -160,14 +178,11 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	*s = NULL;
 	if (!domu_id_valid(id))
 		return domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
-	u.dir = domu_state_path(st, "history", id, NULL);
-	rc = u.dir == NULL ? domu_nomem(st->ctx) : load(&u);
-	if (rc == 0)
-		rc = check_disks(&u, n_disks);
+	rc = begin(&u, n_disks);
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
-		rc = domu_room_check(st, NULL, false, 2 * (uint64_t)u.seal.n_units);
+		rc = domu_stage_room(st, NULL, true, (uint64_t)u.seal.n_units * DOMU_UNIT, 0);
 	if (rc < 0)
 		goto out;
 	if (domu_info_copy(&described, info) < 0) {
@@ -181,15 +196,44 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	domu_commit_info_free(&described);
 	if (rc < 0)
 		goto out;
-	rc = fill(&u, *s);
+	rc = fill(&u, domu_stage_info(*s), domu_stage_log_fd(*s));
 	if (rc < 0) {
 		domu_stage_drop(*s);
 		*s = NULL;
 	}
 out:
-	if (u.fd >= 0)
-		close(u.fd);
-	domu_seal_free(&u.seal);
-	free(u.dir);
+	end(&u);
 	return rc;
+}
+
+int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
+                   const struct domu_commit_info *now, int log_fd)
+{
+	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .fd = -1 };
+	int rc =
+	    domu_id_valid(id) ? begin(&u, n_disks) : domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
+
+	if (rc == 0)
+		rc = fill(&u, now, log_fd);
+	end(&u);
+	return rc;
+}
+
+int domu_history_files_open(struct domu_state *st, const char *id, int *fd)
+{
+	char *path = domu_id_valid(id) ? domu_state_path(st, "history", id, "files") : NULL;
+
+	*fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	free(path);
+	return *fd >= 0 ? 0 : -ENOENT;
+}
+
+bool domu_history_has_files(struct domu_state *st, const char *id)
+{
+	int fd;
+
+	if (domu_history_files_open(st, id, &fd) != 0)
+		return false;
+	close(fd);
+	return true;
 }

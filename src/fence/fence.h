@@ -50,6 +50,14 @@ int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
 int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
 /* The guest as its disks are without the stage; the caller closes it. */
 int domu_work_base_tree(struct domu_work *w, struct domu_tree **t);
+/* The same with what is in a log of units laid over the disks. */
+struct domu_work_over {
+	struct domu_tree *tree;
+	struct domu_block *layers[DOMU_MAX_DISKS];
+};
+/* replay: a journal is replayed into the log, which the front has to know of.  log_fd stays the caller's. */
+int domu_work_over_open(struct domu_work *w, int log_fd, bool replay, struct domu_work_over *over);
+void domu_work_over_close(struct domu_work_over *over);
 /* Sends something that is not the END: rows, data. */
 int domu_work_send(struct domu_work *w, struct domu_msg *m);
 

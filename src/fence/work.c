@@ -210,6 +210,39 @@ int domu_work_base_tree(struct domu_work *work, struct domu_tree **t)
 	return domu_tree_open(&w->ctx, raw, w->n_stacks, &opts, NULL, t);
 }
 
+static int replay_over(void *user, const struct domu_node *node)
+{
+	return upcall(user, "replay", node, 0, NULL);
+}
+
+int domu_work_over_open(struct domu_work *work, int log_fd, bool with_replay, struct domu_work_over *over)
+{
+	struct worker *w = work->private_;
+	const struct domu_tree_hooks hooks = { .replay = replay_over, .user = w };
+	struct domu_tree_opts opts = w->opts->tree;
+	int rc = open_for_tree(w);
+
+	memset(over, 0, sizeof *over);
+	opts.writable = false;
+	opts.unreplayed = !with_replay;
+	for (size_t i = 0; rc == 0 && i < w->n_stacks; i++)
+		rc = domu_overlay_open(&w->ctx, w->stacks[i].raw, log_fd, (unsigned)i, true, &over->layers[i]);
+	if (rc == 0)
+		rc =
+		    domu_tree_open(&w->ctx, over->layers, w->n_stacks, &opts, with_replay ? &hooks : NULL, &over->tree);
+	if (rc != 0)
+		domu_work_over_close(over);
+	return rc;
+}
+
+void domu_work_over_close(struct domu_work_over *over)
+{
+	domu_tree_close(over->tree);
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++)
+		domu_block_close(over->layers[i]);
+	memset(over, 0, sizeof *over);
+}
+
 static int flush_op(struct domu_work *work, struct domu_msg *req, struct domu_msg *reply)
 {
 	(void)req;

@@ -113,6 +113,7 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 	rc = domu_session_change_begin(s);
 	if (rc != 0)
 		return rc;
+	s->programs = true;
 	rc = repair(s, opts, node, r);
 	keep = rc == 0 && (r->outcome == DOMU_FSCK_REPAIRED || (r->outcome == DOMU_FSCK_CLEAN && !opts->no_mark));
 	if (rc == 0 && r->outcome == DOMU_FSCK_DAMAGED && opts->partial)
@@ -213,6 +214,8 @@ int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, s
 	if (rc == 0 && change && !opts->dry_run) {
 		domu_session_verified(s);
 		rc = domu_session_commit(s, out->commit);
+		if (rc != 0)
+			domu_session_rollback(s);
 	} else if (change) {
 		domu_session_rollback(s);
 	}

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
+	src/task/changes.c src/task/changes.h \
 	src/task/check.c src/task/check.h \
+	src/task/files.c src/task/files.h src/task/files-record.c \
 	src/task/fsck.c src/task/fsck.h \
+	src/task/restore.c src/task/restore.h src/task/restore-do.c \
 	src/task/resize-plan.c src/task/resize.c src/task/resize.h \
 	src/task/seen.c \
 	src/task/session-commit.c src/task/session-impl.h \
+	src/task/session-files.c \
 	src/task/session-recover.c \
 	src/task/session-stage.c \
 	src/task/session-undo.c \

@@ -154,6 +154,7 @@ static int rehearse(struct domu_session *s, const struct domu_node *n, const str
 
 	if (rc != 0)
 		return rc;
+	s->programs = true;
 	for (size_t i = 0; rc == 0 && i < p->n_steps; i++) {
 		if (fn != NULL)
 			fn(user, &p->steps[i]);
@@ -179,6 +180,9 @@ int domu_resize_run(struct domu_session *s, const struct domu_nodes *nodes, cons
 	rc = domu_session_begin(s);
 	if (rc == 0)
 		rc = rehearse(s, n, p, fn, user);
+	/* Everything else that the commit needs comes before what cannot be taken back. */
+	if (rc == 0 && !dry_run)
+		rc = domu_session_commit_room(s);
 	if (rc == 0 && !dry_run)
 		rc = grow_backing(s, p);
 	if (rc != 0 || dry_run) {
@@ -187,6 +191,8 @@ int domu_resize_run(struct domu_session *s, const struct domu_nodes *nodes, cons
 	}
 	domu_session_verified(s);
 	rc = domu_session_commit(s, id);
+	if (rc != 0)
+		domu_session_rollback(s);
 	if (rc != 0 && s->backings[p->disk].size != before)
 		domu_say(s->ctx, DOMU_WARNING, "%s stays at its new size; nothing else was changed",
 		         s->backings[p->disk].path);

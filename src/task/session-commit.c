@@ -162,6 +162,24 @@ int domu_session_ask_no_undo(struct domu_session *s)
 	                 "nothing was written: a commit without undo needs a yes (--yes)");
 }
 
+int domu_session_commit_room(struct domu_session *s)
+{
+	uint64_t blocks = 0;
+	int rc = domu_stage_blocks(s->stage, &blocks);
+
+	return rc == 0 && !s->opts.no_undo ? domu_commit_room(s->opts.state, s->opts.undo_dir, blocks) : rc;
+}
+
+/* The commit is done: whatever goes wrong here is worth a warning and no more. */
+static void shorten_history(struct domu_session *s)
+{
+	if (s->opts.retain == NULL || domu_state_retain(s->opts.state, s->opts.retain) == 0)
+		return;
+	domu_say(s->ctx, DOMU_WARNING, "the history could not be shortened: %s",
+	         s->ctx->error.message != NULL ? s->ctx->error.message : "");
+	domu_error_clear(s->ctx);
+}
+
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
 int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
 {
@@ -175,13 +193,10 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		.user = s,
 	};
 	char *waived = join_waived(s), id[DOMU_ID_LEN + 1];
-	uint64_t blocks = 0;
 	int rc;
 
 	o.waived = waived;
-	rc = domu_stage_blocks(s->stage, &blocks);
-	if (rc == 0 && !s->opts.no_undo)
-		rc = domu_commit_room(s->opts.state, s->opts.undo_dir, blocks);
+	rc = domu_session_commit_room(s);
 	if (rc == 0)
 		rc = domu_session_open_rw(s, disks);
 	else
@@ -195,11 +210,15 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
 		if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
 			domu_stage_resume(s->opts.state, id, &s->stage);
-		if (s->stage == NULL)
+		if (s->stage == NULL) {
 			memset(s->view, 0, s->n_backings * sizeof *s->view);
+			s->programs = false;
+		}
 	}
 	domu_session_close_rw(s, disks);
 	free(waived);
+	if (rc == 0)
+		shorten_history(s);
 	return rc;
 }
 
@@ -238,6 +257,8 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
 		rc = domu_session_verify(s, &nodes);
+	if (rc == 0)
+		rc = domu_session_record_files(s, &nodes);
 	/* Nobody writes the log from here on. */
 	r = domu_session_end_worker(s, rc == 0);
 	if (rc == 0)

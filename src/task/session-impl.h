@@ -26,6 +26,8 @@ struct domu_session {
 	char *appliance_error; /* why */
 	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
+	bool programs; /* a program (a repair, a resize) changed the stage: no list of files is kept */
+	int base_log; /* while files are compared: the layer in which the disks' own journals are replayed; else -1 */
 
 	struct domu_worker *worker;
 	bool not_lean; /* it needs the libraries for tables */
@@ -43,6 +45,14 @@ int domu_session_end_worker(struct domu_session *s, bool flush);
  * nothing to the stage, no journal is replayed.
  */
 int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes);
+/* One operation of a worker that looks, as above. */
+int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
+/* Before a commit: which files it changes is kept beside the stage.  Fails only when interrupted. */
+int domu_session_record_files(struct domu_session *s, const struct domu_nodes *nodes);
+/* The commit that undo means by id (NULL: the newest that can be undone). */
+int domu_session_find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci);
+/* Adds to the failure "blocks have changed since" which files differ, and what to type. */
+void domu_session_explain_stale(struct domu_session *s, const char *id);
 /* The stage holds only whole changes: one that failed and could not be cut off is cut off now, or this fails. */
 int domu_session_whole(struct domu_session *s);
 /* What worker and appliance hold of changes reaches the stage; they live on. */
@@ -59,6 +69,8 @@ int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nod
                             size_t *n_out);
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
 int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes);
+/* The room that a commit of the stage as it is needs. */
+int domu_session_commit_room(struct domu_session *s);
 /* --no-undo needs a yes. */
 int domu_session_ask_no_undo(struct domu_session *s);
 /* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */

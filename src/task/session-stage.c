@@ -313,6 +313,33 @@ int domu_session_change_begin(struct domu_session *s)
 	return rc;
 }
 
+int domu_session_room(struct domu_session *s, uint64_t bytes)
+{
+	uint64_t blocks = 0;
+	int rc = s->stage != NULL ? domu_stage_blocks(s->stage, &blocks) : 0;
+
+	return rc == 0 ? domu_stage_room(s->opts.state, s->opts.undo_dir, s->opts.no_undo, bytes, blocks) : rc;
+}
+
+/* A guest's filesystem may be full, too: this is about ours.  Asked before the stage is cut back, which makes room. */
+static void explain_full(struct domu_session *s)
+{
+	const char *dir = domu_state_dir(s->opts.state);
+	char used[DOMU_SIZE_TEXT], left[DOMU_SIZE_TEXT];
+	uint64_t end = s->mark, available;
+
+	if (!domu_state_full(s->opts.state, &available))
+		return;
+	domu_stage_mark(s->stage, &end);
+	domu_size_format(end - s->mark, used);
+	domu_size_format(available, left);
+	domu_error_clear(s->ctx);
+	domu_fail(s->ctx, DOMU_FAILED, -ENOSPC,
+	          "%s is full: of this change %s were staged, and %s is left: nothing was written; make room there, or "
+	          "keep it elsewhere with --state-dir DIR",
+	          dir, used, left);
+}
+
 int domu_session_change_end(struct domu_session *s, int rc)
 {
 	if (--s->changing > 0)
@@ -321,6 +348,8 @@ int domu_session_change_end(struct domu_session *s, int rc)
 	if (rc == 0)
 		rc = domu_session_flush(s);
 	if (rc != 0) {
+		if (rc == -ENOSPC || s->ctx->error.err == -ENOSPC)
+			explain_full(s);
 		/* What the worker holds in memory belongs to the change that failed. */
 		domu_session_end_worker(s, false);
 		s->uncut = domu_stage_cut(s->stage, s->mark) != 0;
@@ -350,6 +379,7 @@ int domu_session_rollback(struct domu_session *s)
 		return 0;
 	rc = domu_session_end_worker(s, false);
 	s->stage = NULL;
+	s->programs = false;
 	memset(s->view, 0, s->n_backings * sizeof *s->view);
 	return domu_stage_drop(stage) != 0 ? -EIO : rc;
 }

@@ -9,29 +9,104 @@
 
 #include "task/session-impl.h"
 
-static int find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
+static bool among(const struct domu_commit_info *v, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct domu_commit_info *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time > y->time ? -1 : 1;
+	return strcmp(y->id, x->id);
+}
+
+/* A commit of two disks is found by either of them, once; one of a bare disk by that. */
+int domu_session_history(struct domu_session *s, struct domu_commit_info **out, size_t *n_out)
+{
+	struct domu_commit_info *all = NULL;
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->n_backings; i++) {
+		struct domu_commit_info *v, *more;
+		size_t k = 0, n_v;
+
+		rc = domu_state_list(s->opts.state, s->backings[i].path, false, &v, &n_v);
+		if (rc != 0)
+			break;
+		more = realloc(all, (n + n_v + 1) * sizeof *more);
+		all = more != NULL ? more : all;
+		if (more == NULL)
+			rc = domu_nomem(s->ctx);
+		for (; rc == 0 && k < n_v; k++) {
+			if (among(all, n, v[k].id))
+				continue;
+			all[n++] = v[k];
+			memset(&v[k], 0, sizeof v[k]);
+		}
+		domu_state_list_free(v, n_v);
+	}
+	if (rc != 0) {
+		domu_state_list_free(all, n);
+		return rc;
+	}
+	if (n > 1)
+		qsort(all, n, sizeof *all, newest_first);
+	*out = all;
+	*n_out = n;
+	return 0;
+}
+
+static int not_undoable(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	const char *guest = domu_guest_shown(s->guest), *why;
+
+	switch (ci->state) {
+	case DOMU_COMMIT_UNDONE:
+		why = "it was undone already";
+		break;
+	case DOMU_COMMIT_SUPERSEDED:
+		why = "it was never written: the guest ran before it was finished";
+		break;
+	case DOMU_COMMIT_STAGED:
+		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL,
+		                 "%s is a stage, which is not written yet: domu-rescue rollback %s drops it", ci->id,
+		                 guest);
+	case DOMU_COMMIT_INTERRUPTED:
+		return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY, "commit %s was cut short: domu-rescue recover %s",
+		                 ci->id, guest);
+	default:
+		why = "what it replaced was not kept, or is not there now (--no-undo, or the folder of --undo-dir)";
+	}
+	return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "commit %s cannot be undone: %s", ci->id, why);
+}
+
+int domu_session_find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
 {
 	struct domu_commit_info *v;
 	size_t n;
-	int rc = domu_state_list(s->opts.state, s->backings[0].path, false, &v, &n);
+	int rc = domu_session_history(s, &v, &n);
 
 	if (rc != 0)
 		return rc;
 	rc = -ENOENT;
-	for (size_t i = 0; i < n && rc != 0; i++) {
+	for (size_t i = 0; i < n && rc == -ENOENT; i++) {
 		if (id != NULL ? strcmp(v[i].id, id) != 0 : !v[i].undoable)
 			continue;
-		if (!v[i].undoable) {
-			domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "commit %s cannot be undone: %s", v[i].id,
-			          v[i].state == DOMU_COMMIT_UNDONE ? "it was undone already" : "it has no undo data");
-			break;
-		}
+		rc = v[i].undoable ? 0 : not_undoable(s, &v[i]);
+		if (rc != 0)
+			continue;
 		*ci = v[i];
 		memset(&v[i], 0, sizeof v[i]);
-		rc = 0;
 	}
 	domu_state_list_free(v, n);
-	if (rc != 0)
+	if (rc == -ENOENT)
 		domu_fail(s->ctx, DOMU_NOTFOUND, rc, id != NULL ? "%s has no commit %s" : "%s has no commit to undo%s",
 		          domu_guest_shown(s->guest), id != NULL ? id : "");
 	return rc;
@@ -57,7 +132,9 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	if (rc == 0)
 		rc = domu_session_clear_stage(s);
 	if (rc == 0)
-		rc = find_undoable(s, id, &old);
+		rc = domu_session_find_undoable(s, id, &old);
+	if (rc == 0)
+		rc = domu_stage_room(s->opts.state, s->opts.undo_dir, s->opts.no_undo, old.blocks * DOMU_UNIT, 0);
 	if (rc == 0)
 		rc = domu_session_open_rw(s, mine);
 	if (rc == 0)
@@ -66,9 +143,14 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)
 		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
+	if (rc == -ESTALE)
+		domu_session_explain_stale(s, old.id);
 	domu_session_close_rw(s, mine);
 	if (rc == 0)
 		rc = domu_session_look(s, true, &nodes);
+	/* A repair is undone whole, and so is its undo. */
+	if (rc == 0 && domu_history_has_files(s->opts.state, old.id))
+		rc = domu_session_record_files(s, &nodes);
 	if (rc == 0)
 		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {

@@ -114,7 +114,7 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 	s->ctx = ctx;
 	s->guest = g;
 	s->opts = *opts;
-	s->replay_fd = -1;
+	s->replay_fd = s->base_log = -1;
 	if (g->error != NULL) {
 		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "%s: %s", g->source, g->error);
 		goto out;
@@ -236,14 +236,33 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
 {
 	int rc = domu_session_end_worker(s, s->stage != NULL), r;
+	char *use = s->use;
 
 	memset(nodes, 0, sizeof *nodes);
 	if (rc != 0)
 		return rc;
+	/* Which is the guest's root, and what it mounts where, does not depend on what is looked at now. */
+	s->use = NULL;
 	/* What the last look put into the layer above the stage would hide what the stage holds now. */
 	drop_replay(s);
 	s->looking = true;
 	rc = domu_session_nodes(s, mounts, nodes);
+	r = domu_session_end_worker(s, false);
+	s->use = use;
+	s->looking = false;
+	drop_replay(s);
+	return rc != 0 ? rc : r;
+}
+
+int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
+{
+	int rc = domu_session_end_worker(s, s->stage != NULL), r;
+
+	if (rc != 0)
+		return rc;
+	drop_replay(s);
+	s->looking = true;
+	rc = domu_session_call(s, req, reply);
 	r = domu_session_end_worker(s, false);
 	s->looking = false;
 	drop_replay(s);
@@ -273,7 +292,7 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
-	if (s->opts.live || s->opts.in_use_ok || s->looking)
+	if (s->opts.live || s->opts.in_use_ok || (s->looking && s->base_log < 0))
 		return -EBUSY;
 	/* The worker is not believed: a part of a disk that there is, or nothing. */
 	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
@@ -282,6 +301,10 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 	p.argv = ops->tools->replay;
 	p.shim = ops->tools->shim;
 	rc = domu_session_stack(s, disk, &p.stack);
+	if (s->base_log >= 0) {
+		p.stack.stage_fd = -1;
+		p.stack.replay_fd = s->base_log;
+	}
 	if (rc == 0)
 		rc = domu_program_run(s->ctx, &p, &status);
 	if (rc != 0)
@@ -290,6 +313,8 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
 		                 "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
 		                 s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+	if (s->base_log >= 0)
+		return 0;
 	domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
 	         s->stage != NULL ? "" : " in a layer that is dropped at the end");
 	return 0;

@@ -19,6 +19,7 @@ struct domu_session_opts {
 	bool no_undo;
 	bool dry_run; /* nothing is written: not even what a recover would */
 	const char *undo_dir;
+	const struct domu_retain *retain; /* how much history is kept after a commit; NULL: all */
 	const char *use; /* @DEV */
 	const char *command; /* as typed, for the history */
 	bool in_use_ok; /* info, status: no verdict, and no journal replay */
@@ -57,6 +58,9 @@ int domu_session_staged(struct domu_session *s, uint64_t *blocks); /* how many u
 int domu_session_change_begin(struct domu_session *s);
 int domu_session_change_end(struct domu_session *s, int rc);
 
+/* Before a change that will write so many bytes: is there room to stage it, and for its undo? */
+int domu_session_room(struct domu_session *s, uint64_t bytes);
+
 /* One worker operation; starts the worker when there is none. */
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
 /*
@@ -88,6 +92,8 @@ void domu_session_verified(struct domu_session *s);
  */
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1]);
 int domu_session_rollback(struct domu_session *s);
+/* What was staged and committed on any of the guest's disks, newest first; freed with domu_state_list_free(). */
+int domu_session_history(struct domu_session *s, struct domu_commit_info **v, size_t *n);
 /* Finishes every commit that was cut short on this guest's disks. */
 int domu_session_recover(struct domu_session *s, unsigned *n_done);
 /*
@@ -100,6 +106,26 @@ int domu_session_recover_named(struct domu_session *s, unsigned *n_done);
  * reversed.
  */
 int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1]);
+
+/* What undo of single files did. */
+struct domu_undo_file {
+	char *path;
+	const char *change; /* what the commit had done: added, removed, modified, metadata */
+	char *refused; /* why, or NULL: it is as it was */
+};
+struct domu_undo_files {
+	char id[DOMU_ID_LEN + 1]; /* of the commit */
+	uint64_t done, refused;
+	struct domu_undo_file *v; /* the refused first, and not all where they are many */
+	size_t n;
+};
+/*
+ * Puts the old versions of the files that a commit changed into the stage
+ * (which is begun), each only when it is still as the commit left it and its old
+ * version is still there.  A commit without a list of files: DOMU_UNSUPPORTED.
+ */
+int domu_session_undo_files(struct domu_session *s, const char *id, struct domu_undo_files *out);
+void domu_undo_files_free(struct domu_undo_files *f);
 
 /* What list shows later: root, size, used. */
 int domu_session_seen(struct domu_session *s);

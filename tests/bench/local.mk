@@ -4,6 +4,6 @@ tests_bench_commit_SOURCES = tests/bench/commit.c
 tests_bench_commit_CFLAGS = $(AM_CFLAGS)
 tests_bench_commit_LDADD = libdomu.a $(DOMU_LIBS)
 
-bench: all tests/bench/commit
+bench: config.h all-am tests/bench/commit
 	DOMU=$(abs_builddir)/domu-rescue COMMIT=$(abs_builddir)/tests/bench/commit $(top_srcdir)/tests/bench/run $(BENCH_DIR)
 .PHONY: bench

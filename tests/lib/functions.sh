@@ -13,8 +13,10 @@ top=$(cd "$lib/../.." && pwd)
 DOMU=${DOMU:-$top/build/domu-rescue}
 T=$(mktemp -d "${TMPDIR:-/tmp}/domu-test.XXXXXX")
 export T DOMU
-export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen
+export DOMU_RESCUE_STATE_DIR=$T/state DOMU_RESCUE_CONFIG_DIR=$T/xen DOMU_RESCUE_CONF=$T/domu-rescue.conf
 mkdir "$T/xen" "$T/mnt" "$T/loops" "$T/tmp"
+# Where there is little room, a share of it would be less than what a test commits.
+echo 'history-size = unlimited' >"$DOMU_RESCUE_CONF"
 export TMPDIR=$T/tmp
 test_number=0
 time_limit=${DOMU_TIME_LIMIT:-60}

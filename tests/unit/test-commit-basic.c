@@ -155,6 +155,59 @@ Test(undo, can_be_undone)
 	rig_close(&r);
 }
 
+/* Back and forth through a chain of commits, each time to exactly the bytes that were there then. */
+Test(undo, of_a_chain_goes_back_and_forth)
+{
+	struct rig r;
+	char state[4][128], ids[4][DOMU_ID_LEN + 1], target[128];
+	static const char *const edits[] = { "mkdir a", "write script b\nmkdir c", "rm b\nrm /etc/hostname" };
+
+	rig_open(&r, 1, EXT4, "1M");
+	snprintf(target, sizeof target, "%s/after", r.dir);
+	for (unsigned i = 0; i < 4; i++) {
+		struct domu_stage *s;
+
+		snprintf(state[i], sizeof state[i], "%s/state%u", r.dir, i);
+		rig_copy(r.disk[0], state[i]);
+		if (i == 3)
+			break;
+		rig_edit(&r, 0, target, edits[i]);
+		s = rig_stage(&r);
+		rig_write(&r, s, 0, target);
+		snprintf(ids[i], sizeof ids[i], "%s", domu_stage_info(s)->id);
+		cr_assert(rig_commit(&r, s, NULL) == 0, "%s", r.ctx.error.message);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		for (int i = 2; i >= 0; i--) {
+			struct domu_commit_info *v;
+			size_t n;
+
+			/* Out of its turn it is refused. */
+			if (i > 0) {
+				cr_assert(rig_undo(&r, ids[i - 1]) < 0);
+				domu_error_clear(&r.ctx);
+			}
+			cr_assert(rig_undo(&r, ids[i]) == 0, "%s", r.ctx.error.message);
+			cr_assert(rig_same(r.disk[0], state[i]), "round %u, undo %d", round, i);
+			cr_assert(domu_state_list(r.st, r.disk[0], false, &v, &n) == 0);
+			cr_assert(v[0].undoes != NULL && strcmp(v[0].undoes, ids[i]) == 0 && v[0].undoable);
+			snprintf(ids[i], sizeof ids[i], "%s", v[0].id);
+			domu_state_list_free(v, n);
+		}
+		for (unsigned i = 0; i < 3; i++) {
+			struct domu_commit_info *v;
+			size_t n;
+
+			cr_assert(rig_undo(&r, ids[i]) == 0, "%s", r.ctx.error.message);
+			cr_assert(rig_same(r.disk[0], state[i + 1]), "round %u, redo %u", round, i);
+			cr_assert(domu_state_list(r.st, r.disk[0], false, &v, &n) == 0);
+			snprintf(ids[i], sizeof ids[i], "%s", v[0].id);
+			domu_state_list_free(v, n);
+		}
+	}
+	rig_close(&r);
+}
+
 Test(undo, is_made_once)
 {
 	struct rig r;
