@@ -149,6 +149,8 @@ static const struct domu_fs_ops ops = {
 	.setxattr = ext_setxattr,
 	.removexattr = ext_removexattr,
 	.door_close = ext_door_close,
+	.extent = ext_extent,
+	.suspects = ext_suspects,
 };
 
 const struct domu_fs_ops *ext_ops(void)

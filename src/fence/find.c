@@ -31,6 +31,7 @@ static const struct {
 	{ "debugfs", "e2fsprogs" }, { "dumpe2fs", "e2fsprogs" },   { "xfs_repair", "xfsprogs" },
 	{ "btrfs", "btrfs-progs" }, { "sfdisk", "fdisk" },         { "mkswap", "util-linux" },
 	{ "xfs_db", "xfsprogs" },   { "swaplabel", "util-linux" },
+	{ "diff", "diffutils" },
 };
 
 int domu_program_find(struct domu_ctx *ctx, const char *name, char *path, size_t size)
