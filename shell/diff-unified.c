@@ -330,11 +330,11 @@ static int show_change(struct unified *u, const struct change *c)
 	char *words = NULL;
 	int rc = 0;
 
-	if (old && new && (c->old_mode & S_IFMT) == (c->new_mode & S_IFMT)) {
+	if (S_ISREG(c->old_mode) && S_ISREG(c->new_mode)) {
 		if (c->mark != 'M' || c->old_mode != c->new_mode)
 			rc = show_sides(u, c, true, true, c->mark != 'M');
-	} else {
-		/* Another type: gone and made anew, as git has it. */
+	} else if (c->mark != 'M') {
+		/* Another type or target: gone and made anew.  patch knows a link by the mode that this tells. */
 		if (old)
 			rc = show_sides(u, c, true, false, true);
 		if (rc == 0 && new)
@@ -346,7 +346,7 @@ static int show_change(struct unified *u, const struct change *c)
 		return remark(u, c, c->what);
 	if (old || new)
 		return 0;
-	if (asprintf(&words, "%s %s%s%s", c->type, c->mark == 'a' ? "added" : c->mark == 'r' ? "removed" : "modified",
+	if (asprintf(&words, "%s%s%s%s%s", c->type, c->type[0] != '\0' ? " " : "", c->mark == 'a' ? "added" : c->mark == 'r' ? "removed" : "modified",
 	             c->what[0] != '\0' ? ": " : "", c->what) < 0)
 		return domu_nomem(u->r->ctx);
 	rc = remark(u, c, words);

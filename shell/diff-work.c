@@ -55,6 +55,8 @@ static void describe(const struct domu_difference *d, char text[MAX_WHAT])
 	text[0] = '\0';
 	if ((what & DOMU_CHANGED_UNKNOWN) != 0)
 		add(text, "one of both cannot be read");
+	if (what == 0 && d->new_ino == 0 && a == NULL)
+		add(text, "was not readable");
 	if (a == NULL || b == NULL)
 		return;
 	if ((what & DOMU_CHANGED_TYPE) != 0)

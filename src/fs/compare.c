@@ -110,15 +110,6 @@ static void free_folder(struct folder *f)
 	free(f->v);
 }
 
-static bool same_entries(const struct folder *a, const struct folder *b)
-{
-	bool same = a->n == b->n;
-
-	for (size_t i = 0; same && i < a->n; i++)
-		same = a->v[i].ino == b->v[i].ino && strcmp(a->v[i].name, b->v[i].name) == 0;
-	return same;
-}
-
 /* ---- helpers -------------------------------------------------------------------------- */
 
 /* The failure that ctx holds is about this path only: the rest is compared. */
@@ -219,6 +210,30 @@ static int emit(struct walk *w, const char *path, const struct side *a, const st
 	return w->c->found(w->c->user, &d);
 }
 
+/* The number of an inode that was removed may be that of a new one by now. */
+static bool same_inode(const struct walk *w, uint64_t ino)
+{
+	struct domu_stat a, b;
+	bool same = true;
+
+	if (!suspected(w, ino))
+		return true;
+	if (domu_fs_stat(w->c->old, ino, &a) == 0 && domu_fs_stat(w->c->new, ino, &b) == 0)
+		same = a.generation == b.generation && ((a.mode ^ b.mode) & S_IFMT) == 0;
+	domu_error_clear(w->c->ctx);
+	return same;
+}
+
+static bool same_entries(const struct walk *w, const struct folder *a, const struct folder *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = a->v[i].ino == b->v[i].ino && strcmp(a->v[i].name, b->v[i].name) == 0 &&
+		       same_inode(w, a->v[i].ino);
+	return same;
+}
+
 /* ---- comparing ------------------------------------------------------------------------ */
 
 /* Tells one name apart from what is in it. */
@@ -311,7 +326,7 @@ static int two_folders(struct walk *w, const char *path, const struct side *a, c
 		rc = 0;
 	}
 	if (rc == 0)
-		rc = compare_names(w, path, a, b, same_entries(&x, &y));
+		rc = compare_names(w, path, a, b, same_entries(w, &x, &y));
 	if (rc == 0)
 		rc = compare_entries(w, path, &x, &y, depth);
 	free_folder(&x);

@@ -64,6 +64,8 @@ static int repair(struct domu_session *s, const struct domu_fsck_opts *opts, con
 		rc = run_pass(s, opts, node, opts->mode, &r->log, &code);
 		if (rc != 0)
 			return rc;
+		if (code != FSCK_OK || pass == 0)
+			r->said = r->log.len;
 		if (code == FSCK_OK)
 			break;
 		if ((code & ~(FSCK_NONDESTRUCT | 2)) != 0 && opts->mode == DOMU_CHECK_PREEN)
@@ -88,13 +90,14 @@ static void keep_words(struct domu_session *s, const struct domu_fsck_opts *opts
 {
 	const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
 	bool here = fs != NULL && fs->tools != NULL && !s->opts.engine_guestfs;
-	struct domu_note note = { .device = node->name, .text = r->log.text, .cut = r->log.cut };
-	char source[64];
+	char source[64], *text = r->log.text != NULL ? strndup(r->log.text, r->said) : NULL;
+	struct domu_note note = { .device = node->name, .text = text, .cut = r->log.cut };
 
 	snprintf(source, sizeof source, "%s -%c", here ? fs->tools->check[opts->mode][0] : "check in the appliance, fsck",
 	         opts->mode == DOMU_CHECK_YES ? 'y' : 'p');
 	note.source = source;
 	domu_session_note(s, &note);
+	free(text);
 }
 
 /* One filesystem: what is kept of it on the stage is whole, or nothing. */
