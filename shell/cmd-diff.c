@@ -157,7 +157,8 @@ const struct domu_command domu_cmd_diff = {
 	.summary = "what would change if the stage were committed",
 	.description =
 	    "A line a file: + added, - removed, M modified, m only its metadata, and what of it. Times and sizes of "
-	    "folders that follow from what is in them are not told. Then what the checkers said that changed the stage, "
+	    "folders that follow from what is in them are not told. Then what the checkers said that changed the "
+	    "stage, "
 	    "and how many blocks a commit would write. A filesystem that /etc/fstab does not mount is shown as "
 	    "@DEV:/path.\n\n"
 	    "With PATH only that file, or what is below that folder; GUEST:/path does the same.\n\n"

@@ -80,8 +80,7 @@ static int keep_row(struct domu_out *out, const struct domu_cell *cells, size_t 
 		.null_size = cells[DIFF_SIZE].null,
 		.size = cells[DIFF_SIZE].number,
 	};
-	return c->path != NULL && c->what != NULL && c->device != NULL && c->type != NULL ? 0
-	                                                                                   : domu_nomem(u->r->ctx);
+	return c->path != NULL && c->what != NULL && c->device != NULL && c->type != NULL ? 0 : domu_nomem(u->r->ctx);
 }
 
 /* The worker's rows go into u instead of to the output. */
@@ -89,7 +88,9 @@ static int collect(struct unified *u)
 {
 	static const struct domu_layout keep = { .row = keep_row };
 	struct domu_app *app = u->r->app;
-	const struct domu_out_opts opts = { .columns = domu_diff_columns, .layout = &keep, .user = u, .file = app->out };
+	const struct domu_out_opts opts = {
+		.columns = domu_diff_columns, .layout = &keep, .user = u, .file = app->out
+	};
 	struct domu_out *before = app->rows, *rows;
 	int rc = domu_out_open(u->r->ctx, &opts, &rows), r;
 
@@ -145,7 +146,10 @@ static char *name_of(char side, const char *path)
 			*p++ = '\\';
 			*p++ = *q;
 		} else if (!plain && (c < ' ' || c == 0x7f)) {
-			p += sprintf(p, "\\%03o", c);
+			*p++ = '\\';
+			*p++ = (char)('0' + (c >> 6));
+			*p++ = (char)('0' + (c >> 3 & 7));
+			*p++ = (char)('0' + (c & 7));
 		} else {
 			*p++ = *q;
 		}
@@ -218,8 +222,8 @@ static int take_output(void *user, const char *bytes, size_t len)
 static int run_diff(struct unified *u, const struct change *c, const struct sides *s)
 {
 	char context[32], path[2][32];
-	const char *argv[] = { "diff",      "-a",     "-U",     context, "--label", NULL,
-		               "--label",   NULL,     "--",     path[0], path[1],   NULL };
+	const char *argv[] = { "diff",    "-a", "-U", context, "--label", NULL,
+		               "--label", NULL, "--", path[0], path[1],   NULL };
 	struct domu_program p = {
 		.argv = argv,
 		.stack = { .base_fd = -1, .stage_fd = -1, .replay_fd = -1 },
@@ -346,7 +350,10 @@ static int show_change(struct unified *u, const struct change *c)
 		return remark(u, c, c->what);
 	if (old || new)
 		return 0;
-	if (asprintf(&words, "%s%s%s%s%s", c->type, c->type[0] != '\0' ? " " : "", c->mark == 'a' ? "added" : c->mark == 'r' ? "removed" : "modified",
+	if (asprintf(&words, "%s%s%s%s%s", c->type, c->type[0] != '\0' ? " " : "",
+	             c->mark == 'a'   ? "added"
+	             : c->mark == 'r' ? "removed"
+	                              : "modified",
 	             c->what[0] != '\0' ? ": " : "", c->what) < 0)
 		return domu_nomem(u->r->ctx);
 	rc = remark(u, c, words);

@@ -295,7 +295,8 @@ int domu_diff_work(struct domu_run *r)
 		rc = compare_all(&f);
 	for (size_t i = 0; rc == 0 && i < f.n_paths; i++)
 		if (!f.met[i])
-			rc = domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT, "%s is neither on the disk nor staged", f.paths[i]);
+			rc = domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT, "%s is neither on the disk nor staged",
+			               f.paths[i]);
 	for (size_t i = 0; i < f.n_paths; i++)
 		free((char *)f.paths[i]);
 	free(f.paths);

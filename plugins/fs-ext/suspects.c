@@ -65,8 +65,8 @@ static bool same_layout(ext2_filsys a, ext2_filsys b)
 	if (a->blocksize != b->blocksize || EXT2_INODE_SIZE(a->super) != EXT2_INODE_SIZE(b->super) ||
 	    a->super->s_inodes_per_group != b->super->s_inodes_per_group ||
 	    a->super->s_blocks_per_group != b->super->s_blocks_per_group ||
-	    a->super->s_first_data_block != b->super->s_first_data_block ||
-	    a->group_desc_count > b->group_desc_count || EXT2_FIRST_INO(a->super) != EXT2_FIRST_INO(b->super))
+	    a->super->s_first_data_block != b->super->s_first_data_block || a->group_desc_count > b->group_desc_count ||
+	    EXT2_FIRST_INO(a->super) != EXT2_FIRST_INO(b->super))
 		return false;
 	/* The values of attributes in inodes of their own: no name leads there. */
 	if (ext2fs_has_feature_ea_inode(b->super) || ext2fs_has_feature_bigalloc(b->super))

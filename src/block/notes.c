@@ -57,10 +57,11 @@ static bool parse_note(struct json_object *o, struct note *n)
 	if (number_of(o, "format") != NOTES_FORMAT || end < 0 || last < 0 || chain < 0 || chain > UINT32_MAX)
 		return false;
 	n->pos = (struct domu_log_pos){ .end = (uint64_t)end, .last = (uint64_t)last, .chain = (uint32_t)chain };
-	n->note = (struct domu_note){ .device = text_of(o, "device"),
-		                      .source = text_of(o, "source"),
-		                      .text = text_of(o, "text"),
-		                      .cut = json_object_object_get_ex(o, "cut", &cut) && json_object_get_boolean(cut) };
+	n->note =
+	    (struct domu_note){ .device = text_of(o, "device"),
+		                .source = text_of(o, "source"),
+		                .text = text_of(o, "text"),
+		                .cut = json_object_object_get_ex(o, "cut", &cut) && json_object_get_boolean(cut) };
 	return true;
 }
 
@@ -107,7 +108,8 @@ static int read_notes(const char *path, int log_fd, note_fn fn, void *user)
 
 		*nl = '\0';
 		o = json_tokener_parse(line);
-		if (o != NULL && parse_note(o, &n) && (n.pos.end == 0 || (log_fd >= 0 && domu_log_same(log_fd, &n.pos))))
+		if (o != NULL && parse_note(o, &n) &&
+		    (n.pos.end == 0 || (log_fd >= 0 && domu_log_same(log_fd, &n.pos))))
 			rc = fn(user, &n);
 		json_object_put(o);
 	}

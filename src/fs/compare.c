@@ -63,8 +63,7 @@ static int by_number(const void *a, const void *b)
 
 static bool suspected(const struct walk *w, uint64_t ino)
 {
-	return !w->known ||
-	       (w->n > 0 && bsearch(&ino, w->suspect, w->n, sizeof *w->suspect, by_number) != NULL);
+	return !w->known || (w->n > 0 && bsearch(&ino, w->suspect, w->n, sizeof *w->suspect, by_number) != NULL);
 }
 
 static int add_entry(void *user, const char *name, size_t len, uint64_t ino, uint32_t type)
@@ -189,8 +188,8 @@ static int look(struct walk *w, const char *path, struct domu_fs *fs, struct sid
 static int emit(struct walk *w, const char *path, const struct side *a, const struct side *b, unsigned what,
                 const char *xattrs)
 {
-	const unsigned other = DOMU_CHANGED_TYPE | DOMU_CHANGED_CONTENT | DOMU_CHANGED_TARGET | DOMU_CHANGED_DEVICE |
-	                       DOMU_CHANGED_UNKNOWN;
+	const unsigned other =
+	    DOMU_CHANGED_TYPE | DOMU_CHANGED_CONTENT | DOMU_CHANGED_TARGET | DOMU_CHANGED_DEVICE | DOMU_CHANGED_UNKNOWN;
 	struct domu_difference d = {
 		.path = path,
 		.what = what,
@@ -229,8 +228,8 @@ static bool same_entries(const struct walk *w, const struct folder *a, const str
 	bool same = a->n == b->n;
 
 	for (size_t i = 0; same && i < a->n; i++)
-		same = a->v[i].ino == b->v[i].ino && strcmp(a->v[i].name, b->v[i].name) == 0 &&
-		       same_inode(w, a->v[i].ino);
+		same =
+		    a->v[i].ino == b->v[i].ino && strcmp(a->v[i].name, b->v[i].name) == 0 && same_inode(w, a->v[i].ino);
 	return same;
 }
 
@@ -293,7 +292,7 @@ static int compare_entries(struct walk *w, const char *path, const struct folder
 	return rc;
 }
 
-/* A folder that is the same on both sides: what is in it is read once, and only what may have changed below it counts. */
+/* A folder that is the same on both sides: read once, and only what may have changed below it counts. */
 static int same_folder(struct walk *w, const char *path, uint64_t ino, unsigned depth)
 {
 	struct folder f = { .only = w };

@@ -93,7 +93,8 @@ static void keep_words(struct domu_session *s, const struct domu_fsck_opts *opts
 	char source[64], *text = r->log.text != NULL ? strndup(r->log.text, r->said) : NULL;
 	struct domu_note note = { .device = node->name, .text = text, .cut = r->log.cut };
 
-	snprintf(source, sizeof source, "%s -%c", here ? fs->tools->check[opts->mode][0] : "check in the appliance, fsck",
+	snprintf(source, sizeof source, "%s -%c",
+	         here ? fs->tools->check[opts->mode][0] : "check in the appliance, fsck",
 	         opts->mode == DOMU_CHECK_YES ? 'y' : 'p');
 	note.source = source;
 	domu_session_note(s, &note);
@@ -175,7 +176,8 @@ static int fsck_nodes(struct domu_session *s, const struct domu_fsck_opts *opts,
 		struct timespec start;
 		int rc;
 
-		if (node->extended || !domu_type_is_fs(node->probe.type) || (opts->use != NULL && strcmp(opts->use, node->name) != 0))
+		if (node->extended || !domu_type_is_fs(node->probe.type) ||
+		    (opts->use != NULL && strcmp(opts->use, node->name) != 0))
 			continue;
 		out->n++;
 		snprintf(r->device, sizeof r->device, "%s", node->name);

@@ -281,9 +281,9 @@ static int replay_journal(struct domu_session *s, unsigned disk, uint64_t offset
 	p.shim = ops->tools->shim;
 	rc = domu_program_run(s->ctx, &p, &status);
 	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
-		rc = domu_fail(s->ctx, DOMU_FAILED, -EIO,
-		               "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
-		               s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+		rc =
+		    domu_fail(s->ctx, DOMU_FAILED, -EIO, "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
+		              s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
 	return rc;
 }
 
