@@ -51,7 +51,7 @@ static int row(struct domu_run *r, const struct domu_commit_info *ci, struct jso
 }
 
 /* The commit, and with -l what the programs said that made it. */
-static int show(struct domu_run *r, struct domu_state *st, const struct domu_commit_info *ci)
+static int row_and_notes(struct domu_run *r, struct domu_state *st, const struct domu_commit_info *ci)
 {
 	struct domu_notes cell = { .r = r, .list = json_object_new_array() };
 	struct domu_notes lines = { .r = r, .text = domu_args_flag(r->args, "l") };
@@ -76,7 +76,7 @@ static int run_history(struct domu_run *r)
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		if (v[i].state == DOMU_COMMIT_STAGED)
 			continue;
-		rc = show(r, st, &v[i]);
+		rc = row_and_notes(r, st, &v[i]);
 		shown_rows++;
 	}
 	if (rc == 0 && shown_rows == 0)

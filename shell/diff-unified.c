@@ -20,7 +20,8 @@
 
 #define MAX_TEXT   (UINT64_C(4) << 20) /* bytes of one side of a file */
 #define MAX_FILES  1000 /* that are shown */
-#define MAX_ROWS   1000000
+#define MAX_ROWS   20000 /* that are kept until they are shown... */
+#define MAX_KEPT   (16u << 20) /* ...and bytes in them: a guest's names may be many and long */
 #define MAX_OUTPUT (UINT64_C(16) << 20) /* bytes of one file's diff */
 #define TIME_LIMIT 20 /* seconds for one */
 
@@ -30,9 +31,7 @@ struct change {
 	char mark; /* first letter of the change: a, r, m; M for metadata */
 	uint64_t old_ino, new_ino;
 	uint32_t old_mode, new_mode;
-	unsigned bits; /* enum domu_changed */
-	bool null_size;
-	uint64_t size;
+	unsigned bits; /* enum domu_differs */
 };
 
 struct unified {
@@ -40,11 +39,29 @@ struct unified {
 	unsigned context;
 	struct change *v;
 	size_t n, cap;
+	size_t kept; /* bytes */
+	size_t more; /* rows that were not kept */
 	size_t shown; /* diffs */
 	int rc; /* of the output */
 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
+
+/* In JSON they are told all the same. */
+static int row_again(struct domu_run *r, const struct domu_cell *cells)
+{
+	domu_row_text(r->out, cells[DIFF_CHANGE].text);
+	domu_row_bytes(r->out, cells[DIFF_PATH].text, cells[DIFF_PATH].len);
+	domu_row_text(r->out, cells[DIFF_TYPE].null ? NULL : cells[DIFF_TYPE].text);
+	if (cells[DIFF_SIZE].null)
+		domu_row_null(r->out);
+	else
+		domu_row_number(r->out, cells[DIFF_SIZE].number);
+	domu_row_bytes(r->out, cells[DIFF_WHAT].text, cells[DIFF_WHAT].len);
+	for (int i = DIFF_DEVICE; i < DIFF_CELLS; i++)
+		domu_row_null(r->out);
+	return domu_row_end(r->out);
+}
 
 static int keep_row(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
 {
@@ -53,9 +70,17 @@ static int keep_row(struct domu_out *out, const struct domu_cell *cells, size_t 
 
 	(void)out;
 	(void)n;
-	if (u->n == MAX_ROWS)
-		return domu_fail(u->r->ctx, DOMU_FAILED, -E2BIG,
-		                 "more than %d files have changed: name paths to see them", MAX_ROWS);
+	if (domu_out_json(u->r->out)) {
+		int rc = row_again(u->r, cells);
+
+		if (rc != 0)
+			return rc;
+	}
+	u->kept += sizeof *c + cells[DIFF_PATH].len + cells[DIFF_WHAT].len;
+	if (u->n == MAX_ROWS || u->kept > MAX_KEPT) {
+		u->more++;
+		return 0;
+	}
 	if (u->n == u->cap) {
 		size_t cap = u->cap ? u->cap * 2 : 64;
 		struct change *v = realloc(u->v, cap * sizeof *v);
@@ -77,8 +102,6 @@ static int keep_row(struct domu_out *out, const struct domu_cell *cells, size_t 
 		.old_mode = (uint32_t)cells[DIFF_OLD_MODE].number,
 		.new_mode = (uint32_t)cells[DIFF_NEW_MODE].number,
 		.bits = (unsigned)cells[DIFF_BITS].number,
-		.null_size = cells[DIFF_SIZE].null,
-		.size = cells[DIFF_SIZE].number,
 	};
 	return c->path != NULL && c->what != NULL && c->device != NULL && c->type != NULL ? 0 : domu_nomem(u->r->ctx);
 }
@@ -324,9 +347,9 @@ static int show_sides(struct unified *u, const struct change *c, bool old, bool 
 }
 
 /* What the headers and hunks of a patch tell. */
-#define IN_PATCH (DOMU_CHANGED_CONTENT | DOMU_CHANGED_TARGET | DOMU_CHANGED_MODE)
+#define IN_PATCH (DOMU_DIFFERS_CONTENT | DOMU_DIFFERS_TARGET | DOMU_DIFFERS_MODE)
 /* What comes with them. */
-#define ALONG (DOMU_CHANGED_TIMES | DOMU_CHANGED_INODE | DOMU_CHANGED_SPACE)
+#define ALONG (DOMU_DIFFERS_TIMES | DOMU_DIFFERS_INODE | DOMU_DIFFERS_SPACE)
 
 static int show_change(struct unified *u, const struct change *c)
 {
@@ -363,41 +386,18 @@ static int show_change(struct unified *u, const struct change *c)
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
-static int row_again(struct domu_run *r, const struct change *c)
-{
-	static const char *const words[] = { "added", "removed", "modified", "metadata" };
-	const char *change = words[c->mark == 'a' ? 0 : c->mark == 'r' ? 1 : c->mark == 'm' ? 2 : 3];
-
-	domu_row_text(r->out, change);
-	domu_row_bytes(r->out, c->path, strlen(c->path));
-	domu_row_text(r->out, c->type[0] != '\0' ? c->type : NULL);
-	if (c->null_size)
-		domu_row_null(r->out);
-	else
-		domu_row_number(r->out, c->size);
-	domu_row_bytes(r->out, c->what, strlen(c->what));
-	for (int i = DIFF_DEVICE; i < DIFF_CELLS; i++)
-		domu_row_null(r->out);
-	return domu_row_end(r->out);
-}
-
 int domu_diff_unified(struct domu_run *r, unsigned context)
 {
 	struct unified u = { .r = r, .context = context };
+	size_t i = 0;
 	int rc = collect(&u);
 
-	for (size_t i = 0; rc == 0 && domu_out_json(r->out) && i < u.n; i++)
-		rc = row_again(r, &u.v[i]);
-	for (size_t i = 0; rc == 0 && i < u.n; i++) {
-		if (u.shown >= MAX_FILES) {
-			domu_say(r->ctx, DOMU_WARNING,
-			         "%zu of %zu changes are shown: name paths to see the others, from %s on", i, u.n,
-			         u.v[i].path);
-			break;
-		}
+	for (i = 0; rc == 0 && i < u.n && u.shown < MAX_FILES; i++)
 		rc = show_change(&u, &u.v[i]);
-	}
-	for (size_t i = 0; i < u.n; i++) {
+	if (rc == 0 && i < u.n + u.more)
+		domu_say(r->ctx, DOMU_WARNING, "%zu of %zu changes are shown: name paths to see the others", i,
+		         u.n + u.more);
+	for (i = 0; i < u.n; i++) {
 		free(u.v[i].path);
 		free(u.v[i].what);
 		free(u.v[i].device);

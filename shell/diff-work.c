@@ -53,38 +53,38 @@ static void describe(const struct domu_difference *d, char text[MAX_WHAT])
 	unsigned what = d->what;
 
 	text[0] = '\0';
-	if ((what & DOMU_CHANGED_UNKNOWN) != 0)
+	if ((what & DOMU_DIFFERS_UNKNOWN) != 0)
 		add(text, "one of both cannot be read");
 	if (what == 0 && d->new_ino == 0 && a == NULL)
 		add(text, "was not readable");
 	if (a == NULL || b == NULL)
 		return;
-	if ((what & DOMU_CHANGED_TYPE) != 0)
+	if ((what & DOMU_DIFFERS_TYPE) != 0)
 		add(text, "%s, was a %s", domu_type_words(b->mode, 1), domu_type_words(a->mode, 1));
-	if ((what & DOMU_CHANGED_CONTENT) != 0 && a->size != b->size)
+	if ((what & DOMU_DIFFERS_CONTENT) != 0 && a->size != b->size)
 		add(text, "%" PRIu64 " bytes, were %" PRIu64, b->size, a->size);
-	if ((what & DOMU_CHANGED_TARGET) != 0)
+	if ((what & DOMU_DIFFERS_TARGET) != 0)
 		add(text, "target");
-	if ((what & DOMU_CHANGED_DEVICE) != 0)
+	if ((what & DOMU_DIFFERS_DEVICE) != 0)
 		add(text, "device %" PRIu32 ":%" PRIu32 ", was %" PRIu32 ":%" PRIu32, b->rdev_major, b->rdev_minor,
 		    a->rdev_major, a->rdev_minor);
-	if ((what & DOMU_CHANGED_MODE) != 0)
+	if ((what & DOMU_DIFFERS_MODE) != 0)
 		add(text, "mode %04o, was %04o", b->mode & 07777, a->mode & 07777);
-	if ((what & DOMU_CHANGED_OWNER) != 0)
+	if ((what & DOMU_DIFFERS_OWNER) != 0)
 		add(text, "owner %" PRIu32 ":%" PRIu32 ", was %" PRIu32 ":%" PRIu32, b->uid, b->gid, a->uid, a->gid);
-	if ((what & DOMU_CHANGED_LINKS) != 0)
+	if ((what & DOMU_DIFFERS_LINKS) != 0)
 		add(text, "links %" PRIu32 ", were %" PRIu32, b->nlink, a->nlink);
-	if ((what & DOMU_CHANGED_FLAGS) != 0)
+	if ((what & DOMU_DIFFERS_FLAGS) != 0)
 		add(text, "flags");
-	if ((what & DOMU_CHANGED_XATTRS) != 0)
+	if ((what & DOMU_DIFFERS_XATTRS) != 0)
 		add(text, "%s", d->xattrs);
-	if ((what & ~(unsigned)(DOMU_CHANGED_TIMES | DOMU_CHANGED_INODE | DOMU_CHANGED_SPACE)) != 0)
+	if ((what & ~(unsigned)(DOMU_DIFFERS_TIMES | DOMU_DIFFERS_INODE | DOMU_DIFFERS_SPACE)) != 0)
 		return;
-	if ((what & DOMU_CHANGED_SPACE) != 0)
+	if ((what & DOMU_DIFFERS_SPACE) != 0)
 		add(text, "space allocated");
-	if ((what & DOMU_CHANGED_INODE) != 0)
+	if ((what & DOMU_DIFFERS_INODE) != 0)
 		add(text, "another inode");
-	if ((what & DOMU_CHANGED_TIMES) != 0)
+	if ((what & DOMU_DIFFERS_TIMES) != 0)
 		add(text, "times");
 }
 
@@ -96,7 +96,7 @@ static int found(void *user, const struct domu_difference *d)
 	char what[MAX_WHAT];
 
 	describe(d, what);
-	domu_row_text(o, domu_change_name(d->change));
+	domu_row_text(o, domu_difference_name(d->change));
 	domu_row_bytes(o, d->path, strlen(d->path));
 	domu_row_text(o, st != NULL ? domu_type_name(st->mode) : NULL);
 	if (st != NULL && S_ISREG(st->mode))

@@ -17,7 +17,7 @@ enum diff_cell {
 	DIFF_NEW_INO,
 	DIFF_OLD_MODE,
 	DIFF_NEW_MODE,
-	DIFF_BITS, /* enum domu_changed */
+	DIFF_BITS, /* enum domu_differs */
 	DIFF_CELLS
 };
 extern const struct domu_column domu_diff_columns[];

@@ -19,7 +19,8 @@ enum domu_msg_type {
 	DOMU_MSG_PROGRESS, /* str what, u64 done, u64 total */
 	DOMU_MSG_ROWS, /* rows of a table, see shell/rows.h */
 	DOMU_MSG_DATA, /* bytes for the terminal */
-	DOMU_MSG_UPCALL, /* str "replay", "replay-base" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	/* str "replay", "replay-base" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	DOMU_MSG_UPCALL,
 	DOMU_MSG_END, /* u64 0 or negative errno, u64 status, str message or NULL; then the op's reply */
 };
 

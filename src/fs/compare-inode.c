@@ -211,13 +211,13 @@ static unsigned attributes(const struct domu_stat *a, const struct domu_stat *b)
 	uint32_t ignored = S_ISDIR(a->mode) ? FOLDER_FLAGS : 0;
 	unsigned what = 0;
 
-	what |= a->mode != b->mode ? DOMU_CHANGED_MODE : 0;
-	what |= a->uid != b->uid || a->gid != b->gid ? DOMU_CHANGED_OWNER : 0;
-	what |= a->nlink != b->nlink ? DOMU_CHANGED_LINKS : 0;
-	what |= ((a->flags ^ b->flags) & ~ignored) != 0 || a->projid != b->projid ? DOMU_CHANGED_FLAGS : 0;
-	what |= !same_time(a->mtime, b->mtime) || !same_time(a->ctime, b->ctime) ? DOMU_CHANGED_TIMES : 0;
-	what |= a->ino != b->ino || a->generation != b->generation ? DOMU_CHANGED_INODE : 0;
-	what |= a->sectors != b->sectors ? DOMU_CHANGED_SPACE : 0;
+	what |= a->mode != b->mode ? DOMU_DIFFERS_MODE : 0;
+	what |= a->uid != b->uid || a->gid != b->gid ? DOMU_DIFFERS_OWNER : 0;
+	what |= a->nlink != b->nlink ? DOMU_DIFFERS_LINKS : 0;
+	what |= ((a->flags ^ b->flags) & ~ignored) != 0 || a->projid != b->projid ? DOMU_DIFFERS_FLAGS : 0;
+	what |= !same_time(a->mtime, b->mtime) || !same_time(a->ctime, b->ctime) ? DOMU_DIFFERS_TIMES : 0;
+	what |= a->ino != b->ino || a->generation != b->generation ? DOMU_DIFFERS_INODE : 0;
+	what |= a->sectors != b->sectors ? DOMU_DIFFERS_SPACE : 0;
 	return what;
 }
 
@@ -229,16 +229,16 @@ static int substance(const struct domu_compare *c, const struct domu_stat *a, co
 	switch (a->mode & S_IFMT) {
 	case S_IFREG:
 		same = a->size == b->size ? same_content(c, a, b) : 0;
-		*what |= same == 0 ? DOMU_CHANGED_CONTENT : 0;
+		*what |= same == 0 ? DOMU_DIFFERS_CONTENT : 0;
 		break;
 	case S_IFLNK:
 		same = same_target(c, a, b);
-		*what |= same == 0 ? DOMU_CHANGED_TARGET : 0;
+		*what |= same == 0 ? DOMU_DIFFERS_TARGET : 0;
 		break;
 	case S_IFCHR:
 	case S_IFBLK:
 		if (a->rdev_major != b->rdev_major || a->rdev_minor != b->rdev_minor)
-			*what |= DOMU_CHANGED_DEVICE;
+			*what |= DOMU_DIFFERS_DEVICE;
 		break;
 	default:
 		break;
@@ -254,13 +254,13 @@ int domu_compare_inodes(const struct domu_compare *c, const struct domu_stat *a,
 	names[0] = '\0';
 	*what = 0;
 	if ((a->mode & S_IFMT) != (b->mode & S_IFMT)) {
-		*what = DOMU_CHANGED_TYPE;
+		*what = DOMU_DIFFERS_TYPE;
 		return 0;
 	}
 	*what = attributes(a, b);
 	rc = substance(c, a, b, what);
 	same = same_xattrs(c, a, b, names, size);
 	if (same == 0)
-		*what |= DOMU_CHANGED_XATTRS;
+		*what |= DOMU_DIFFERS_XATTRS;
 	return rc != 0 ? rc : same < 0 ? same : 0;
 }

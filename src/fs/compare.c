@@ -15,9 +15,9 @@
 #define MAX_WARNINGS 20
 #define MAX_NAMES    512 /* bytes of xattr names in one difference */
 /* What the entries of a folder bring about. */
-#define BY_ENTRIES (DOMU_CHANGED_TIMES | DOMU_CHANGED_LINKS | DOMU_CHANGED_SPACE)
+#define BY_ENTRIES (DOMU_DIFFERS_TIMES | DOMU_DIFFERS_LINKS | DOMU_DIFFERS_SPACE)
 
-const char *domu_change_name(enum domu_change c)
+const char *domu_difference_name(enum domu_difference_kind c)
 {
 	static const char *const names[] = { "added", "removed", "modified", "metadata" };
 
@@ -189,7 +189,7 @@ static int emit(struct walk *w, const char *path, const struct side *a, const st
                 const char *xattrs)
 {
 	const unsigned other =
-	    DOMU_CHANGED_TYPE | DOMU_CHANGED_CONTENT | DOMU_CHANGED_TARGET | DOMU_CHANGED_DEVICE | DOMU_CHANGED_UNKNOWN;
+	    DOMU_DIFFERS_TYPE | DOMU_DIFFERS_CONTENT | DOMU_DIFFERS_TARGET | DOMU_DIFFERS_DEVICE | DOMU_DIFFERS_UNKNOWN;
 	struct domu_difference d = {
 		.path = path,
 		.what = what,
@@ -202,10 +202,10 @@ static int emit(struct walk *w, const char *path, const struct side *a, const st
 
 	if (wanted(w, path) != WANTED)
 		return 0;
-	d.change = a->ino == 0           ? DOMU_CHANGE_ADDED
-	           : b->ino == 0         ? DOMU_CHANGE_REMOVED
-	           : (what & other) != 0 ? DOMU_CHANGE_MODIFIED
-	                                 : DOMU_CHANGE_METADATA;
+	d.change = a->ino == 0           ? DOMU_IS_ADDED
+	           : b->ino == 0         ? DOMU_IS_REMOVED
+	           : (what & other) != 0 ? DOMU_IS_MODIFIED
+	                                 : DOMU_IS_METADATA;
 	return w->c->found(w->c->user, &d);
 }
 
@@ -247,14 +247,14 @@ static int compare_names(struct walk *w, const char *path, const struct side *a,
 	if (!a->readable && !b->readable)
 		return 0;
 	if (!a->readable || !b->readable)
-		return emit(w, path, a, b, DOMU_CHANGED_UNKNOWN, "");
+		return emit(w, path, a, b, DOMU_DIFFERS_UNKNOWN, "");
 	rc = domu_compare_inodes(w->c, &a->st, &b->st, &what, names, sizeof names);
 	if (rc != 0 && !fatal(rc)) {
 		warn(w, path, "it", rc);
-		what |= DOMU_CHANGED_UNKNOWN;
+		what |= DOMU_DIFFERS_UNKNOWN;
 		rc = 0;
 	}
-	if (rc == 0 && S_ISDIR(b->st.mode) && (what & DOMU_CHANGED_TYPE) == 0 && !same)
+	if (rc == 0 && S_ISDIR(b->st.mode) && (what & DOMU_DIFFERS_TYPE) == 0 && !same)
 		what &= ~(unsigned)BY_ENTRIES;
 	return rc == 0 && what != 0 ? emit(w, path, a, b, what, names) : rc;
 }
@@ -278,7 +278,7 @@ static int compare_entries(struct walk *w, const char *path, const struct folder
 	while (rc == 0 && (i < a->n || k < b->n)) {
 		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->v[i].name, b->v[k].name);
 		const struct name *x = order <= 0 ? &a->v[i] : NULL, *y = order >= 0 ? &b->v[k] : NULL;
-		char *sub = join(path, x != NULL ? x->name : y->name);
+		char *sub = join(path, order <= 0 ? a->v[i].name : b->v[k].name);
 
 		if (sub == NULL)
 			return domu_nomem(w->c->ctx);

@@ -5,30 +5,30 @@
 
 #include "fs/fs.h"
 
-enum domu_change { DOMU_CHANGE_ADDED, DOMU_CHANGE_REMOVED, DOMU_CHANGE_MODIFIED, DOMU_CHANGE_METADATA };
-const char *domu_change_name(enum domu_change c); /* added, removed, modified, metadata */
+enum domu_difference_kind { DOMU_IS_ADDED, DOMU_IS_REMOVED, DOMU_IS_MODIFIED, DOMU_IS_METADATA };
+const char *domu_difference_name(enum domu_difference_kind c); /* added, removed, modified, metadata */
 
 /* What of an inode is not the same.  The first four make it modified, the others are metadata. */
-enum domu_changed {
-	DOMU_CHANGED_TYPE = 1 << 0,
-	DOMU_CHANGED_CONTENT = 1 << 1,
-	DOMU_CHANGED_TARGET = 1 << 2, /* of a symbolic link */
-	DOMU_CHANGED_DEVICE = 1 << 3, /* its number */
-	DOMU_CHANGED_MODE = 1 << 4,
-	DOMU_CHANGED_OWNER = 1 << 5,
-	DOMU_CHANGED_LINKS = 1 << 6,
-	DOMU_CHANGED_FLAGS = 1 << 7, /* also the project */
-	DOMU_CHANGED_XATTRS = 1 << 8, /* ACLs and labels among them */
-	DOMU_CHANGED_TIMES = 1 << 9,
-	DOMU_CHANGED_INODE = 1 << 10, /* another inode with the same content */
-	DOMU_CHANGED_SPACE = 1 << 11, /* blocks allocated */
-	DOMU_CHANGED_UNKNOWN = 1 << 12, /* one of the two cannot be read */
+enum domu_differs {
+	DOMU_DIFFERS_TYPE = 1 << 0,
+	DOMU_DIFFERS_CONTENT = 1 << 1,
+	DOMU_DIFFERS_TARGET = 1 << 2, /* of a symbolic link */
+	DOMU_DIFFERS_DEVICE = 1 << 3, /* its number */
+	DOMU_DIFFERS_MODE = 1 << 4,
+	DOMU_DIFFERS_OWNER = 1 << 5,
+	DOMU_DIFFERS_LINKS = 1 << 6,
+	DOMU_DIFFERS_FLAGS = 1 << 7, /* also the project */
+	DOMU_DIFFERS_XATTRS = 1 << 8, /* ACLs and labels among them */
+	DOMU_DIFFERS_TIMES = 1 << 9,
+	DOMU_DIFFERS_INODE = 1 << 10, /* another inode with the same content */
+	DOMU_DIFFERS_SPACE = 1 << 11, /* blocks allocated */
+	DOMU_DIFFERS_UNKNOWN = 1 << 12, /* one of the two cannot be read */
 };
 
 struct domu_difference {
 	const char *path;
-	enum domu_change change;
-	unsigned what; /* enum domu_changed; 0: added or removed */
+	enum domu_difference_kind change;
+	unsigned what; /* enum domu_differs; 0: added or removed */
 	const struct domu_stat *old, *new; /* NULL: not there, or not readable */
 	uint64_t old_ino, new_ino; /* 0: not there */
 	const char *xattrs; /* the names that differ, with commas, cut where they are many */
