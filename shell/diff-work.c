@@ -123,12 +123,20 @@ const struct domu_column domu_diff_columns[] = {
 /* ---- the filesystems ----------------------------------------------------------------------- */
 
 /* One filesystem that cannot be compared does not keep the others from it. */
-static int skip(struct diff *f, const char *device, int rc)
+static int skip(struct diff *f, const char *device, const char *type, int rc)
 {
 	struct domu_ctx *ctx = f->r->ctx;
 
 	if (rc == -ENOMEM || rc == -EINTR)
 		return rc;
+	/* There is one appliance a disk, and it has the stage. */
+	if (rc == -EOPNOTSUPP && domu_error_status(ctx) == DOMU_UNSUPPORTED) {
+		domu_say(ctx, DOMU_WARNING,
+		         "%s: files of %s cannot be compared, only the blocks are counted: look with ls and cat",
+		         device, type);
+		domu_error_clear(ctx);
+		return 0;
+	}
 	domu_say(ctx, DOMU_WARNING, "%s: its files cannot be compared, only its blocks are counted: %s", device,
 	         ctx->error.message != NULL ? ctx->error.message : strerror(-rc));
 	domu_error_clear(ctx);
@@ -174,7 +182,7 @@ static int compare_node(struct diff *f, size_t node, const char *at)
 		return rc;
 	rc = open_both(f, n, node, &c, &same_place);
 	if (rc != 0)
-		return skip(f, n->name, rc);
+		return skip(f, n->name, n->probe.type, rc);
 	/* Again: a journal may have been replayed when they were opened. */
 	rc = domu_work_spans(f->r->work, n->disk, n->start, n->size, &spans, &n_spans);
 	if (rc == 0 && same_place) {
@@ -222,7 +230,8 @@ static int compare_all(struct diff *f)
 			rc = compare_node(f, m[i].node, m[i].target);
 		done[m[i].node] = true;
 	}
-	if (rc == 0 && f->r->use == NULL && f->n_paths == 0)
+	/* In the shell "use" is where paths are looked for; a commit writes everything. */
+	if (rc == 0 && (f->r->use == NULL || f->r->in_shell) && f->n_paths == 0)
 		rc = compare_others(f, done);
 	free(done);
 	return rc;

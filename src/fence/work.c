@@ -303,7 +303,10 @@ int domu_work_spans(struct domu_work *work, unsigned disk, uint64_t offset, uint
 
 	if (disk >= w->n_stacks)
 		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
-	rc = both_units(w->stacks[disk].stage, w->base_top[disk], &units, &n);
+	/* An appliance's export writes there, too. */
+	rc = domu_stack_refresh(&w->stacks[disk]);
+	if (rc == 0)
+		rc = both_units(w->stacks[disk].stage, w->base_top[disk], &units, &n);
 	v = rc == 0 ? calloc(n + 1, sizeof *v) : NULL;
 	for (size_t i = 0; v != NULL && i < n; i++) {
 		uint64_t from = units[i] * DOMU_UNIT, to = from + DOMU_UNIT;

@@ -82,8 +82,10 @@ bunch() {
 	echo "rm /srv/fifo"
 }
 
-for type in ext2 ext3 ext4; do
-	make_fs $type "$T/base.img" fill
+# The last one is read by other ways: content in inodes, values of attributes in inodes of their own, 4 KiB blocks.
+for type in ext2 ext3 "ext4 -O inline_data,ea_inode -b 4096" ext4; do
+	# shellcheck disable=SC2086
+	make_fs ${type%% *} "$T/base.img" fill ${type#${type%% *}}
 	cp --sparse=always "$T/base.img" "$T/before.img"
 	kernel "$T/before.img" "$T/before"
 	for round in 1 2; do
@@ -230,4 +232,6 @@ has "diff of one of them: its paths alone" "$(out)" '^\+ /stuff$'
 works "diff of a path by GUEST:" diff two:/boot
 is "diff of a path by GUEST:" "$(out | head -n 1)" "+ /boot/kernel"
 works "dropping it" rollback two --yes
+works "a shell that uses one of them" shell two -c "touch /etc/motd; use xvdb; mkdir /stuff; diff --json > $T/json; rollback"
+is "a shell that uses one of them: what a commit would write is told" "$(ours | cut -f2 | tr '\n' ' ')" "/stuff @xvda2:/etc/motd "
 done_testing
