@@ -109,6 +109,14 @@ has "the image has a journal to replay" "$(dumpe2fs -h "$disk" 2>/dev/null | gre
 works "a change after a crash" shell test -c "touch /srv/new; diff --json > $T/json"
 is "diff tells the change alone" "$(ours)" $'added\t/srv/new'
 
+# ---- a journal that e2fsck throws away instead of replaying it
+rm -rf "$T/state"
+make_fs ext4 "$T/fs.img" crashed
+blk=$(debugfs -R 'bmap <8> 0' "$disk" 2>/dev/null)
+head -c 1024 /dev/urandom | dd of="$disk" bs=1024 seek="$blk" conv=notrunc status=none
+works "a repair without its journal" shell test -c "fsck -y; touch /etc/motd; diff --json > $T/json"
+is "the change is told" "$(ours)" $'added\t/etc/motd'
+
 # ---- resize: the steps
 fs_bytes=$((16 * 1048576))
 cp --sparse=always "$T/base.img" "$disk"

@@ -85,7 +85,7 @@ bunch() {
 # The last one is read by other ways: content in inodes, values of attributes in inodes of their own, 4 KiB blocks.
 for type in ext2 ext3 "ext4 -O inline_data,ea_inode -b 4096" ext4; do
 	# shellcheck disable=SC2086
-	make_fs ${type%% *} "$T/base.img" fill ${type#${type%% *}}
+	make_fs ${type%% *} "$T/base.img" fill ${type#"${type%% *}"}
 	cp --sparse=always "$T/base.img" "$T/before.img"
 	kernel "$T/before.img" "$T/before"
 	for round in 1 2; do
@@ -174,10 +174,14 @@ for side in old new; do
 	# The listing of a patch: no times, no folders.
 	rm -rf "$T/$side/srv/null" "$T/$side/srv/fifo"
 done
+cp -a "$T/old" "$T/by-git"
 check "patch -p1 takes it" sh -c "cd '$T/old' && patch -p1 -s <'$T/patch'"
 is "the patched tree is the new tree" "$(diff -r --no-dereference "$T/old" "$T/new" 2>&1)" ""
 is "its modes too" "$(cd "$T/old" && find . ! -type d -printf '%m %p\n' | sort | md5sum)" \
 	"$(cd "$T/new" && find . ! -type d -printf '%m %p\n' | sort | md5sum)"
+
+check "git apply takes it" sh -c "cd '$T/by-git' && git apply -p1 <'$T/patch'"
+is "what git made of it is the new tree" "$(diff -r --no-dereference "$T/by-git" "$T/new" 2>&1)" ""
 
 fresh base
 printf '%s\n' "write /srv/large < $T/patch" 'chown 4:4 /srv/d1/f1' 'mkdir /srv/made' 'rm /srv/fifo' "diff -u > $T/patch" >"$T/script"
