@@ -42,6 +42,11 @@ fresh() {
 	cp --sparse=always "$T/$1.img" "$disk"
 }
 
+# differing: blocks in which the disk is not as the base.
+differing() {
+	cmp -l "$T/base.img" "$disk" | awk '{ u[int(($1 - 1) / 4096)] = 1 } END { print length(u) }'
+}
+
 # pick N: a number from 1 to N.
 pick() {
 	echo "$((RANDOM % $1 + 1))"
@@ -100,8 +105,7 @@ for type in ext2 ext3 "ext4 -O inline_data,ea_inode -b 4096" ext4; do
 		same "$type, bunch $round: diff tells what the kernel shows" <(ours) <(oracle "$T/before" "$T/after")
 		is "$type, bunch $round: as many blocks as a commit writes" "$(jq .blocks "$T/json")" \
 			"$(domu history test --json; jq '.commits[0].blocks' "$T/out")"
-		is "$type, bunch $round: as many as differ" "$(jq .blocks "$T/json")" \
-			"$(cmp -l "$T/base.img" "$disk" | awk '{ u[int(($1 - 1) / 4096)] = 1 } END { print length(u) }')"
+		is "$type, bunch $round: as many as differ" "$(jq .blocks "$T/json")" "$(differing)"
 	done
 done
 
@@ -114,6 +118,7 @@ tells() {
 	printf '%s\n' "$@" "diff --json > $T/json" >"$T/script"
 	works "$name" shell test "$T/script"
 	is "$name: is told" "$(ours | tr '\t\n' ' ,')" "$want"
+	is "$name: as many blocks as differ afterwards" "$(jq .blocks "$T/json")" "$(differing)"
 	[ -z "${what-}" ] || has "$name: and what" "$(jq -r '.files[].what' "$T/json")" "$what"
 	what=
 }
