@@ -217,7 +217,8 @@ static unsigned attributes(const struct domu_stat *a, const struct domu_stat *b)
 	what |= ((a->flags ^ b->flags) & ~ignored) != 0 || a->projid != b->projid ? DOMU_DIFFERS_FLAGS : 0;
 	what |= !same_time(a->mtime, b->mtime) || !same_time(a->ctime, b->ctime) ? DOMU_DIFFERS_TIMES : 0;
 	what |= a->ino != b->ino || a->generation != b->generation ? DOMU_DIFFERS_INODE : 0;
-	what |= a->sectors != b->sectors ? DOMU_DIFFERS_SPACE : 0;
+	/* A repair may store the entries of every folder anew: nobody else can tell. */
+	what |= a->sectors != b->sectors && !S_ISDIR(a->mode) ? DOMU_DIFFERS_SPACE : 0;
 	return what;
 }
 

@@ -21,7 +21,7 @@ enum domu_differs {
 	DOMU_DIFFERS_XATTRS = 1 << 8, /* ACLs and labels among them */
 	DOMU_DIFFERS_TIMES = 1 << 9,
 	DOMU_DIFFERS_INODE = 1 << 10, /* another inode with the same content */
-	DOMU_DIFFERS_SPACE = 1 << 11, /* blocks allocated */
+	DOMU_DIFFERS_SPACE = 1 << 11, /* blocks allocated, but for folders */
 	DOMU_DIFFERS_UNKNOWN = 1 << 12, /* one of the two cannot be read */
 };
 

@@ -5,6 +5,8 @@
 # oracle BEFORE AFTER: "change<tab>path" by two listings.  A folder's times, links and size follow from its entries.
 oracle() {
 	awk -F'\t' '
+	# Without the blocks: how the entries of a folder are stored.
+	function stored(s,   w, n, i, out) { n = split(s, w, " "); for (i = 1; i <= n; i++) if (i != n - 2) out = out " " w[i]; return out }
 	function dir(p) { sub(/\/[^\/]*$/, "", p); return p }
 	FNR == 1 { side++ }
 	{ fact[side, $1, $2] = $3; seen[$2] = 1 }
@@ -33,7 +35,7 @@ oracle() {
 				if (type[1, p] == "l" && fact[1, "T", p] != fact[2, "T", p]) change = "modified"
 				else if (type[1, p] == "d" && (p in entries)) {
 					if (x[2] x[3] x[4] != y[2] y[3] y[4] && x[2] " " x[3] " " x[4] != y[2] " " y[3] " " y[4]) change = "metadata"
-				} else if (a != b) change = "metadata"
+				} else if (type[1, p] == "d" ? stored(a) != stored(b) : a != b) change = "metadata"
 				if (change == "" && (fact[1, "X", p] != fact[2, "X", p] || (type[1, p] != "d" && fact[1, "F", p] != fact[2, "F", p])))
 					change = "metadata"
 			}
