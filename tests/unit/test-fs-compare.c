@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-fs-compare.c - two trees compared: it ends on cycles, tells what cannot be read, keeps to the paths asked for. */
+/* test-fs-compare.c - two trees compared: cycles, what cannot be read, and only the paths asked for. */
 #include "config.h"
 
 #include <criterion/criterion.h>
