@@ -20,6 +20,7 @@ plugins_libfsext_a_SOURCES = \
 	plugins/fs-ext/read.c \
 	plugins/fs-ext/remove.c \
 	plugins/fs-ext/rename.c \
+	plugins/fs-ext/suspects.c \
 	plugins/fs-ext/xattr-set.c \
 	plugins/fs-ext/xattr.c
 

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include <json-c/json.h>
+
 #include "base/num.h"
 #include "shell/cmd.h"
+#include "shell/note.h"
 
 static const char *state_name(enum domu_commit_state s)
 {
@@ -22,7 +25,8 @@ static const char *shown(const struct domu_run *r)
 
 /* ---- history ------------------------------------------------------------------------ */
 
-static int row(struct domu_run *r, const struct domu_commit_info *ci)
+/* list: of notes; taken over. */
+static int row(struct domu_run *r, const struct domu_commit_info *ci, struct json_object *list)
 {
 	int rc = domu_row_text(r->out, ci->id);
 
@@ -45,7 +49,21 @@ static int row(struct domu_run *r, const struct domu_commit_info *ci)
 		rc = domu_row_text(r->out, ci->waived);
 	if (rc == 0)
 		rc = domu_row_text(r->out, ci->undoes);
+	if (rc == 0)
+		rc = domu_row_object(r->out, list);
 	return rc == 0 ? domu_row_end(r->out) : rc;
+}
+
+/* The commit, and with -l what the programs said that made it. */
+static int row_and_notes(struct domu_run *r, struct domu_state *st, const struct domu_commit_info *ci)
+{
+	struct domu_notes cell = { .r = r, .list = json_object_new_array() };
+	struct domu_notes lines = { .r = r, .text = domu_args_flag(r->args, "l") };
+	int rc = domu_commit_notes(st, ci->id, domu_notes_show, &cell), r2;
+
+	r2 = row(r, ci, cell.list);
+	rc = rc != 0 ? rc : r2;
+	return rc == 0 && lines.text ? domu_commit_notes(st, ci->id, domu_notes_show, &lines) : rc;
 }
 
 /* What a row has no column for, and somebody at night should know. */
@@ -64,13 +82,14 @@ static void remarks(struct domu_run *r, const struct domu_commit_info *ci)
 
 static int show(struct domu_run *r, const struct domu_commit_info *v, size_t n)
 {
+	struct domu_state *st;
 	size_t rows = 0;
-	int rc = 0;
+	int rc = domu_app_state(r->app, false, &st);
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		if (v[i].state == DOMU_COMMIT_STAGED)
 			continue;
-		rc = row(r, &v[i]);
+		rc = row_and_notes(r, st, &v[i]);
 		rows++;
 	}
 	for (size_t i = 0; rc == 0 && i < n; i++)
@@ -99,18 +118,15 @@ static int run_history(struct domu_run *r)
 }
 
 static const struct domu_arg guest_arg[] = { { "GUEST", ARG_GUEST, COUNT_ONE }, { 0 } };
-static const struct domu_column history_columns[] = {
-	{ "id", "ID", CELL_TEXT },
-	{ "time", "TIME", CELL_TIME },
-	{ "state", "STATE", CELL_TEXT },
-	{ "undoable", "UNDO", CELL_BOOL },
-	{ "blocks", NULL, CELL_NUMBER },
-	{ "bytes", "SIZE", CELL_SIZE },
-	{ "owner", "WHO", CELL_BYTES },
-	{ "command", "COMMAND", CELL_BYTES },
-	{ "waived", NULL, CELL_TEXT },
-	{ "undoes", NULL, CELL_TEXT },
+static const struct domu_option options[] = {
+	{ NULL, 'l', NULL, "also what the checkers said that made the changes" },
 	{ 0 },
+};
+static const struct domu_column history_columns[] = {
+	{ "id", "ID", CELL_TEXT },         { "time", "TIME", CELL_TIME },        { "state", "STATE", CELL_TEXT },
+	{ "undoable", "UNDO", CELL_BOOL }, { "blocks", NULL, CELL_NUMBER },      { "bytes", "SIZE", CELL_SIZE },
+	{ "owner", "WHO", CELL_BYTES },    { "command", "COMMAND", CELL_BYTES }, { "waived", NULL, CELL_TEXT },
+	{ "undoes", NULL, CELL_TEXT },     { "notes", NULL, CELL_OBJECT },       { 0 },
 };
 
 const struct domu_command domu_cmd_history = {
@@ -122,6 +138,7 @@ const struct domu_command domu_cmd_history = {
 	    "replaced, if the guest has not changed it since. How much is kept is set in /etc/domu-rescue.conf: "
 	    "history-count, history-age and history-size. The newest commit of a disk that can be undone always stays.",
 	.args = guest_arg,
+	.options = options,
 	.columns = history_columns,
 	.json_key = "commits",
 	.example = "domu-rescue history web1",

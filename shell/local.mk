@@ -10,7 +10,8 @@ libdomushell_a_SOURCES = \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
 	shell/cmd-cp.c \
-	shell/cmd-diff.c \
+	shell/cmd-diff.c shell/diff-unified.c shell/diff-work.c shell/diff.h \
+	shell/note.c shell/note.h \
 	shell/cmd-move.c \
 	shell/cmd-touch.c \
 	shell/ids.c shell/ids.h \

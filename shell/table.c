@@ -6,6 +6,7 @@
 
 #include "shell/cmd.h"
 #include "shell/copy.h"
+#include "shell/diff.h"
 #include "shell/ops.h"
 #include "task/check.h"
 #include "task/files.h"
@@ -67,6 +68,7 @@ const struct domu_op domu_worker_ops[] = {
 	{ "complete", domu_op_complete },
 	{ "cd", domu_op_cd },
 	{ "use", domu_op_use },
+	{ "diff-texts", domu_op_diff_texts },
 	{ "check", domu_op_check },
 	{ "tree-in", domu_op_tree_in },
 	{ "tree-out", domu_op_tree_out },

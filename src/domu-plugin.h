@@ -151,6 +151,10 @@ struct domu_fs;
 /* Return 0 to go on, anything else ends the walk and is returned. name is len bytes and a NUL. */
 typedef int (*domu_dirent_fn)(void *user, const char *name, size_t len, uint64_t ino, uint32_t type_mode);
 typedef int (*domu_xattr_fn)(void *user, const char *name, const void *value, size_t len);
+/* A part of a block device, bytes. */
+struct domu_span {
+	uint64_t offset, len;
+};
 /* A line (without newline) that a checker printed. */
 typedef void (*domu_line_fn)(void *user, const char *line);
 
@@ -229,6 +233,18 @@ struct domu_fs_ops {
 	 * the same file.  other is of this driver too.  false: it may differ.
 	 */
 	bool (*same)(struct domu_fs *fs, struct domu_fs *other, uint64_t ino);
+	/*
+	 * Both optional, for comparing a filesystem with what it was before.
+	 * extent: where the content of a file at offset is on the block (*at,
+	 * UINT64_MAX: nowhere, it reads as zeros), and how many bytes from there
+	 * on are alike (*run > 0, <= len).
+	 * suspects: only the spans (ascending, apart) of the two blocks differ;
+	 * fn is called with every inode that may not be the same in both.  A
+	 * failure: any may have changed.  What was recorded counts for nothing.
+	 */
+	int (*extent)(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
+	int (*suspects)(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
+	                int (*fn)(void *user, uint64_t ino), void *user);
 };
 
 struct domu_fs {

@@ -162,6 +162,12 @@ ssize_t ext_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64
 ssize_t ext_read_inode(struct ext_fs *x, const struct ext_inode *in, void *buf, size_t len, uint64_t offset);
 int ext_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 
+/* ---- suspects.c ---------------------------------------------------------- */
+
+int ext_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
+int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
+                 int (*fn)(void *user, uint64_t ino), void *user);
+
 /* ---- xattr.c ------------------------------------------------------------- */
 
 /* Prefixes of names by their index on disk. */

@@ -150,6 +150,8 @@ static const struct domu_fs_ops ops = {
 	.removexattr = ext_removexattr,
 	.door_close = ext_door_close,
 	.same = ext_same,
+	.extent = ext_extent,
+	.suspects = ext_suspects,
 };
 
 const struct domu_fs_ops *ext_ops(void)

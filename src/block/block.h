@@ -46,6 +46,8 @@ int domu_overlay_open(struct domu_ctx *ctx, struct domu_block *below, int log_fd
                       struct domu_block **b);
 int domu_overlay_refresh(struct domu_block *b);
 void domu_overlay_stats(struct domu_block *b, struct domu_overlay_stats *st);
+/* The units that the log has of this disk, ascending; the caller frees.  NULL with n 0: none. */
+int domu_overlay_units(struct domu_block *b, uint64_t **units, size_t *n);
 /* Copies everything that from holds into to (the replay layer promoted into the stage); both over the same disk. */
 int domu_overlay_promote(struct domu_block *from, struct domu_block *to);
 
@@ -60,6 +62,7 @@ struct domu_log_entry {
 	uint64_t unit; /* offset on the disk / DOMU_UNIT */
 	uint64_t log_offset;
 	uint32_t old_crc;
+	uint32_t crc; /* of the last image, as its record says */
 	uint16_t disk;
 	bool zero;
 };

@@ -124,6 +124,11 @@ int domu_stage_rewrite_log(struct domu_stage *s);
 /* Deletes a folder of pending that holds no commit. */
 int domu_pending_remove(struct domu_state *st, const char *id);
 
+/* ---- notes (notes.c) ------------------------------------------------------ */
+
+/* Before a commit: those that hold now hold for good, and are synced; without any nothing is written. */
+int domu_notes_settle(struct domu_stage *s);
+
 /* ---- seal (seal.c) --------------------------------------------------------- */
 
 void domu_seal_free(struct domu_seal *s);

@@ -395,6 +395,8 @@ static int prepare(struct commit *c, bool *empty)
 			rc = domu_fail(c->ctx, DOMU_FAILED, -errno, "%s: %s", c->seal_path, strerror(errno));
 	}
 	if (rc == 0)
+		rc = domu_notes_settle(c->stage);
+	if (rc == 0)
 		rc = domu_fdatasync(c->ctx, c->stage->log_fd, "the stage's log");
 	c->log_unsynced = c->seal_made && rc < 0;
 	if (rc == 0 && c->undo_fd >= 0)

@@ -111,6 +111,32 @@ int domu_stage_drop(struct domu_stage *s); /* deletes it; closes s */
 void domu_stage_close(struct domu_stage *s); /* keeps it for later */
 int domu_stage_keep(struct domu_stage *s); /* the same, and fails where there is nothing to be found later */
 
+/* How much of a disk a stage holds, in units of DOMU_UNIT bytes. */
+struct domu_stage_sum {
+	uint64_t blocks; /* differ from the disk: a commit writes them */
+	uint64_t zeros; /* of them: will hold zeros */
+	uint64_t same; /* were staged, and are again as the disk has them */
+};
+int domu_stage_sums(struct domu_stage *s, struct domu_stage_sum sums[DOMU_MAX_DISKS]);
+
+/* What a program said while it changed a stage. */
+struct domu_note {
+	const char *device; /* as a user would say it: xvda3 */
+	const char *source; /* "e2fsck -y", "resize" */
+	const char *text; /* lines; a guest's bytes may be in them */
+	bool cut; /* there was more */
+};
+/*
+ * Keeps a note with the stage as its log is now; it is gone with a cut back
+ * of the log behind that.  note: after the change it is about, before its
+ * end.  Nothing staged: nothing is kept.
+ */
+int domu_stage_note(struct domu_stage *s, const struct domu_note *note);
+typedef int (*domu_note_fn)(void *user, const struct domu_note *note);
+int domu_stage_notes(struct domu_stage *s, domu_note_fn fn, void *user);
+/* Those of a commit in the history; an unknown one has none. */
+int domu_commit_notes(struct domu_state *st, const char *id, domu_note_fn fn, void *user);
+
 /* ---- commit ------------------------------------------------------------ */
 
 struct domu_commit_disk {

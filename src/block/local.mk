@@ -25,6 +25,7 @@ libdomu_a_SOURCES += \
 	src/block/list.c \
 	src/block/match.c \
 	src/block/meta.c \
+	src/block/notes.c \
 	src/block/preimage.c \
 	src/block/recover.c \
 	src/block/retain.c \

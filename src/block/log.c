@@ -288,6 +288,7 @@ static int collect_one(void *user, const struct domu_log_rec *rec, uint64_t at)
 	c->v[c->n++] = (struct domu_log_entry){ .unit = rec->unit,
 		                                .log_offset = at + DOMU_LOG_REC,
 		                                .old_crc = rec->old_crc,
+		                                .crc = rec->crc,
 		                                .disk = rec->disk,
 		                                .zero = (rec->flags & DOMU_LOG_ZERO) != 0 };
 	return 0;

@@ -392,6 +392,15 @@ void domu_overlay_stats(struct domu_block *b, struct domu_overlay_stats *st)
 	st->records = o->pos.records;
 }
 
+int domu_overlay_units(struct domu_block *b, uint64_t **units, size_t *n)
+{
+	const struct overlay *o = b->priv;
+
+	*n = o->map.n;
+	*units = domu_unitmap_units(&o->map);
+	return *units != NULL || *n == 0 ? 0 : domu_nomem(b->ctx);
+}
+
 int domu_overlay_promote(struct domu_block *from, struct domu_block *to)
 {
 	const struct overlay *o = from->priv;

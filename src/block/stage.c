@@ -89,8 +89,8 @@ int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd)
 int domu_pending_remove(struct domu_state *st, const char *id)
 {
 	/* The seal first: what has none is no commit, whatever else is left by a cut. */
-	static const char *const names[] = { "seal",    "seal.new", "undo",     "files", "log",
-		                             "log.new", "meta",     "meta.new", "lock" };
+	static const char *const names[] = { "seal", "seal.new", "undo",  "files",     "log", "log.new",
+		                             "meta", "meta.new", "notes", "notes.new", "lock" };
 	char *dir = domu_state_path(st, "pending", id, NULL);
 	int rc = dir == NULL ? domu_nomem(st->ctx) : 0;
 

@@ -19,7 +19,8 @@ enum domu_msg_type {
 	DOMU_MSG_PROGRESS, /* str what, u64 done, u64 total */
 	DOMU_MSG_ROWS, /* rows of a table, see shell/rows.h */
 	DOMU_MSG_DATA, /* bytes for the terminal */
-	DOMU_MSG_UPCALL, /* str "replay" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	/* str "replay", "replay-base" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	DOMU_MSG_UPCALL,
 	DOMU_MSG_END, /* u64 0 or negative errno, u64 status, str message or NULL; then the op's reply */
 };
 
@@ -48,7 +49,7 @@ struct domu_op {
 int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
 /* The top of a disk's stack, to be written below the filesystems: the tree is closed first. */
 int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
-/* The guest as its disks are without the stage; the caller closes it. */
+/* The guest as its disks are without the stage, its journals replayed; it stays the worker's. */
 int domu_work_base_tree(struct domu_work *w, struct domu_tree **t);
 /* The same with what is in a log of units laid over the disks. */
 struct domu_work_over {
@@ -58,12 +59,19 @@ struct domu_work_over {
 /* replay: a journal is replayed into the log, which the front has to know of.  log_fd stays the caller's. */
 int domu_work_over_open(struct domu_work *w, int log_fd, bool replay, struct domu_work_over *over);
 void domu_work_over_close(struct domu_work_over *over);
+/*
+ * What of [offset, offset+size) of a disk may differ between that and the
+ * tree of domu_work_tree(): relative to offset, ascending, apart; the caller frees.
+ */
+int domu_work_spans(struct domu_work *w, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **spans,
+                    size_t *n);
 /* Sends something that is not the END: rows, data. */
 int domu_work_send(struct domu_work *w, struct domu_msg *m);
 
 struct domu_worker_disk {
 	char vdev[32];
 	struct domu_stack_desc stack;
+	int base_fd; /* the log of a throw-away layer above the disk without the stage, for its journals; -1: none */
 };
 
 struct domu_worker_opts {
@@ -90,6 +98,7 @@ struct domu_worker_handlers {
 	int (*data)(void *user, const void *bytes, size_t len);
 	/* Upcalls: 0 or a negative errno; *fd is handed to the worker when not -1, and closed. */
 	int (*replay)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type);
+	int (*replay_base)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type);
 	int (*appliance)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
 	                 int *fd);
 	void *user;
@@ -120,7 +129,7 @@ int domu_worker_end(struct domu_worker *w, bool flush);
 
 struct domu_program {
 	const char *const *argv; /* "@" elements are replaced by the device; argv[0] is found in PATH of the system */
-	struct domu_stack_desc stack; /* the disk's layers */
+	struct domu_stack_desc stack; /* the disk's layers; base_fd -1: it has no device */
 	uint64_t offset, size; /* the part of the disk that the program sees, bytes */
 	bool shim; /* may go through the shim (dynamically linked, libext2fs) */
 	bool writable;
@@ -131,6 +140,10 @@ struct domu_program {
 	void (*progress)(void *user, unsigned pass, uint64_t done, uint64_t total); /* e2fsck -C; may be NULL */
 	void *user;
 	const char *name; /* stands in lines for the device's path; may be NULL */
+	const int *fds; /* open in the program too, with their numbers; at most 4 */
+	size_t n_fds;
+	/* The output as it comes, instead of lines; not 0 ends the program, and is returned; may be NULL. */
+	int (*data)(void *user, const char *bytes, size_t len);
 };
 
 /*

@@ -30,7 +30,7 @@ static const struct {
 	{ "e2fsck", "e2fsprogs" },  { "resize2fs", "e2fsprogs" },  { "tune2fs", "e2fsprogs" },
 	{ "debugfs", "e2fsprogs" }, { "dumpe2fs", "e2fsprogs" },   { "xfs_repair", "xfsprogs" },
 	{ "btrfs", "btrfs-progs" }, { "sfdisk", "fdisk" },         { "mkswap", "util-linux" },
-	{ "xfs_db", "xfsprogs" },   { "swaplabel", "util-linux" },
+	{ "xfs_db", "xfsprogs" },   { "swaplabel", "util-linux" }, { "diff", "diffutils" },
 };
 
 int domu_program_find(struct domu_ctx *ctx, const char *name, char *path, size_t size)

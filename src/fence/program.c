@@ -29,6 +29,8 @@
 #define MAX_ENV        32
 #define MAX_FILES      64
 #define MIN_MEMORY     (UINT64_C(512) << 20)
+#define MAX_FDS        4 /* handed over */
+#define MAX_KEEP       (8 + MAX_FDS)
 
 struct run {
 	struct domu_ctx *ctx;
@@ -115,6 +117,8 @@ static int execute(struct run *r, const char *device, const char *const extra[])
 			keep_open(r->p->stack.stage_fd);
 			keep_open(r->p->stack.replay_fd);
 		}
+		for (size_t i = 0; i < r->p->n_fds; i++)
+			keep_open(r->p->fds[i]);
 		signal(SIGPIPE, SIG_DFL);
 		signal(SIGINT, SIG_DFL);
 		execve(r->path, (char *const *)argv, (char *const *)env);
@@ -130,7 +134,8 @@ static int through_export(void *user, const char *path)
 	return execute(user, path, NULL);
 }
 
-_Noreturn static void through_shim(struct run *r, const struct domu_confine *c, const char *shim)
+/* shim NULL: a program without a device. */
+_Noreturn static void in_fence(struct run *r, const struct domu_confine *c, const char *shim)
 {
 	char preload[64];
 	const char *const extra[] = { shim, preload, NULL };
@@ -141,7 +146,7 @@ _Noreturn static void through_shim(struct run *r, const struct domu_confine *c, 
 	domu_confine_signals();
 	if (domu_confine(c, &what) != 0)
 		_exit(127);
-	_exit(execute(r, r->device, extra));
+	_exit(execute(r, r->device, shim != NULL ? extra : NULL));
 }
 
 /* ---- start ------------------------------------------------------------------------ */
@@ -154,7 +159,7 @@ static uint64_t memory_limit(void)
 	return all > MIN_MEMORY ? all : MIN_MEMORY;
 }
 
-static struct domu_confine fence(const struct run *r, int keep[8])
+static struct domu_confine fence(const struct run *r, int keep[MAX_KEEP])
 {
 	const struct domu_stack_desc *d = &r->p->stack;
 	struct domu_confine c = { .keep = keep, .files = MAX_FILES, .memory = memory_limit(), .uid = DOMU_WORKER_UID };
@@ -162,6 +167,8 @@ static struct domu_confine fence(const struct run *r, int keep[8])
 	keep[c.n_keep++] = r->out[1];
 	keep[c.n_keep++] = r->report[1];
 	keep[c.n_keep++] = r->fault[1];
+	for (size_t i = 0; i < r->p->n_fds && i < MAX_FDS; i++)
+		keep[c.n_keep++] = r->p->fds[i];
 	if (r->shim_fd >= 0) {
 		keep[c.n_keep++] = r->shim_fd;
 		keep[c.n_keep++] = r->image_fd;
@@ -174,7 +181,7 @@ static struct domu_confine fence(const struct run *r, int keep[8])
 
 static int start_export(struct run *r)
 {
-	int keep[8];
+	int keep[MAX_KEEP];
 	const struct domu_confine c = fence(r, keep);
 	const struct domu_export_opts opts = { .stack = r->p->stack,
 		                               .offset = r->p->offset,
@@ -216,25 +223,33 @@ out:
 	return yes;
 }
 
+static int start_child(struct run *r, const char *shim)
+{
+	int keep[MAX_KEEP];
+	struct domu_confine c = fence(r, keep);
+
+	c.parent = getpid();
+	r->pid = fork();
+	if (r->pid == 0)
+		in_fence(r, &c, shim);
+	return r->pid > 0 ? 0 : domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot start a process: %s", strerror(errno));
+}
+
 static int start_shim(struct run *r)
 {
 	struct domu_shim shim = {
 		.stack = r->p->stack, .offset = r->p->offset, .size = r->p->size, .writable = r->p->writable
 	};
-	int keep[8];
-	struct domu_confine c = fence(r, keep);
 	char *text;
+	int rc;
 
 	snprintf(shim.name, sizeof shim.name, "%s", r->device);
 	text = domu_shim_format(&shim);
 	if (text == NULL)
 		return domu_nomem(r->ctx);
-	c.parent = getpid();
-	r->pid = fork();
-	if (r->pid == 0)
-		through_shim(r, &c, text);
+	rc = start_child(r, text);
 	free(text);
-	return r->pid > 0 ? 0 : domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot start a process: %s", strerror(errno));
+	return rc;
 }
 
 static int make_pipe(struct run *r, int p[2])
@@ -253,7 +268,7 @@ static int start(struct run *r)
 	if (rc == 0 && is_e2fsck(r->p) && r->p->progress != NULL)
 		rc = make_pipe(r, r->report);
 	if (rc == 0)
-		rc = can_shim(r) ? start_shim(r) : start_export(r);
+		rc = r->p->stack.base_fd < 0 ? start_child(r, NULL) : can_shim(r) ? start_shim(r) : start_export(r);
 	close_fd(&r->out[1]);
 	close_fd(&r->report[1]);
 	close_fd(&r->fault[1]);
@@ -286,6 +301,15 @@ static void look_at_limits(struct run *r)
 		kill(-r->pid, SIGKILL); /* its session: whatever it started too */
 }
 
+static void give_data(struct run *r, const char *bytes, size_t len)
+{
+	int rc = r->p->data(r->p->user, bytes, len);
+
+	r->output.total += len;
+	if (rc != 0)
+		end_it(r, rc);
+}
+
 static void take(struct run *r, int *fd, bool report)
 {
 	char buf[16384];
@@ -297,6 +321,8 @@ static void take(struct run *r, int *fd, bool report)
 		close_fd(fd);
 	else if (report)
 		domu_output_report(&r->output, buf, (size_t)n);
+	else if (r->kill_at == 0 && r->p->data != NULL)
+		give_data(r, buf, (size_t)n);
 	else if (r->kill_at == 0)
 		domu_output_take(&r->output, buf, (size_t)n);
 }
@@ -345,9 +371,11 @@ static int judge(struct run *r, int status)
 		return domu_fail(r->ctx, DOMU_DECLINED, r->rc, "interrupted");
 	case -EFBIG:
 		return domu_fail(r->ctx, DOMU_FAILED, r->rc, "%s printed without end and was ended", name);
-	default:
+	case -ETIMEDOUT:
 		return domu_fail(r->ctx, DOMU_FAILED, r->rc, "%s did not come to an end in %u s and was ended", name,
 		                 r->p->time_limit != 0 ? r->p->time_limit : DEFAULT_TIME);
+	default:
+		return r->rc; /* who took its output said why */
 	}
 }
 

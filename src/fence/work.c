@@ -26,6 +26,8 @@ struct worker {
 	struct domu_stack stacks[DOMU_MAX_DISKS];
 	size_t n_stacks; /* open */
 	char *use; /* with which the tree was opened */
+	struct domu_tree *base; /* without the stage; NULL until it is asked for */
+	struct domu_block *base_top[DOMU_MAX_DISKS]; /* of its disks; NULL: not opened */
 };
 
 int domu_work_send(struct domu_work *w, struct domu_msg *m)
@@ -97,10 +99,22 @@ static int close_tree(struct worker *w)
 	return rc;
 }
 
+static void close_base(struct worker *w)
+{
+	/* Nothing was written there: nothing can be lost. */
+	domu_tree_close(w->base);
+	w->base = NULL;
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
+		domu_block_close(w->base_top[i]);
+		w->base_top[i] = NULL;
+	}
+}
+
 static int close_all(struct worker *w)
 {
 	int rc = close_tree(w);
 
+	close_base(w);
 	while (w->n_stacks > 0) {
 		int r = domu_stack_close(&w->stacks[--w->n_stacks]);
 
@@ -194,20 +208,124 @@ int domu_work_disk(struct domu_work *work, uint64_t disk, struct domu_block **to
 	return rc;
 }
 
+/* ---- the tree without the stage --------------------------------------------- */
+
+static int replay_base(void *user, const struct domu_node *node)
+{
+	return upcall(user, "replay-base", node, 0, NULL);
+}
+
+static int refresh_base(void *user, unsigned disk)
+{
+	struct worker *w = user;
+
+	return domu_overlay_refresh(w->base_top[disk]);
+}
+
+/* Raw disks, each under the layer that takes what a journal replay would write. */
+static int open_base(struct worker *w, struct domu_block *tops[DOMU_MAX_DISKS])
+{
+	for (size_t i = 0; i < w->n_stacks; i++) {
+		const struct domu_worker_disk *d = &w->opts->disks[i];
+		int rc;
+
+		tops[i] = w->stacks[i].raw;
+		if (d->base_fd < 0)
+			continue;
+		rc = domu_overlay_open(&w->ctx, tops[i], d->base_fd, d->stack.disk, true, &w->base_top[i]);
+		if (rc != 0)
+			return rc;
+		tops[i] = w->base_top[i];
+	}
+	return 0;
+}
+
 int domu_work_base_tree(struct domu_work *work, struct domu_tree **t)
 {
 	struct worker *w = work->private_;
+	const struct domu_tree_hooks hooks = { .replay = replay_base, .refresh = refresh_base, .user = w };
 	struct domu_tree_opts opts = w->opts->tree;
-	struct domu_block *raw[DOMU_MAX_DISKS];
-	int rc = open_for_tree(w);
+	struct domu_block *tops[DOMU_MAX_DISKS] = { NULL };
+	int rc = w->base == NULL ? open_for_tree(w) : 0;
 
-	if (rc != 0)
-		return rc;
-	opts.writable = false;
-	opts.unreplayed = true;
-	for (size_t i = 0; i < w->n_stacks; i++)
-		raw[i] = w->stacks[i].raw;
-	return domu_tree_open(&w->ctx, raw, w->n_stacks, &opts, NULL, t);
+	if (rc == 0 && w->base == NULL) {
+		opts.writable = false;
+		opts.unreplayed = w->n_stacks == 0 || w->opts->disks[0].base_fd < 0;
+		rc = open_base(w, tops);
+		if (rc == 0)
+			rc = domu_tree_open(&w->ctx, tops, w->n_stacks, &opts, &hooks, &w->base);
+		if (rc != 0)
+			close_base(w);
+	}
+	*t = w->base;
+	return rc;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The units of both layers, ascending; some twice. */
+static int both_units(struct domu_block *stage, struct domu_block *base, uint64_t **units, size_t *n)
+{
+	uint64_t *a = NULL, *b = NULL, *all;
+	size_t n_a = 0, n_b = 0;
+	int rc = stage != NULL ? domu_overlay_units(stage, &a, &n_a) : 0;
+
+	if (rc == 0 && base != NULL)
+		rc = domu_overlay_units(base, &b, &n_b);
+	all = rc == 0 ? realloc(a, (n_a + n_b + 1) * sizeof *a) : NULL;
+	if (all == NULL) {
+		free(a);
+		free(b);
+		return rc != 0 ? rc : -ENOMEM;
+	}
+	if (n_b > 0)
+		memcpy(all + n_a, b, n_b * sizeof *b);
+	free(b);
+	*units = all;
+	*n = n_a + n_b;
+	qsort(all, *n, sizeof *all, by_number);
+	return 0;
+}
+
+int domu_work_spans(struct domu_work *work, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **out,
+                    size_t *n_out)
+{
+	struct worker *w = work->private_;
+	struct domu_span *v;
+	uint64_t *units = NULL;
+	size_t n = 0, k = 0;
+	int rc;
+
+	if (disk >= w->n_stacks)
+		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
+	/* An appliance's export writes there, too. */
+	rc = domu_stack_refresh(&w->stacks[disk]);
+	if (rc == 0)
+		rc = both_units(w->stacks[disk].stage, w->base_top[disk], &units, &n);
+	v = rc == 0 ? calloc(n + 1, sizeof *v) : NULL;
+	for (size_t i = 0; v != NULL && i < n; i++) {
+		uint64_t from = units[i] * DOMU_UNIT, to = from + DOMU_UNIT;
+
+		if (to <= offset || from >= offset + size)
+			continue;
+		from = from > offset ? from - offset : 0;
+		to = to - offset < size ? to - offset : size;
+		if (k > 0 && v[k - 1].offset + v[k - 1].len >= from) {
+			v[k - 1].len = to - v[k - 1].offset;
+			continue;
+		}
+		v[k++] = (struct domu_span){ .offset = from, .len = to - from };
+	}
+	if (rc == 0)
+		free(units);
+	*out = v;
+	*n_out = k;
+	return v != NULL ? 0 : rc != 0 && rc != -ENOMEM ? rc : domu_nomem(&w->ctx);
 }
 
 static int replay_over(void *user, const struct domu_node *node)
@@ -336,7 +454,7 @@ static bool serve(struct worker *w)
 
 static int confine(const struct worker *w, int sock, pid_t parent, const char **what)
 {
-	int keep[1 + 3 * DOMU_MAX_DISKS];
+	int keep[1 + 3 * DOMU_MAX_DISKS + 1];
 	struct domu_confine c = { .keep = keep,
 		                  .parent = parent,
 		                  .empty_root = true,
@@ -350,6 +468,8 @@ static int confine(const struct worker *w, int sock, pid_t parent, const char **
 		keep[c.n_keep++] = w->opts->disks[i].stack.stage_fd;
 		keep[c.n_keep++] = w->opts->disks[i].stack.replay_fd;
 	}
+	/* One log for all disks. */
+	keep[c.n_keep++] = w->opts->n_disks > 0 ? w->opts->disks[0].base_fd : -1;
 	c.memory = w->opts->memory_limit != 0 ? w->opts->memory_limit : DEFAULT_MEMORY;
 	return domu_confine(&c, what);
 }

@@ -195,11 +195,13 @@ static int upcall(struct domu_worker *w, struct domu_msg *m, const struct domu_w
 		return -EBADMSG;
 	if (strcmp(name, "replay") == 0 && h != NULL && h->replay != NULL)
 		rc = h->replay(h->user, (unsigned)disk, offset, size, type);
+	else if (strcmp(name, "replay-base") == 0 && h != NULL && h->replay_base != NULL)
+		rc = h->replay_base(h->user, (unsigned)disk, offset, size, type);
 	else if (strcmp(name, "appliance") == 0 && h != NULL && h->appliance != NULL)
 		rc = h->appliance(h->user, (unsigned)disk, offset, size, type, (unsigned)flags, &fd);
 	else
 		rc = domu_fail(w->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s needs %s, which this command does not use",
-		               type, strcmp(name, "replay") == 0 ? "a journal replay" : "the appliance");
+		               type, strncmp(name, "replay", 6) == 0 ? "a journal replay" : "the appliance");
 	if (rc == -EINTR && domu_interrupted(w->ctx))
 		return -EINTR;
 	rc = answer(w, rc, fd, &before);

@@ -173,6 +173,23 @@ int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf)
 	return HAS(fs, statfs) ? fs->ops->statfs(fs, sf) : unsupported(fs, "tell how full it is");
 }
 
+int domu_fs_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run)
+{
+	int rc = HAS(fs, extent) ? fs->ops->extent(fs, ino, offset, len, at, run) : -EOPNOTSUPP;
+
+	if (rc == 0 && (*run == 0 || *run > len))
+		rc = domu_fail(fs->ctx, DOMU_FAILED, -EIO, "%s: the driver %s maps nothing", shown(fs), fs->ops->name);
+	return rc;
+}
+
+int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
+                     int (*fn)(void *user, uint64_t ino), void *user)
+{
+	if (before->ops != after->ops || !HAS(after, suspects))
+		return -EOPNOTSUPP;
+	return after->ops->suspects(before, after, spans, n, fn, user);
+}
+
 static bool type_ok(uint32_t mode)
 {
 	switch (mode & S_IFMT) {

@@ -31,6 +31,10 @@ int domu_fs_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *st
 int domu_fs_setxattr(struct domu_fs *fs, uint64_t ino, const char *name, const void *value, size_t len);
 int domu_fs_removexattr(struct domu_fs *fs, uint64_t ino, const char *name);
 int domu_fs_check(struct domu_fs *fs, enum domu_check_mode mode, domu_line_fn fn, void *user, int *result);
+/* Where content is on the block, and which inodes may have changed with parts of it: -EOPNOTSUPP, nothing recorded. */
+int domu_fs_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
+int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
+                     int (*fn)(void *user, uint64_t ino), void *user);
 /* May name be a directory entry's: 1 to 255 bytes, no '/', not "." or ".."? */
 bool domu_fs_name_ok(const char *name);
 /* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
@@ -40,6 +44,8 @@ int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, siz
 const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
 /* The driver for a probe type: "ext4", "xfs"; NULL: none. */
 const struct domu_fs_ops *domu_fs_driver(const char *type);
+/* A probe type that is a filesystem, as opposed to swap, a member of a volume or array, a table, nothing. */
+bool domu_type_is_fs(const char *type);
 
 /* ---- the tree ------------------------------------------------------------ */
 

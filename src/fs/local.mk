@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
+	src/fs/compare.c src/fs/compare.h \
+	src/fs/compare-inode.c \
 	src/fs/find.c \
 	src/fs/fs.c src/fs/fs.h \
 	src/fs/mounts.c \

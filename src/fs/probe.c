@@ -72,3 +72,38 @@ bool domu_driver_is_here(const struct domu_fs_ops *ops)
 			return (*p)->place != DOMU_IN_APPLIANCE && ops->open != NULL;
 	return false;
 }
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* libblkid's names of what is not a filesystem: members of volumes and arrays, swap, tables. */
+bool domu_type_is_fs(const char *type)
+{
+	static const char *const others[] = { "",
+		                              "unknown",
+		                              "empty",
+		                              "swap",
+		                              "swsuspend",
+		                              "swap_suspend",
+		                              "dos",
+		                              "gpt",
+		                              "extended",
+		                              "bcache",
+		                              "drbd",
+		                              "lvm2pv",
+		                              "jbd",
+		                              "xfs_external_log",
+		                              "crypto_LUKS",
+		                              "BitLocker",
+		                              "mpath_member",
+		                              "vmfs_volume_member" };
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(type, others[i]) == 0)
+			return false;
+	return !ends_with(type, "_member") && !ends_with(type, "_raid") && strncmp(type, "DM_", 3) != 0;
+}

@@ -226,43 +226,9 @@ const struct domu_nodes *domu_tree_nodes(struct domu_tree *t)
 	return &t->nodes;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* libblkid's names of what is not a filesystem: members of volumes and arrays, swap, tables. */
-static bool type_is_fs(const char *type)
-{
-	static const char *const others[] = { "",
-		                              "unknown",
-		                              "empty",
-		                              "swap",
-		                              "swsuspend",
-		                              "swap_suspend",
-		                              "dos",
-		                              "gpt",
-		                              "extended",
-		                              "bcache",
-		                              "drbd",
-		                              "lvm2pv",
-		                              "jbd",
-		                              "crypto_LUKS",
-		                              "BitLocker",
-		                              "mpath_member",
-		                              "vmfs_volume_member" };
-
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (strcmp(type, others[i]) == 0)
-			return false;
-	return !ends_with(type, "_member") && !ends_with(type, "_raid") && strncmp(type, "DM_", 3) != 0;
-}
-
 bool domu_tree_is_fs(const struct domu_tree *t, size_t node)
 {
-	return t->state[node].driver != NULL || type_is_fs(t->nodes.v[node].probe.type);
+	return t->state[node].driver != NULL || domu_type_is_fs(t->nodes.v[node].probe.type);
 }
 
 bool domu_tree_is_plain(struct domu_block *disk)

@@ -64,6 +64,8 @@ static int repair(struct domu_session *s, const struct domu_fsck_opts *opts, con
 		rc = run_pass(s, opts, node, opts->mode, &r->log, &code);
 		if (rc != 0)
 			return rc;
+		if (code != FSCK_OK || pass == 0)
+			r->said = r->log.len;
 		if (code == FSCK_OK)
 			break;
 		if ((code & ~(FSCK_NONDESTRUCT | 2)) != 0 && opts->mode == DOMU_CHECK_PREEN)
@@ -80,6 +82,23 @@ static int repair(struct domu_session *s, const struct domu_fsck_opts *opts, con
 	else
 		r->outcome = DOMU_FSCK_DAMAGED;
 	return 0;
+}
+
+/* What the checker said stays with what it changed. */
+static void keep_words(struct domu_session *s, const struct domu_fsck_opts *opts, const struct domu_node *node,
+                       const struct domu_fsck_result *r)
+{
+	const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
+	bool here = fs != NULL && fs->tools != NULL && !s->opts.engine_guestfs;
+	char source[64], *text = r->log.text != NULL ? strndup(r->log.text, r->said) : NULL;
+	struct domu_note note = { .device = node->name, .text = text, .cut = r->log.cut };
+
+	snprintf(source, sizeof source, "%s -%c",
+	         here ? fs->tools->check[opts->mode][0] : "check in the appliance, fsck",
+	         opts->mode == DOMU_CHECK_YES ? 'y' : 'p');
+	note.source = source;
+	domu_session_note(s, &note);
+	free(text);
 }
 
 /* One filesystem: what is kept of it on the stage is whole, or nothing. */
@@ -118,6 +137,8 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 	keep = rc == 0 && (r->outcome == DOMU_FSCK_REPAIRED || (r->outcome == DOMU_FSCK_CLEAN && !opts->no_mark));
 	if (rc == 0 && r->outcome == DOMU_FSCK_DAMAGED && opts->partial)
 		keep = domu_ask(s->ctx, "%s: errors are left; write what was repaired all the same?", node->name) == 1;
+	if (keep)
+		keep_words(s, opts, node, r);
 	/* -ECANCELED only cuts the stage back: nothing failed. */
 	code = domu_session_change_end(s, rc != 0 ? rc : keep ? 0 : -ECANCELED);
 	if (rc == 0 && keep)
@@ -131,16 +152,6 @@ static double seconds_since(const struct timespec *start)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
-static bool is_filesystem(const struct domu_node *n)
-{
-	static const char *const others[] = { "", "swap", "empty", "unknown", "dos", "gpt", "LVM2_member", "jbd" };
-
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (strcmp(n->probe.type, others[i]) == 0)
-			return false;
-	return !n->extended;
 }
 
 static int exit_bits(const struct domu_fsck_result *r)
@@ -166,7 +177,8 @@ static int fsck_nodes(struct domu_session *s, const struct domu_fsck_opts *opts,
 		struct timespec start;
 		int rc;
 
-		if (!is_filesystem(node) || (opts->use != NULL && strcmp(opts->use, node->name) != 0))
+		if (node->extended || !domu_type_is_fs(node->probe.type) ||
+		    (opts->use != NULL && strcmp(opts->use, node->name) != 0))
 			continue;
 		out->n++;
 		snprintf(r->device, sizeof r->device, "%s", node->name);

@@ -26,6 +26,7 @@ struct domu_fsck_result {
 	int exit; /* of the checker's last run, as fsck(8) */
 	double seconds;
 	struct domu_log log;
+	size_t said; /* bytes of log until a pass found nothing more to do */
 };
 
 struct domu_fsck_opts {

@@ -146,6 +146,29 @@ static int grow_backing(struct domu_session *s, const struct domu_resize_plan *p
 	return rc;
 }
 
+/* The plan's steps stay with what they changed. */
+static void keep_steps(struct domu_session *s, const struct domu_node *n, const struct domu_resize_plan *p)
+{
+	struct domu_log log = { 0 };
+	struct domu_note note = { .device = n->name, .source = "resize" };
+
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct domu_step *st = &p->steps[i];
+		char from[DOMU_SIZE_TEXT], to[DOMU_SIZE_TEXT], line[192];
+
+		domu_size_format(st->from, from);
+		domu_size_format(st->to, to);
+		if (st->from == st->to)
+			snprintf(line, sizeof line, "%s %s", domu_step_name(st->op), st->device);
+		else
+			snprintf(line, sizeof line, "%s %s: %s to %s", domu_step_name(st->op), st->device, from, to);
+		domu_log_line(&log, line);
+	}
+	note.text = log.text;
+	domu_session_note(s, &note);
+	domu_log_free(&log);
+}
+
 static int rehearse(struct domu_session *s, const struct domu_node *n, const struct domu_resize_plan *p,
                     domu_step_fn fn, void *user)
 {
@@ -164,6 +187,8 @@ static int rehearse(struct domu_session *s, const struct domu_node *n, const str
 	grown.size = p->to;
 	if (rc == 0)
 		rc = check_clean(s, &grown, DOMU_CHECK_NO);
+	if (rc == 0)
+		keep_steps(s, n, p);
 	return domu_session_change_end(s, rc);
 }
 

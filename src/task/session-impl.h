@@ -17,6 +17,7 @@ struct domu_session {
 	bool locked; /* our own lock on every disk is held, the whole verdict was free */
 
 	struct domu_stage *stage; /* NULL: only reading */
+	int base_fd; /* the worker's throw-away layer above the disks without the stage, -1: none */
 	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
 	uint64_t mark; /* of the change under way */
 	unsigned changing; /* nested change_begin() */

@@ -114,7 +114,7 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 	s->ctx = ctx;
 	s->guest = g;
 	s->opts = *opts;
-	s->replay_fd = s->base_log = -1;
+	s->replay_fd = s->base_fd = s->base_log = -1;
 	if (g->error != NULL) {
 		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "%s: %s", g->source, g->error);
 		goto out;
@@ -224,6 +224,10 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 	if (s->worker != NULL)
 		rc = domu_worker_end(s->worker, flush);
 	s->worker = NULL;
+	/* A commit may follow: the next worker sees the disks anew. */
+	if (s->base_fd >= 0)
+		close(s->base_fd);
+	s->base_fd = -1;
 	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
 		r = domu_appliance_end(s->ctx, s->appliance[i]);
 		if (rc == 0)
@@ -282,42 +286,76 @@ struct relay {
 	const struct domu_worker_handlers *h; /* the caller's, or NULL */
 };
 
-/* Upcall: the worker met a journal.  Nobody else writes the layer: the worker waits for the answer. */
-static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
+/* The journal of a filesystem is replayed in the top layer of stack. */
+static int replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
+                          const struct domu_stack_desc *stack)
 {
-	struct domu_session *s = ((struct relay *)user)->s;
 	const struct domu_fs_ops *ops = domu_fs_driver(type);
-	struct domu_program p = { .offset = offset, .size = size, .writable = true, .line = log_line, .user = s };
+	struct domu_program p = {
+		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = s
+	};
 	int status, rc;
+
+	p.argv = ops->tools->replay;
+	p.shim = ops->tools->shim;
+	rc = domu_program_run(s->ctx, &p, &status);
+	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
+		rc =
+		    domu_fail(s->ctx, DOMU_FAILED, -EIO, "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
+		              s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+	return rc;
+}
+
+/* The worker is not believed: a part of a disk that there is, of a type whose journal can be replayed, or nothing. */
+static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type)
+{
+	const struct domu_fs_ops *ops = domu_fs_driver(type);
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
 	if (s->opts.live || s->opts.in_use_ok || (s->looking && s->base_log < 0))
 		return -EBUSY;
-	/* The worker is not believed: a part of a disk that there is, or nothing. */
 	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
 		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the worker asked for what is on no disk of %s",
 		                 domu_guest_shown(s->guest));
-	p.argv = ops->tools->replay;
-	p.shim = ops->tools->shim;
-	rc = domu_session_stack(s, disk, &p.stack);
-	if (s->base_log >= 0) {
-		p.stack.stage_fd = -1;
-		p.stack.replay_fd = s->base_log;
+	return 0;
+}
+
+/* Upcall: the worker met a journal.  Nobody else writes the layer: the worker waits for the answer. */
+static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
+{
+	struct domu_session *s = ((struct relay *)user)->s;
+	struct domu_stack_desc stack;
+	int rc = check_replay(s, disk, offset, size, type);
+
+	if (rc == 0)
+		rc = domu_session_stack(s, disk, &stack);
+	if (rc == 0 && s->base_log >= 0) {
+		stack.stage_fd = -1;
+		stack.replay_fd = s->base_log;
 	}
 	if (rc == 0)
-		rc = domu_program_run(s->ctx, &p, &status);
+		rc = replay_journal(s, disk, offset, size, type, &stack);
+	if (rc == 0 && s->base_log < 0)
+		domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
+		         s->stage != NULL ? "" : " in a layer that is dropped at the end");
+	return rc;
+}
+
+/* The same for the disk as it is without the stage, which diff compares with. */
+static int upcall_replay_base(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
+{
+	struct domu_session *s = ((struct relay *)user)->s;
+	struct domu_stack_desc stack;
+	int rc = s->base_fd >= 0 ? check_replay(s, disk, offset, size, type) : -EOPNOTSUPP;
+
+	if (rc == 0)
+		rc = domu_session_stack(s, disk, &stack);
 	if (rc != 0)
 		return rc;
-	if (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0)
-		return domu_fail(s->ctx, DOMU_FAILED, -EIO,
-		                 "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
-		                 s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
-	if (s->base_log >= 0)
-		return 0;
-	domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
-	         s->stage != NULL ? "" : " in a layer that is dropped at the end");
-	return 0;
+	stack.stage_fd = -1;
+	stack.replay_fd = s->base_fd;
+	return replay_journal(s, disk, offset, size, type, &stack);
 }
 
 static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
@@ -361,11 +399,16 @@ static int start_worker(struct domu_session *s)
 
 	if (disks == NULL)
 		return domu_nomem(s->ctx);
+	if (s->stage != NULL && !s->looking) {
+		s->base_fd = domu_session_replay_log(s);
+		rc = s->base_fd < 0 ? s->base_fd : 0;
+	}
 	for (size_t i = 0; i < s->n_backings && rc == 0; i++) {
 		snprintf(disks[i].vdev, sizeof disks[i].vdev, "%s", s->backings[i].disk->vdev);
 		rc = domu_session_stack(s, i, &disks[i].stack);
 		/* Journals are replayed by programs; what a worker wrote here would be lost. */
 		disks[i].stack.replay_readonly = true;
+		disks[i].base_fd = s->base_fd;
 	}
 	o.tree.root_hint = s->guest->root_hint;
 	o.tree.use = s->use;
@@ -398,6 +441,7 @@ static const struct domu_worker_handlers relay_handlers = {
 	.rows = relay_rows,
 	.data = relay_data,
 	.replay = upcall_replay,
+	.replay_base = upcall_replay_base,
 	.appliance = upcall_appliance,
 };
 

@@ -54,6 +54,15 @@ bool domu_session_staging(struct domu_session *s); /* a stage is open */
 bool domu_session_dirty(struct domu_session *s); /* and holds changes */
 int domu_session_staged(struct domu_session *s, uint64_t *blocks); /* how many units of DOMU_UNIT bytes */
 
+/* By disk index; DOMU_MAX_DISKS of them. */
+int domu_session_sums(struct domu_session *s, struct domu_stage_sum *sums);
+/*
+ * Inside a change: keeps with the stage what a program said about it.  What
+ * cannot be kept is a warning: the change does not depend on it.
+ */
+void domu_session_note(struct domu_session *s, const struct domu_note *note);
+int domu_session_notes(struct domu_session *s, domu_note_fn fn, void *user);
+
 /* A command's changes are whole or absent: call begin, do the work, call end with its result (which it returns). */
 int domu_session_change_begin(struct domu_session *s);
 int domu_session_change_end(struct domu_session *s, int rc);

@@ -36,7 +36,10 @@ try() {
 		write /etc/motd < $T/data
 		mkdir /srv
 		mv /etc/hostname /srv/name
-		rm /etc/group"
+		rm /etc/group
+		diff > $T/diff"
+	has "$type: diff says that it compares no files" "$(err)" 'xvda: files of .* cannot be compared'
+	has "$type: and counts blocks" "$(cat "$T/diff")" '^[1-9][0-9]* blocks to write'
 	fs_offset=0 fs_size=$(stat -c %s "$disk")
 	fs_type=${type%% *} kmount "$disk" 0 0 "$T/mnt" ro || not_ok "$type: the kernel mounts it"
 	is "$type: write" "$(cat "$T/mnt/etc/motd")" 'by the appliance'

@@ -146,4 +146,19 @@ if [ "$(id -u)" = 0 ]; then
 	is "before it nothing changed" "$(head -c "$fs_offset" "$disk" | sha256sum)" "$(cat "$T/head")"
 	is "after it nothing changed" "$(tail -c +$((fs_offset + fs_size + 1)) "$disk" | sha256sum)" "$(cat "$T/tail")"
 fi
+# ---- what is no filesystem is not listed as one that could not be checked
+rm -rf "$T/state"
+truncate -s 48M "$T/parts.img"
+printf 'label: dos\nstart=2048, size=65536, type=83\nstart=67584, size=16384, type=83\n' | sfdisk -q "$T/parts.img" >"$T/sfdisk.log" 2>&1
+dd if="$T/clean.img" of="$T/parts.img" bs=1M seek=1 conv=notrunc status=none
+printf 'LUKS\272\276\0\1aes\0' | dd of="$T/parts.img" bs=512 seek=67584 conv=notrunc status=none
+is "libblkid sees an encrypted partition" "$(blkid -p -O $((67584 * 512)) -o value -s TYPE "$T/parts.img")" crypto_LUKS
+config parts "$T/parts.img,raw,xvda,w"
+domu fsck -n --json parts
+is "fsck speaks of filesystems alone" "$(jq -r '.guests[].filesystems[].device' "$T/out")" xvda1
+truncate -s 1M "$T/luks.img"
+printf 'LUKS\272\276\0\1aes\0' | dd of="$T/luks.img" conv=notrunc status=none
+config luks "$T/luks.img,raw,xvda,w"
+bits "nothing to check" 8 -n luks
+has "nothing to check: it says so" "$(err)" 'no filesystem'
 done_testing

@@ -2,7 +2,8 @@
 # The driver's own sources are linked in, so that sanitizers see them too; of the library only what they use.
 FSEXT_TEST_SOURCES = tests/unit/fsext-util.c tests/unit/fsext-util.h
 FSEXT_TEST_LDADD = plugins/libfsext.a libdomu.a $(EXT2FS_LIBS) $(CRITERION_LIBS)
-FSEXT_TESTS = tests/unit/test-fsext-open tests/unit/test-fsext-read tests/unit/test-fsext-change tests/unit/test-fsext-mutants
+FSEXT_TESTS = tests/unit/test-fsext-open tests/unit/test-fsext-read tests/unit/test-fsext-change tests/unit/test-fsext-mutants \
+	tests/unit/test-fsext-suspects
 check_PROGRAMS += $(FSEXT_TESTS)
 TESTS += $(FSEXT_TESTS)
 
@@ -25,3 +26,8 @@ tests_unit_test_fsext_open_SOURCES = tests/unit/test-fsext-open.c $(FSEXT_TEST_S
 tests_unit_test_fsext_open_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fsext_open_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fsext_open_LDADD = $(FSEXT_TEST_LDADD)
+
+tests_unit_test_fsext_suspects_SOURCES = tests/unit/test-fsext-suspects.c $(FSEXT_TEST_SOURCES)
+tests_unit_test_fsext_suspects_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fsext_suspects_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fsext_suspects_LDADD = $(FSEXT_TEST_LDADD)

@@ -427,3 +427,31 @@ Test(tree, a_closed_door_names_the_commit_and_the_way_on, .init = setup, .fini =
 	cr_assert_str_eq(ctx.error.message,
 	                 "xvda1: a commit (20260102T030405-1a2b3c) was cut short; run domu-rescue recover web1");
 }
+
+/* What libblkid calls members of something else, swap and tables; the same answer for every command. */
+Test(types, what_is_no_filesystem)
+{
+	static const char *const others[] = { "",
+		                              "unknown",
+		                              "empty",
+		                              "swap",
+		                              "swsuspend",
+		                              "dos",
+		                              "gpt",
+		                              "jbd",
+		                              "LVM2_member",
+		                              "linux_raid_member",
+		                              "isw_raid_member",
+		                              "zfs_member",
+		                              "crypto_LUKS",
+		                              "BitLocker",
+		                              "bcache",
+		                              "drbd",
+		                              "DM_snapshot_cow" };
+	static const char *const filesystems[] = { "ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "ntfs", "iso9660" };
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		cr_assert_not(domu_type_is_fs(others[i]), "%s", others[i]);
+	for (size_t i = 0; i < sizeof filesystems / sizeof *filesystems; i++)
+		cr_assert(domu_type_is_fs(filesystems[i]), "%s", filesystems[i]);
+}
