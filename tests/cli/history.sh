@@ -42,7 +42,7 @@ has "who" "$(out)" "  *WHO "
 has "what was waived" "$(out)" 'without these checks.*writers'
 has "what undoes what" "$(out)" '^[0-9T]+-[0-9a-f]+ undoes [0-9T]+-[0-9a-f]+$'
 domu history test --json
-is "its columns" "$(jq -c '.commits[0] | keys - ["owner", "undoes", "waived"]' "$T/out")" \
+is "its columns" "$(jq -c '.commits[0] | keys - ["owner", "undoes", "waived", "notes"]' "$T/out")" \
 	'["blocks","bytes","command","id","state","time","undoable"]'
 is "states, newest first" "$(jq -c '[.commits[].state]' "$T/out")" '["committed","undone"]'
 is "what can be undone" "$(jq -c '[.commits[].undoable]' "$T/out")" '[true,false]'
