@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 command -v tmux >/dev/null || skip_all "tmux is not installed"
 pty_socket=$T/tmux
+pty_at=t # the terminal that is typed on: a test may have several
 pty_wait=${DOMU_PTY_WAIT:-20}
 export TERM=screen
 
@@ -14,49 +15,65 @@ test_cleanup() {
 	pty kill-server 2>/dev/null
 }
 
-# pty_start COMMAND...: in a terminal of 80x24; what ends it leaves $T/pty.status.
+# pty_start COMMAND...: in a terminal of 80x24, the only one; what ends it leaves $T/pty.status.t.
 pty_start() {
 	pty kill-server 2>/dev/null
-	rm -f "$T/pty.status"
-	printf '%q ' "$@" >"$T/pty.command"
-	cat >"$T/pty.sh" <<-SCRIPT
-		. "$T/pty.command"
-		echo \$? >"$T/pty.status.new"
-		mv "$T/pty.status.new" "$T/pty.status"
-		echo "-- ended --"
-		read -r _
-	SCRIPT
-	pty new-session -d -s t -x 80 -y 24 "HOME='$T' PS1= bash --norc '$T/pty.sh'" || skip_all "tmux does not start here"
+	pty_at=t
+	pty_open "$@"
 	pty set-option -g remain-on-exit on >/dev/null
 	pty set-option -g history-limit 5000 >/dev/null
 }
 
+# pty_beside COMMAND...: in a second terminal; pty_at=t and pty_at=u say which one is meant.
+pty_beside() {
+	pty_at=u
+	pty_open "$@"
+}
+
+pty_open() {
+	rm -f "$T/pty.status.$pty_at"
+	printf '%q ' "$@" >"$T/pty.command.$pty_at"
+	cat >"$T/pty.sh.$pty_at" <<-SCRIPT
+		. "$T/pty.command.$pty_at"
+		echo \$? >"$T/pty.status.new"
+		mv "$T/pty.status.new" "$T/pty.status.$pty_at"
+		echo "-- ended --"
+		read -r _
+	SCRIPT
+	# A server that was killed takes a moment to go, and what asks it meanwhile fails.
+	if ! wait_until 5 pty new-session -d -s "$pty_at" -x 80 -y 24 "HOME='$T' PS1= bash --norc '$T/pty.sh.$pty_at'"; then
+		[ -n "${pty_started-}" ] || skip_all "tmux does not start here"
+		not_ok "tmux starts again"
+	fi
+	pty_started=1
+}
+
 pty_type() {
-	pty send-keys -t t -l -- "$1"
+	pty send-keys -t "$pty_at" -l -- "$1"
 }
 
 # pty_line TEXT: types it and Enter.
 pty_line() {
 	pty_type "$1"
-	pty send-keys -t t Enter
+	pty send-keys -t "$pty_at" Enter
 }
 
 pty_key() {
-	pty send-keys -t t "$@"
+	pty send-keys -t "$pty_at" "$@"
 }
 
 pty_screen() {
-	pty capture-pane -p -t t
+	pty capture-pane -p -t "$pty_at"
 }
 
 # The screen without what has scrolled away, joined where the terminal wrapped a line.
 pty_joined() {
-	pty capture-pane -p -J -S -500 -t t
+	pty capture-pane -p -J -S -500 -t "$pty_at"
 }
 
 pty_clear() {
 	pty_key C-l
-	pty clear-history -t t
+	pty clear-history -t "$pty_at"
 }
 
 pty_matches() {
@@ -88,9 +105,9 @@ pty_prompt() {
 
 # pty_ended NAME STATUS
 pty_ended() {
-	if ! wait_until "$pty_wait" test -s "$T/pty.status"; then
+	if ! wait_until "$pty_wait" test -s "$T/pty.status.$pty_at"; then
 		not_ok "$1" "still running:" "$(pty_screen | grep -v '^$')"
 	else
-		is "$1" "$(cat "$T/pty.status")" "$2"
+		is "$1" "$(cat "$T/pty.status.$pty_at")" "$2"
 	fi
 }
