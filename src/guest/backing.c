@@ -180,14 +180,21 @@ out:
 	return rc;
 }
 
-void domu_backing_close(struct domu_backing *b)
+void domu_backing_unlock(struct domu_backing *b)
 {
-	if (b->fd >= 0)
-		close(b->fd);
 	if (b->lock_fd >= 0)
 		close(b->lock_fd);
 	if (b->parent_lock_fd >= 0)
 		close(b->parent_lock_fd);
+	b->lock_fd = b->parent_lock_fd = -1;
+	b->idle = false;
+}
+
+void domu_backing_close(struct domu_backing *b)
+{
+	if (b->fd >= 0)
+		close(b->fd);
+	domu_backing_unlock(b);
 	free(b->path);
 	memset(b, 0, sizeof *b);
 	b->fd = b->lock_fd = b->parent_lock_fd = -1;
@@ -242,6 +249,8 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
  * takes its own exclusively and the whole disk's shared, so the two conflict.
  * The files stay: deleting one would let two own "the" lock.
  */
+#define IDLE "reads"
+
 static void lock_path(const char *state_dir, const struct domu_backing *b, bool whole, char out[PATH_MAX])
 {
 	uint64_t dev = whole ? b->whole_dev : b->dev;
@@ -253,15 +262,37 @@ static void lock_path(const char *state_dir, const struct domu_backing *b, bool 
 		         (unsigned long long)b->inode);
 }
 
-static void read_owner(int fd, char *owner, size_t size)
+void domu_owner_name(char *out, size_t size)
+{
+	const char *user = getenv("SUDO_USER"), *tty = ttyname(STDIN_FILENO);
+
+	if (user == NULL)
+		user = getenv("LOGNAME");
+	if (user == NULL)
+		user = geteuid() == 0 ? "root" : "user";
+	if (tty != NULL && strncmp(tty, "/dev/", 5) == 0)
+		tty += 5;
+	snprintf(out, size, "%s%s%s", user, tty != NULL ? "@" : "", tty != NULL ? tty : "");
+}
+
+/* Who has it, and in a second line whether he only reads so far. */
+static void read_owner(int fd, char *owner, size_t size, bool *idle)
 {
 	ssize_t n = pread(fd, owner, size - 1, 0);
+	char *line;
 
+	*idle = false;
 	if (n <= 0) {
 		snprintf(owner, size, "another domu-rescue");
 		return;
 	}
 	owner[n] = '\0';
+	line = strchr(owner, '\n');
+	if (line != NULL) {
+		*idle = strcmp(line + 1, IDLE) == 0;
+		*line = '\0';
+		n = line - owner;
+	}
 	for (char *p = owner; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
@@ -269,7 +300,7 @@ static void read_owner(int fd, char *owner, size_t size)
 		owner[--n] = '\0';
 }
 
-static int lock_held(const char *path, short type, char *owner, size_t size)
+static int lock_held(const char *path, short type, char *owner, size_t size, bool *idle)
 {
 	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_len = 1 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
@@ -279,30 +310,33 @@ static int lock_held(const char *path, short type, char *owner, size_t size)
 	if (fcntl(fd, F_OFD_GETLK, &fl) < 0) {
 		rc = -errno;
 	} else if (fl.l_type != F_UNLCK) {
-		read_owner(fd, owner, size);
+		read_owner(fd, owner, size, idle);
 		rc = 1;
 	}
 	close(fd);
 	return rc;
 }
 
-int domu_lock_owner(const struct domu_backing *b, char *owner, size_t size)
+int domu_lock_owner(const struct domu_backing *b, char *owner, size_t size, bool *idle)
 {
 	char path[PATH_MAX];
 	int rc;
 
+	*idle = false;
 	if (b->state_dir == NULL || b->lock_fd >= 0)
 		return 0;
 	lock_path(b->state_dir, b, false, path);
-	rc = lock_held(path, F_WRLCK, owner, size);
+	rc = lock_held(path, F_WRLCK, owner, size, idle);
 	if (rc != 0 || b->whole_dev == b->dev)
 		return rc;
 	lock_path(b->state_dir, b, true, path);
-	return lock_held(path, F_RDLCK, owner, size);
+	return lock_held(path, F_RDLCK, owner, size, idle);
 }
 
+/* Without the folder that it was called from. */
 static void own_command(char *out, size_t size)
 {
+	char *name;
 	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, out, size - 1) : 0;
 
@@ -310,6 +344,12 @@ static void own_command(char *out, size_t size)
 		close(fd);
 	if (n < 0)
 		n = 0;
+	out[n] = '\0';
+	name = strrchr(out, '/');
+	if (name != NULL) {
+		n -= name + 1 - out;
+		memmove(out, name + 1, (size_t)n);
+	}
 	for (ssize_t i = 0; i < n; i++)
 		if ((unsigned char)out[i] < 0x20 || out[i] == 0x7f)
 			out[i] = ' ';
@@ -318,23 +358,25 @@ static void own_command(char *out, size_t size)
 	out[n] = '\0';
 }
 
-static int write_owner(struct domu_ctx *ctx, int fd)
+static int write_owner(struct domu_ctx *ctx, int fd, const struct domu_backing *b, bool idle)
 {
-	char text[512], command[300], when[32] = "";
-	time_t now = time(NULL);
+	char text[512], command[300], name[80], when[32] = "";
 	struct tm tm;
 
 	own_command(command, sizeof command);
-	if (localtime_r(&now, &tm) != NULL)
+	domu_owner_name(name, sizeof name);
+	if (localtime_r(&b->since, &tm) != NULL)
 		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-	snprintf(text, sizeof text, "pid %d since %s: %s\n", (int)getpid(), when, command);
+	snprintf(text, sizeof text, "pid %d, %s, since %s: %s\n%s", (int)getpid(), name, when, command,
+	         idle ? IDLE : "");
 	if (ctx->io->ftruncate(fd, 0) < 0)
 		return -errno;
 	return domu_pwrite_full(ctx->io, fd, text, strlen(text), 0);
 }
 
 /* *fd is the lock's, or a failure that names the owner. */
-static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const char *path, short type, int *fd)
+static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const char *path, short type, bool idle,
+                     int *fd)
 {
 	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_len = 1 };
 	char owner[512], me[32];
@@ -348,20 +390,21 @@ static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const c
 			rc = domu_fail(ctx, DOMU_FAILED, rc, "cannot lock %s: %s", path, strerror(-rc));
 			goto out;
 		}
-		read_owner(f, owner, sizeof owner);
-		snprintf(me, sizeof me, "pid %d ", (int)getpid());
+		read_owner(f, owner, sizeof owner, &idle);
+		snprintf(me, sizeof me, "pid %d, ", (int)getpid());
 		if (strncmp(owner, me, strlen(me)) == 0)
 			rc = domu_fail(ctx, DOMU_INUSE, -EBUSY,
 			               "disk %s (%s) is open twice: two of the guest's disks are the same",
 			               b->disk->vdev, b->path);
 		else
-			rc = domu_fail(ctx, DOMU_INUSE, -EBUSY,
-			               "disk %s (%s) is being changed by another domu-rescue (%s); end that one first",
-			               b->disk->vdev, b->path, owner);
+			rc = domu_fail(
+			    ctx, DOMU_INUSE, -EBUSY,
+			    "disk %s (%s) is open for changes in another domu-rescue (%s); end that one first",
+			    b->disk->vdev, b->path, owner);
 		goto out;
 	}
 	/* Whoever shares the whole disk's lock leaves his name too: the last one is shown. */
-	rc = write_owner(ctx, f);
+	rc = write_owner(ctx, f, b, idle);
 	if (rc < 0)
 		rc = domu_fail(ctx, DOMU_FAILED, rc, "cannot write the lock %s: %s", path, strerror(-rc));
 out:
@@ -372,15 +415,29 @@ out:
 	return rc;
 }
 
-int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b)
+/* Who holds the lock begins to change something, or has ended that. */
+static int set_idle(struct domu_ctx *ctx, struct domu_backing *b, bool idle)
+{
+	int rc = 0;
+
+	if (b->idle != idle)
+		rc = write_owner(ctx, b->lock_fd, b, idle);
+	if (rc == 0 && b->idle != idle && b->parent_lock_fd >= 0)
+		rc = write_owner(ctx, b->parent_lock_fd, b, idle);
+	if (rc < 0)
+		return domu_fail(ctx, DOMU_FAILED, rc, "cannot write the lock of %s: %s", b->path, strerror(-rc));
+	b->idle = idle;
+	return 0;
+}
+
+static int lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b, bool idle)
 {
 	char path[PATH_MAX];
 	int rc;
 
-	if (b->lock_fd >= 0)
-		return 0;
 	if (strlen(state_dir) > PATH_MAX - 100)
 		return domu_fail(ctx, DOMU_FAILED, -ENAMETOOLONG, "the state directory's name is too long");
+	b->since = time(NULL);
 	snprintf(path, sizeof path, "%s/locks", state_dir);
 	if ((ctx->io->mkdir(state_dir, 0700) < 0 && errno != EEXIST) ||
 	    (ctx->io->mkdir(path, 0700) < 0 && errno != EEXIST))
@@ -388,15 +445,26 @@ int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_b
 	/* The whole disk's first: in one order, no two wait for each other (nobody waits at all). */
 	if (b->whole_dev != b->dev) {
 		lock_path(state_dir, b, true, path);
-		rc = take_lock(ctx, b, path, F_RDLCK, &b->parent_lock_fd);
+		rc = take_lock(ctx, b, path, F_RDLCK, idle, &b->parent_lock_fd);
 		if (rc < 0)
 			return rc;
 	}
 	lock_path(state_dir, b, false, path);
-	rc = take_lock(ctx, b, path, F_WRLCK, &b->lock_fd);
+	rc = take_lock(ctx, b, path, F_WRLCK, idle, &b->lock_fd);
 	if (rc < 0 && b->parent_lock_fd >= 0) {
 		ctx->io->close(b->parent_lock_fd);
 		b->parent_lock_fd = -1;
 	}
+	b->idle = rc == 0 && idle;
 	return rc;
+}
+
+int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b)
+{
+	return b->lock_fd >= 0 ? set_idle(ctx, b, false) : lock(ctx, state_dir, b, false);
+}
+
+int domu_backing_announce(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b)
+{
+	return b->lock_fd >= 0 ? set_idle(ctx, b, true) : lock(ctx, state_dir, b, true);
 }

@@ -125,7 +125,10 @@ void domu_check_hotplug(struct domu_view *v, const struct domu_backing *b, const
 /* The hotplug lock in a folder of a test's choosing. */
 int domu_hotplug_lock_at(struct domu_ctx *ctx, const char *dir, unsigned seconds, int *fd);
 
-/* Our own lock: who has it, when it is not us.  0: nobody, 1: owner filled in, or a negative errno. */
-int domu_lock_owner(const struct domu_backing *b, char *owner, size_t size);
+/*
+ * Our own lock: who has it, when it is not us, and whether he only reads so far.  0: nobody, 1: owner filled in, or a
+ * negative errno.
+ */
+int domu_lock_owner(const struct domu_backing *b, char *owner, size_t size, bool *idle);
 
 #endif

@@ -65,12 +65,16 @@ static void check_own_lock(struct domu_view *v, const struct domu_backing *b, co
                            struct domu_answer *a)
 {
 	char owner[512];
-	int rc = domu_lock_owner(b, owner, sizeof owner);
+	bool idle;
+	int rc = domu_lock_owner(b, owner, sizeof owner, &idle);
 
-	(void)v;
 	(void)r;
+	/* A shell in which nothing was changed yet is of no interest to a reader. */
+	if (rc > 0 && idle && v->depth == DOMU_VERDICT_READ)
+		return;
 	if (rc > 0)
-		domu_answer(a, DOMU_CHECK_FAIL, "another domu-rescue is changing it (%s)", owner);
+		domu_answer(a, DOMU_CHECK_FAIL, "another domu-rescue %s (%s)",
+		            idle ? "has it open for changes" : "is changing it", owner);
 	else if (rc < 0)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "its lock cannot be looked at: %s", strerror(-rc));
 }

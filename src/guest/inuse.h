@@ -3,6 +3,8 @@
 #ifndef DOMU_INUSE_H
 #define DOMU_INUSE_H
 
+#include <time.h>
+
 #include "guest/guest.h"
 
 /* A backing store, opened read-only and known by what the kernel knows it by. */
@@ -18,6 +20,8 @@ struct domu_backing {
 	uint32_t sector_size;
 	int lock_fd; /* our own lock, -1: not held */
 	int parent_lock_fd; /* of a partition: the whole disk's, shared; -1: not held */
+	bool idle; /* the lock says that we only read so far */
+	time_t since; /* that it is held */
 	/*
 	 * Where locks are, for the own-lock check of a disk that is not locked by us; NULL: not looked at.  The
 	 * caller's.
@@ -44,6 +48,11 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b);
  * owner.
  */
 int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
+/* The same lock, and it says that who has it only reads, until domu_backing_lock() is called. */
+int domu_backing_announce(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
+void domu_backing_unlock(struct domu_backing *b);
+/* user@tty of who runs this. */
+void domu_owner_name(char *out, size_t size);
 
 /*
  * Is path on a file system on this disk, on a partition, volume or loop of it, or in a file of such a one?  What is

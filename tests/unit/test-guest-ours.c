@@ -81,7 +81,7 @@ Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 	cr_assert_not_null(strstr(b.ctx.error.message, "twice"), "%s", b.ctx.error.message);
 	domu_backing_close(&other);
 	domu_error_clear(&b.ctx);
-	snprintf(owner, sizeof owner, "pid %d since", (int)getpid());
+	snprintf(owner, sizeof owner, "pid %d, ", (int)getpid());
 	pid = fork();
 	if (pid == 0) {
 		struct domu_backing mine;
