@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "block/commit.h"
+#include "block/log.h"
 
 #define DOMU_SECTOR      512u
 #define DOMU_SECTORS     (DOMU_UNIT / DOMU_SECTOR)
@@ -35,6 +36,8 @@ struct domu_stage {
 	char *dir; /* STATE/pending/ID */
 	int lock_fd, log_fd;
 	struct domu_meta meta;
+	struct domu_log_pos pos; /* of the log */
+	uint64_t whole; /* where its last whole change ends; 0: none */
 };
 
 enum { DOMU_UNIT_NEW_ZERO = 1, DOMU_UNIT_OLD_ZERO = 2 };
@@ -128,6 +131,8 @@ int domu_pending_remove(struct domu_state *st, const char *id);
 
 /* Before a commit: those that hold now hold for good, and are synced; without any nothing is written. */
 int domu_notes_settle(struct domu_stage *s);
+/* The log of a stage that was taken over: nobody writes it any more, and what is no whole change is cut off. */
+int domu_stage_settle(struct domu_stage *s);
 
 /* ---- seal (seal.c) --------------------------------------------------------- */
 

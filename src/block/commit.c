@@ -358,6 +358,21 @@ static int back_out(struct commit *c, int rc)
 	return rc;
 }
 
+/* After a sync that failed it is a new file.  What is committed is whole: cut short, it is resumed as it is. */
+static int settle_log(struct commit *c)
+{
+	int rc = access(c->seal_path, F_OK) == 0 ? domu_stage_rewrite_log(c->stage) : 0;
+
+	return rc == 0 ? domu_stage_whole(c->stage) : rc;
+}
+
+/* Up to the commit point Ctrl-C is heard; from there on it waits. */
+static int heard(struct commit *c)
+{
+	return domu_interrupted(c->ctx) ? domu_fail(c->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written")
+	                                : 0;
+}
+
 static int prepare(struct commit *c, bool *empty)
 {
 	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd };
@@ -377,8 +392,8 @@ static int prepare(struct commit *c, bool *empty)
 	 * are synced.  A cut leaves the disk old, and a stage with a useless
 	 * undo file.
 	 */
-	if (rc == 0 && access(c->seal_path, F_OK) == 0)
-		rc = domu_stage_rewrite_log(c->stage);
+	if (rc == 0)
+		rc = settle_log(c);
 	if (rc == 0)
 		rc = keep_preimages(c, empty);
 	if (rc < 0 || *empty)
@@ -406,6 +421,8 @@ static int prepare(struct commit *c, bool *empty)
 	/* Without a door the seal is the commit point: the last look comes before it, and the lock stays to the end. */
 	if (rc == 0 && c->seal.n_doors == 0)
 		rc = last_look(c);
+	if (rc == 0)
+		rc = heard(c);
 	/*
 	 * 3. The seal: index, checksums, identity, doors.  A cut leaves the disk
 	 * old, and a stage (the seal torn, or whole with the doors open); without
@@ -416,6 +433,8 @@ static int prepare(struct commit *c, bool *empty)
 		rc = domu_seal_write(c->ctx, c->seal_fd, &c->seal);
 	if (rc == 0 && c->seal.n_doors > 0)
 		rc = last_look(c);
+	if (rc == 0 && c->seal.n_doors > 0)
+		rc = heard(c);
 	return rc;
 }
 

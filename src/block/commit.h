@@ -107,9 +107,29 @@ int domu_stage_blocks(struct domu_stage *s, uint64_t *blocks); /* what the log h
 /* A command's changes are whole or absent: mark before, cut back to the mark when it fails. */
 int domu_stage_mark(struct domu_stage *s, uint64_t *mark);
 int domu_stage_cut(struct domu_stage *s, uint64_t mark);
+/* What the log holds now is whole changes; whoever resumes the stage finds what was last said to be so. */
+int domu_stage_whole(struct domu_stage *s);
+/* The same, and synced: what is in the stage outlives a power cut.  Fails where it was removed meanwhile. */
+int domu_stage_keep(struct domu_stage *s);
 int domu_stage_drop(struct domu_stage *s); /* deletes it; closes s */
-void domu_stage_close(struct domu_stage *s); /* keeps it for later */
-int domu_stage_keep(struct domu_stage *s); /* the same, and fails where there is nothing to be found later */
+void domu_stage_close(struct domu_stage *s); /* it stays for later */
+/* Deletes a stage that nobody has open, whatever state it is in.  -EBUSY (DOMU_INUSE). */
+int domu_stage_discard(struct domu_state *st, const char *id);
+
+/*
+ * Are these the disks that the stage was made on?  By index, the caller's descriptors.  A failure says which is not,
+ * and why.
+ */
+int domu_stage_disks(struct domu_stage *s, const int *fds, size_t n);
+/* What has become of the blocks that a stage rests on. */
+struct domu_stage_fit {
+	uint64_t blocks; /* that it replaces */
+	uint64_t changed; /* of them not what they were when they were first replaced */
+	unsigned disk; /* the first of those */
+	uint64_t unit;
+};
+/* Reads the disks and the whole log: fails where either cannot be read or the log is damaged. */
+int domu_stage_fit(struct domu_stage *s, const int *fds, size_t n, struct domu_stage_fit *fit);
 
 /* How much of a disk a stage holds, in units of DOMU_UNIT bytes. */
 struct domu_stage_sum {

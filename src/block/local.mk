@@ -33,5 +33,6 @@ libdomu_a_SOURCES += \
 	src/block/seal.c \
 	src/block/seen.c \
 	src/block/stage.c \
+	src/block/whole.c \
 	src/block/state.c \
 	src/block/undo.c

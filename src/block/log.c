@@ -168,9 +168,9 @@ static int next_record(struct domu_ctx *ctx, const char *name, struct window *w,
 		return rc == 1 ? 0 : damaged(ctx, name, pos->end);
 	}
 	domu_log_decode(p, rec);
-	if ((rec->flags & ~DOMU_LOG_ZERO) != 0 || rec->disk >= DOMU_MAX_DISKS || rec->unit > UINT64_MAX / DOMU_UNIT - 1)
+	if (rec->flags > DOMU_LOG_WHOLE || rec->disk >= DOMU_MAX_DISKS || rec->unit > UINT64_MAX / DOMU_UNIT - 1)
 		return damaged(ctx, name, pos->end);
-	*len = DOMU_LOG_REC + (rec->flags & DOMU_LOG_ZERO ? 0 : DOMU_UNIT);
+	*len = DOMU_LOG_REC + (rec->flags != 0 ? 0 : DOMU_UNIT);
 	return *len <= w->size - pos->end;
 unreadable:
 	return domu_fail(ctx, DOMU_FAILED, rc, "%s: cannot read the change log at byte %" PRIu64 ": %s", name, pos->end,
@@ -213,6 +213,29 @@ int domu_log_walk(struct domu_ctx *ctx, int log_fd, const char *name, struct dom
 	pos->seen = w.size;
 	free(w.buf);
 	return rc;
+}
+
+int domu_log_end_change(struct domu_ctx *ctx, int log_fd, struct domu_log_pos *pos)
+{
+	const struct domu_io *io = ctx != NULL ? ctx->io : &domu_io_system;
+	const struct domu_log_rec rec = { .flags = DOMU_LOG_WHOLE };
+	uint8_t h[DOMU_LOG_REC];
+	uint32_t chain = domu_log_encode(&rec, pos->chain, h);
+	int rc = 0;
+
+	/* The tail may be longer than this record, and what is left of it would be damage. */
+	if (pos->seen > pos->end && io->ftruncate(log_fd, (off_t)pos->end) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = domu_pwrite_full(io, log_fd, h, sizeof h, pos->end);
+	if (rc < 0)
+		return domu_fail(ctx, DOMU_FAILED, rc, "cannot write the change log: %s", strerror(-rc));
+	pos->chain = chain;
+	pos->last = pos->end;
+	pos->end += sizeof h;
+	pos->seen = pos->end;
+	pos->records++;
+	return 0;
 }
 
 bool domu_log_same(int log_fd, const struct domu_log_pos *pos)
@@ -267,6 +290,8 @@ static int collect_one(void *user, const struct domu_log_rec *rec, uint64_t at)
 {
 	struct collect *c = user;
 
+	if (rec->flags == DOMU_LOG_WHOLE)
+		return 0;
 	if (c->n == c->cap) {
 		struct domu_log_entry *v;
 		size_t cap = c->cap;

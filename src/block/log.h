@@ -14,7 +14,7 @@
  *	28 u32 crc32c of bytes 0-27
  *
  * Records follow without gaps, each a header of DOMU_LOG_REC bytes and,
- * unless DOMU_LOG_ZERO is set, DOMU_UNIT bytes of data:
+ * unless DOMU_LOG_ZERO or DOMU_LOG_WHOLE is set, DOMU_UNIT bytes of data:
  *
  *	0  u32 magic, 4 u16 disk, 6 u16 flags, 8 u64 unit
  *	16 u32 domu_unit_crc() of the data, 20 the same of what below held at first touch
@@ -24,12 +24,16 @@
  * So each record vouches for all before it: a log that somebody cut back and
  * wrote on is told from one that only grew, whatever its length.  A checksum
  * of data is taken of the whole unit, zeros included.
+ *
+ * A record with DOMU_LOG_WHOLE, all other fields zero, ends a change: what
+ * follows the last one is of a change that was cut short.
  */
 #define DOMU_LOG_VERSION 1u
 #define DOMU_LOG_HEAD    32u
 #define DOMU_LOG_REC     32u
 #define DOMU_LOG_MAGIC   UINT32_C(0x52756d64) /* "dmuR" */
 #define DOMU_LOG_ZERO    1u
+#define DOMU_LOG_WHOLE   2u
 
 struct domu_log_rec {
 	uint64_t unit;
@@ -50,6 +54,8 @@ struct domu_log_pos {
 typedef int (*domu_log_fn)(void *user, const struct domu_log_rec *rec, uint64_t at);
 int domu_log_walk(struct domu_ctx *ctx, int log_fd, const char *name, struct domu_log_pos *pos, domu_log_fn fn,
                   void *user);
+/* Ends a change at pos, which is up to date; a torn tail is cut off. */
+int domu_log_end_change(struct domu_ctx *ctx, int log_fd, struct domu_log_pos *pos);
 /* Is what pos read still there?  false: cut back meanwhile, begin again. */
 bool domu_log_same(int log_fd, const struct domu_log_pos *pos);
 /* Writes rec's header; returns the chain for the next. */

@@ -58,7 +58,7 @@ static int take_record(void *user, const struct domu_log_rec *rec, uint64_t at)
 	struct domu_block *b = user;
 	struct overlay *o = b->priv;
 
-	if (rec->disk != o->disk)
+	if (rec->disk != o->disk || rec->flags == DOMU_LOG_WHOLE)
 		return 0;
 	if (rec->unit >= (b->size + DOMU_UNIT - 1) / DOMU_UNIT)
 		return domu_fail(b->ctx, DOMU_FAILED, -EBADMSG,

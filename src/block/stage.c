@@ -16,6 +16,8 @@
 
 #include "block/commit-private.h"
 
+#define LOG_NAPS 500 /* of 10 ms: more than the kernel needs to end a process */
+
 /* ---- the lock ----------------------------------------------------------------- */
 
 static int busy(struct domu_state *st, const char *id, const char *lock)
@@ -175,6 +177,25 @@ static int make_folder(struct domu_stage *s)
 	return domu_fail(st->ctx, DOMU_FAILED, rc, "%s: no new stage can be made there", domu_state_dir(st));
 }
 
+/*
+ * The log is locked by its descriptor, which worker and programs share: one that outlives its killed front by a
+ * moment is waited for.
+ */
+static int wait_for_writers(struct domu_stage *s, const char *path)
+{
+	const struct timespec nap = { .tv_nsec = 10000000 };
+	int tries = 0;
+
+	while (flock(s->log_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR && (errno != EWOULDBLOCK || ++tries > LOG_NAPS))
+			return domu_fail(s->st->ctx, DOMU_INUSE, -EBUSY,
+			                 "stage %s: a process of an earlier domu-rescue still has %s open: fuser -v %s",
+			                 s->meta.info.id, path, path);
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 static int open_log(struct domu_stage *s, int flags)
 {
 	char *path = domu_text("%s/log", s->dir);
@@ -185,6 +206,8 @@ static int open_log(struct domu_stage *s, int flags)
 	s->log_fd = s->st->ctx->io->open(path, O_RDWR | O_NOFOLLOW | flags, 0600);
 	if (s->log_fd < 0)
 		rc = domu_fail(s->st->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	else
+		rc = wait_for_writers(s, path);
 	free(path);
 	return rc;
 }
@@ -277,11 +300,11 @@ static int load_meta(struct domu_stage *s, const char *id)
 }
 
 /* A stage with a valid seal is a commit that was cut short. */
-static int refuse_sealed(struct domu_stage *s, const char *id)
+static int refuse_sealed(struct domu_state *st, const char *id)
 {
-	struct domu_ctx *ctx = s->st->ctx;
+	struct domu_ctx *ctx = st->ctx;
 	struct domu_seal seal = { 0 };
-	char *path = domu_text("%s/seal", s->dir);
+	char *path = domu_state_path(st, "pending", id, "seal");
 	int rc;
 
 	if (path == NULL)
@@ -314,11 +337,13 @@ int domu_stage_resume(struct domu_state *st, const char *id, struct domu_stage *
 	if (rc == -ENOENT)
 		domu_fail(st->ctx, DOMU_NOTFOUND, rc, "there is no stage %s", id);
 	if (rc == 0)
-		rc = refuse_sealed(s, id);
+		rc = refuse_sealed(st, id);
 	if (rc == 0)
 		rc = load_meta(s, id);
 	if (rc == 0)
 		rc = open_log(s, 0);
+	if (rc == 0)
+		rc = domu_stage_settle(s);
 	if (rc < 0)
 		domu_stage_close(s);
 	else
@@ -354,7 +379,7 @@ int domu_stage_rewrite_log(struct domu_stage *s)
 
 	if (rc == 0)
 		fd = ctx->io->open(temp, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-	if (rc == 0 && fd < 0)
+	if (rc == 0 && (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0))
 		rc = -errno;
 	if (rc == 0)
 		rc = copy_bytes(ctx, s->log_fd, fd);
@@ -376,6 +401,24 @@ int domu_stage_rewrite_log(struct domu_stage *s)
 	}
 	free(temp);
 	free(path);
+	return rc;
+}
+
+int domu_stage_discard(struct domu_state *st, const char *id)
+{
+	int lock_fd, rc;
+
+	if (!domu_id_valid(id))
+		return domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no stage has this name");
+	rc = domu_lock_open(st, id, &lock_fd);
+	if (rc == -ENOENT)
+		return domu_fail(st->ctx, DOMU_NOTFOUND, rc, "there is no stage %s", id);
+	if (rc == 0)
+		rc = refuse_sealed(st, id);
+	if (rc == 0)
+		rc = domu_pending_remove(st, id);
+	if (lock_fd >= 0)
+		st->ctx->io->close(lock_fd);
 	return rc;
 }
 
@@ -455,22 +498,6 @@ int domu_stage_drop(struct domu_stage *s)
 {
 	int rc = domu_pending_remove(s->st, s->meta.info.id);
 
-	domu_stage_close(s);
-	return rc;
-}
-
-int domu_stage_keep(struct domu_stage *s)
-{
-	char *log = domu_text("%s/log", s->dir), *meta = domu_text("%s/meta", s->dir);
-	struct stat mine, there;
-	int rc = log == NULL || meta == NULL ? domu_nomem(s->st->ctx) : 0;
-
-	if (rc == 0 && (fstat(s->log_fd, &mine) < 0 || stat(log, &there) < 0 || mine.st_dev != there.st_dev ||
-	                mine.st_ino != there.st_ino || access(meta, F_OK) < 0))
-		rc = domu_fail(s->st->ctx, DOMU_FAILED, -ENOENT,
-		               "what was staged is lost: %s was removed meanwhile; nothing was written", s->dir);
-	free(log);
-	free(meta);
 	domu_stage_close(s);
 	return rc;
 }

@@ -195,6 +195,7 @@ void rig_put(struct rig *r, struct domu_stage *s, unsigned disk, uint64_t offset
 	open_top(r, s, disk, &raw, &top);
 	cr_assert(domu_block_pwrite(top, p, len, offset) == 0);
 	cr_assert(domu_block_close(top) == 0 && domu_block_close(raw) == 0);
+	cr_assert(domu_stage_whole(s) == 0);
 }
 
 void rig_write(struct rig *r, struct domu_stage *s, unsigned disk, const char *target)
@@ -212,6 +213,7 @@ void rig_write(struct rig *r, struct domu_stage *s, unsigned disk, const char *t
 			cr_assert(domu_block_pwrite(top, to + i, len, i) == 0);
 	}
 	cr_assert(domu_block_close(top) == 0 && domu_block_close(raw) == 0);
+	cr_assert(domu_stage_whole(s) == 0);
 	free(is);
 	free(to);
 }

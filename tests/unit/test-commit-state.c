@@ -93,6 +93,38 @@ Test(stage, outlives_the_one_who_made_it)
 	rig_close(&r);
 }
 
+Test(stage, ends_with_its_last_whole_change_however_long_the_tail_is)
+{
+	static const size_t lens[] = { 1, 31, 33, 4000, 5 * DOMU_UNIT };
+	struct domu_block *raw, *top;
+	struct rig r;
+	char after[128], view[160], id[DOMU_ID_LEN + 1], log[256];
+	struct domu_stage *s;
+
+	rig_open(&r, 1, EXT4, "1M");
+	s = staged(&r, after);
+	snprintf(id, sizeof id, "%s", domu_stage_info(s)->id);
+	snprintf(log, sizeof log, "%s/pending/%s/log", r.state, id);
+	snprintf(view, sizeof view, "%s/view", r.dir);
+	/* A change that nobody said was whole. */
+	cr_assert(domu_raw_open(&r.ctx, r.fd[0], "xvda", r.disks[0].size, 0, &raw) == 0);
+	cr_assert(domu_overlay_open(&r.ctx, raw, domu_stage_log_fd(s), 0, false, &top) == 0);
+	cr_assert(domu_block_pwrite(top, "half", 4, 900 << 10) == 0);
+	cr_assert(domu_block_close(top) == 0 && domu_block_close(raw) == 0);
+	domu_stage_close(s);
+	for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+		cr_assert(domu_stage_resume(r.st, id, &s) == 0, "%s", r.ctx.error.message);
+		rig_view(&r, s, 0, view);
+		cr_assert(rig_run("cmp -s %s %s", view, after) == 0, "%zu", i);
+		domu_stage_close(s);
+		cr_assert(rig_run("head -c %zu /dev/urandom >> %s", lens[i], log) == 0);
+	}
+	cr_assert(domu_stage_resume(r.st, id, &s) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_commit(&r, s, NULL) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_same(r.disk[0], after));
+	rig_close(&r);
+}
+
 Test(stage, that_another_process_has_open_is_refused_with_its_owner)
 {
 	struct rig r;
