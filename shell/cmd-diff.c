@@ -101,6 +101,13 @@ static int run_diff(struct domu_run *r)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "diff: -U takes a number of lines, not %s", lines);
 	if (!domu_session_staging(r->session))
 		return nothing(r);
+	if (!r->in_shell && domu_session_fits(r->session) != 0) {
+		if (domu_interrupted(r->ctx))
+			return -EINTR;
+		domu_say(r->ctx, DOMU_WARNING, "%s",
+		         r->ctx->error.message != NULL ? r->ctx->error.message : "the stage does not fit the disk");
+		domu_error_clear(r->ctx);
+	}
 	if (unified)
 		rc = domu_diff_unified(r, (unsigned)context);
 	else

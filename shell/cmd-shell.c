@@ -194,14 +194,12 @@ static int with_session(struct domu_run *r, const char *file)
 	int rc;
 
 	app->quit = false;
-	app->interactive = domu_args_value(r->args, "c") == NULL && file == NULL && isatty(STDIN_FILENO) == 1;
 	free(app->cwd);
 	app->cwd = strdup("/");
 	if (app->cwd == NULL)
 		return domu_nomem(r->ctx);
 	rc = app->interactive ? domu_shell_interactive(&sh) : run_script(&sh, r, file);
 	r->exit_status = sh.status;
-	app->interactive = false;
 	return rc;
 }
 
@@ -225,6 +223,7 @@ static int run(struct domu_run *r)
 		         r->ctx->error.message != NULL ? r->ctx->error.message : "no state directory");
 		domu_error_clear(r->ctx);
 	}
+	app->interactive = domu_args_value(r->args, "c") == NULL && file == NULL && isatty(STDIN_FILENO) == 1;
 	if (rc == 0)
 		rc = domu_app_session(app, operand, 0, &g, &app->session);
 	if (rc == 0) {
@@ -234,6 +233,7 @@ static int run(struct domu_run *r)
 		rc = rc != 0 ? rc : end;
 	}
 	app->session = NULL;
+	app->interactive = false;
 	free(app->use);
 	app->use = NULL;
 	domu_guest_free(g);
@@ -261,7 +261,8 @@ const struct domu_command domu_cmd_shell = {
 	    "On a terminal an interactive shell, as domu-rescue GUEST is.  Changes are staged until commit; leaving "
 	    "asks "
 	    "whether to commit, diff, keep or drop them.  A stage that was kept, or was left behind by a lost "
-	    "connection, is offered by the next shell.\n\n"
+	    "connection, is offered by the next shell, unless the guest ran meanwhile: then it can only be looked at "
+	    "and dropped.  One shell at a time changes a guest; a second one says who has it, and reads.\n\n"
 	    "A script (-c, a file, or standard input) is one transaction: when all commands succeeded it is committed, "
 	    "when one failed nothing is written, unless the script itself said commit before.\n\n"
 	    "Paths are the guest's, relative to its cd; * ? [] match names in it. ' \" \\ quote, ; separates commands, "

@@ -61,19 +61,37 @@ const struct domu_command domu_cmd_commit = {
 
 /* ---- rollback ---------------------------------------------------------------------------- */
 
+/* Somebody else's work is not dropped without asking. */
+static int discard(struct domu_run *r, const struct domu_commit_info *ci)
+{
+	const char *name = ci->guest != NULL ? ci->guest : shown(r),
+	           *owner = ci->owner != NULL ? ci->owner : "somebody";
+
+	if (domu_ask(r->ctx, "drop what %s staged on %s?", owner, name) != 1)
+		return domu_fail(r->ctx, DOMU_DECLINED, -ECANCELED, "the stage of %s is kept (--yes drops it)", name);
+	return domu_session_discard(r->session, ci);
+}
+
+/* On the command line nothing is looked at: also a damaged stage, or one whose guest runs, can be dropped. */
 static int run_rollback(struct domu_run *r)
 {
-	int rc;
+	struct domu_commit_info ci = { 0 };
+	bool any = domu_session_staging(r->session);
+	int rc = 0;
 
-	if (nothing_staged(r) || r->globals->dry_run)
-		return 0;
-	/* Somebody else's work is not dropped without asking; one's own shell knows what it does. */
-	if (!r->in_shell && domu_ask(r->ctx, "drop what is staged on %s?", shown(r)) != 1)
-		return domu_fail(r->ctx, DOMU_DECLINED, -ECANCELED, "the stage of %s is kept (--yes drops it)",
-		                 shown(r));
-	rc = domu_session_rollback(r->session);
+	if (!r->in_shell) {
+		rc = domu_session_find_stage(r->session, &ci);
+		any = ci.id[0] != '\0';
+	}
+	if (rc == 0 && !any)
+		domu_out_line(r->out, "%s: nothing is staged", shown(r));
+	if (rc != 0 || !any || r->globals->dry_run)
+		goto out;
+	rc = r->in_shell ? domu_session_rollback(r->session) : discard(r, &ci);
 	if (rc == 0 && !r->globals->quiet)
-		domu_out_line(r->out, "%s: dropped, the disk is as it was", shown(r));
+		domu_out_line(r->out, "%s: dropped, nothing was written", shown(r));
+out:
+	domu_commit_info_free(&ci);
 	return rc;
 }
 
@@ -83,6 +101,6 @@ const struct domu_command domu_cmd_rollback = {
 	.summary = "drop what is staged",
 	.args = guest_arg,
 	.example = "domu-rescue rollback web1",
-	.needs = NEED_GUEST | NEED_STAGE | STAGE_OPTIONAL,
+	.needs = NEED_GUEST | NEED_LOOK | NEED_STATE,
 	.front = run_rollback,
 };

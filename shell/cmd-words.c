@@ -67,7 +67,12 @@ static int run_lcd(struct domu_run *r)
 
 static int run_begin(struct domu_run *r)
 {
-	return domu_session_staging(r->session) ? 0 : domu_session_begin(r->session);
+	int rc = 0;
+
+	/* What an earlier session left meanwhile is not refused here, but offered as at the start. */
+	if (!domu_session_staging(r->session) && r->app->interactive)
+		rc = domu_shell_offer(r->app);
+	return rc != 0 || domu_session_staging(r->session) ? rc : domu_session_begin(r->session);
 }
 
 static int run_quit(struct domu_run *r)

@@ -112,7 +112,7 @@ static int resume_stage(struct exec *e, struct domu_session *s, const char *gues
 		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT,
 		               "%s has no stage: no changes are waiting to be committed", guest);
 	if (rc == 0)
-		rc = domu_session_resume(s, ci.id);
+		rc = domu_session_resume(s, &ci);
 out:
 	domu_commit_info_free(&ci);
 	return rc;

@@ -148,7 +148,7 @@ static enum answer read_line(struct domu_app *app, const char *prompt, char **li
 	if (!rl.done) {
 		rl_callback_sigcleanup();
 		rl_callback_handler_remove();
-		fputs("^C\n", rl_outstream);
+		fputs(*app->signal == SIGINT ? "^C\n" : "\n", rl_outstream);
 		if (*app->signal != SIGINT)
 			return END;
 		*app->signal = 0;
@@ -252,27 +252,80 @@ static void save_history(const char *history)
 
 /* ---- questions ------------------------------------------------------------------------------------ */
 
-int domu_shell_offer(struct domu_shell *sh)
+static const char *why(const struct domu_app *app)
+{
+	return app->ctx->error.message != NULL ? app->ctx->error.message : "it cannot be looked at";
+}
+
+/* Whose it is, of when, how much, and whether it is of use.  True: it can be committed. */
+static bool say_stage(struct domu_app *app, const struct domu_commit_info *ci, uint64_t blocks)
+{
+	bool fits = domu_session_fits(app->session) == 0;
+	char age[DOMU_AGE_TEXT];
+
+	domu_age_format(time(NULL) - ci->time, age);
+	domu_say(app->ctx, DOMU_WARNING, "a stage of %s, begun %s ago, holds changes (%llu block%s)%s%s",
+	         ci->owner != NULL ? ci->owner : "somebody", age, (unsigned long long)blocks, blocks == 1 ? "" : "s",
+	         fits ? ". The disk is as it was: they can be committed" : "; ", fits ? "" : why(app));
+	domu_error_clear(app->ctx);
+	return fits;
+}
+
+/* The stage is open; what is not resumed is left or dropped. */
+static int ask_about(struct domu_app *app, const struct domu_commit_info *ci, uint64_t blocks)
 {
 	static const char *const words[] = { "resume", "keep", "drop", NULL };
-	struct domu_session *s = sh->app->session;
-	struct domu_commit_info ci = { 0 };
-	char age[DOMU_AGE_TEXT];
-	int rc = domu_session_find_stage(s, &ci), answer;
+	static const char *const looks[] = { "diff", "keep", "drop", NULL };
+	char *diff[] = { (char *)"diff", NULL };
+	bool fits = say_stage(app, ci, blocks);
+	int answer;
 
-	if (rc != 0 || ci.id[0] == '\0')
-		goto out;
-	domu_age_format(time(NULL) - ci.time, age);
-	domu_say(sh->app->ctx, DOMU_WARNING, "a stage of %s, made %s ago, holds changes (%llu blocks)",
-	         ci.owner != NULL ? ci.owner : "somebody", age, (unsigned long long)ci.blocks);
-	answer = domu_app_choose(sh->app, "Resume, keep or drop it?", words, 1);
-	if (answer != 1)
-		rc = domu_session_resume(s, ci.id);
-	if (rc == 0 && answer == 2)
-		rc = domu_session_rollback(s);
-out:
+	for (;;) {
+		answer = domu_app_choose(app, fits ? "Resume, keep or drop it?" : "Diff, keep or drop it?",
+		                         fits ? words : looks, 1);
+		if (answer != 0 || fits)
+			break;
+		domu_app_exec(app, 1, diff, true);
+	}
+	if (answer == 2)
+		return domu_session_rollback(app->session);
+	return answer == 1 ? domu_session_keep(app->session) : 0;
+}
+
+int domu_shell_offer(struct domu_app *app)
+{
+	struct domu_session *s = app->session;
+	struct domu_commit_info ci = { 0 };
+	uint64_t blocks;
+	int rc = domu_session_find_stage(s, &ci);
+
+	if (rc == 0 && ci.id[0] != '\0')
+		rc = domu_session_resume(s, &ci);
+	if (rc == 0 && domu_session_staging(s)) {
+		rc = domu_session_staged(s, &blocks);
+		if (rc != 0 || blocks > 0)
+			rc = ask_about(app, &ci, blocks);
+		else
+			rc = domu_session_rollback(s);
+	}
 	domu_commit_info_free(&ci);
 	return rc;
+}
+
+/* Who has the guest is said before anything is typed; what an earlier session left is asked about. */
+static void greet(struct domu_app *app)
+{
+	const char *held = domu_session_held(app->session);
+
+	if (held != NULL) {
+		domu_say(app->ctx, DOMU_WARNING, "this shell only reads, without what is staged there: %s", held);
+		return;
+	}
+	/* A guest that is read while it runs has no use for a stage. */
+	if (!app->globals.live && domu_shell_offer(app) != 0) {
+		domu_app_failure(app, "shell");
+		domu_error_clear(app->ctx);
+	}
 }
 
 /* True: the shell may end. */
@@ -289,8 +342,12 @@ static bool leave(struct domu_shell *sh)
 		        : domu_app_choose(app, "There are staged changes: commit, diff, keep or drop them?", words, 2);
 		char *argv[] = { (char *)commands[answer], NULL };
 
-		if (answer == 2)
+		if (answer == 2) {
+			domu_say(app->ctx, DOMU_INFO,
+			         "%s: what is staged is kept, and offered when domu-rescue opens it again",
+			         domu_guest_shown(domu_session_guest(app->session)));
 			return true;
+		}
 		if (domu_app_exec(app, 1, argv, true) != 0 && answer != 1)
 			return false;
 	}
@@ -308,11 +365,7 @@ int domu_shell_interactive(struct domu_shell *sh)
 		free(history);
 		return rc;
 	}
-	rc = domu_shell_offer(sh);
-	if (rc != 0) {
-		domu_app_failure(app, "shell");
-		domu_error_clear(app->ctx);
-	}
+	greet(app);
 	start_readline(app, history);
 	while (!end) {
 		struct domu_line line;

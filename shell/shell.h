@@ -19,7 +19,7 @@ int domu_shell_line(struct domu_shell *sh, const struct domu_line *line);
 /* A person: readline, until quit, end of input or a hangup.  Also what is asked before and after. */
 int domu_shell_interactive(struct domu_shell *sh);
 /* Asks what becomes of a stage of an earlier session. */
-int domu_shell_offer(struct domu_shell *sh);
+int domu_shell_offer(struct domu_app *app);
 
 /* Completion of a line up to end: candidates, quoted as they are to stand there.  In complete.c. */
 struct domu_candidates {

@@ -231,6 +231,15 @@ static bool in_appliance(const struct domu_session *s)
 	return false;
 }
 
+/* A disk that is to be longer than its backing is compared when the commit has made it so. */
+static bool grown(const struct domu_session *s)
+{
+	for (size_t i = 0; i < s->n_backings; i++)
+		if (s->view[i] != 0)
+			return true;
+	return false;
+}
+
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 {
 	struct domu_door *doors = NULL;
@@ -253,6 +262,9 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = domu_session_lock(s);
 	if (rc == 0)
 		rc = domu_session_recheck(s);
+	/* A guest that ran meanwhile is told as such, and not as what a checker makes of the mixture. */
+	if (rc == 0 && (s->resumed || s->opts.announce) && !grown(s))
+		rc = domu_session_fits(s);
 	if (rc == 0)
 		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
@@ -270,6 +282,7 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 			snprintf(id, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
 		rc = domu_session_write_stage(s, doors, n_doors, NULL);
 	}
+	domu_session_rest(s);
 	domu_nodes_free(&nodes);
 	free(doors);
 	return rc;

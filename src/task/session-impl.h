@@ -15,11 +15,13 @@ struct domu_session {
 	uint64_t *view; /* by disk index: the size the stage sees, 0: the backing's */
 	size_t n_backings;
 	bool locked; /* our own lock on every disk is held, the whole verdict was free */
+	char *held; /* why a shell could not announce itself: somebody has a disk; or NULL */
 
 	struct domu_stage *stage; /* NULL: only reading */
 	int base_fd; /* the worker's throw-away layer above the disks without the stage, -1: none */
 	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
-	uint64_t mark; /* of the change under way */
+	uint64_t mark; /* of the change under way, or of the stage as it was opened */
+	bool touched; /* a change was begun since */
 	unsigned changing; /* nested change_begin() */
 	bool uncut; /* what a failed change left in the stage could not be cut off */
 	bool no_appliance; /* it could not be started: not again */
@@ -27,6 +29,7 @@ struct domu_session {
 	char *appliance_error; /* why */
 	bool looking; /* only to know what there is: nothing is replayed, nothing reaches the stage */
 	bool verified; /* the stage was checked since its last change */
+	bool resumed; /* the stage is of an earlier session */
 	bool programs; /* a program (a repair, a resize) changed the stage: no list of files is kept */
 	int base_log; /* while files are compared: the layer in which the disks' own journals are replayed; else -1 */
 
@@ -58,6 +61,10 @@ void domu_session_explain_stale(struct domu_session *s, const char *id);
 int domu_session_whole(struct domu_session *s);
 /* What worker and appliance hold of changes reaches the stage; they live on. */
 int domu_session_flush(struct domu_session *s);
+/* Takes the locks of a shell that opens; where somebody has one, s->held says who. */
+void domu_session_announce(struct domu_session *s);
+/* Without a stage such a shell only reads, and says so. */
+void domu_session_rest(struct domu_session *s);
 /* Our own lock and the whole verdict; DOMU_INUSE names the holder. */
 int domu_session_lock(struct domu_session *s);
 /* The verdict under the hotplug lock: domu_commit_opts.recheck. */

@@ -23,6 +23,20 @@ static int need_state(struct domu_session *s)
 
 /* ---- lock and verdict -------------------------------------------------------- */
 
+/* All disks or none: half a guest is of no use, and in somebody's way.  What is only read several guests may share. */
+static int take_locks(struct domu_session *s,
+                      int (*take)(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b))
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n_backings && rc == 0; i++)
+		if (!s->backings[i].disk->readonly)
+			rc = take(s->ctx, domu_state_dir(s->opts.state), &s->backings[i]);
+	for (size_t i = 0; i < s->n_backings && rc != 0; i++)
+		domu_backing_unlock(&s->backings[i]);
+	return rc;
+}
+
 /* A commit rests on what it keeps: that cannot be on the disk that it changes, whatever is waived. */
 static int keep_off(struct domu_session *s, const char *what, const char *dir)
 {
@@ -50,13 +64,10 @@ int domu_session_lock(struct domu_session *s)
 	struct domu_verdict v;
 	int rc = need_state(s);
 
+	if (rc == 0)
+		rc = take_locks(s, domu_backing_lock);
 	if (rc != 0 || s->locked)
 		return rc;
-	for (size_t i = 0; i < s->n_backings; i++) {
-		rc = domu_backing_lock(s->ctx, domu_state_dir(s->opts.state), &s->backings[i]);
-		if (rc != 0)
-			return rc;
-	}
 	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_CHANGE, s->opts.waive, &v);
 	if (rc != 0)
 		return rc;
@@ -69,6 +80,40 @@ int domu_session_lock(struct domu_session *s)
 		rc = keep_off(s, "folder for undo", s->opts.undo_dir);
 	s->locked = rc == 0;
 	return rc;
+}
+
+/* Only that we are there: whether the guest can be changed is asked when something is. */
+void domu_session_announce(struct domu_session *s)
+{
+	if (take_locks(s, domu_backing_announce) == 0)
+		return;
+	/* A state directory that cannot be written was told before, and will be again. */
+	if (domu_error_status(s->ctx) == DOMU_INUSE && s->ctx->error.message != NULL)
+		s->held = strdup(s->ctx->error.message);
+	domu_error_clear(s->ctx);
+	/* Said once: not again before reading. */
+	for (size_t i = 0; i < s->n_backings && s->held != NULL; i++)
+		s->backings[i].state_dir = NULL;
+}
+
+/* A shell without a stage only reads, and its locks say so: that they can no longer say it is no failure. */
+void domu_session_rest(struct domu_session *s)
+{
+	struct domu_error kept = s->ctx->error;
+
+	if (!s->opts.announce || s->stage != NULL)
+		return;
+	memset(&s->ctx->error, 0, sizeof s->ctx->error);
+	for (size_t i = 0; i < s->n_backings; i++)
+		if (s->backings[i].lock_fd >= 0)
+			domu_backing_announce(s->ctx, domu_state_dir(s->opts.state), &s->backings[i]);
+	domu_error_clear(s->ctx);
+	s->ctx->error = kept;
+}
+
+const char *domu_session_held(const struct domu_session *s)
+{
+	return s->held;
 }
 
 int domu_session_recheck(void *session)
@@ -100,8 +145,12 @@ int domu_session_pending(struct domu_session *s, enum domu_commit_state state, s
 		return 0;
 	/* A stage of two disks is found by either of them, once. */
 	for (size_t i = 0; i < s->n_backings && n == 0; i++) {
-		int rc = domu_state_list(s->opts.state, s->backings[i].path, true, &all, &n_all);
+		int rc;
 
+		/* On what this guest only reads it stages nothing, and its guests stage nothing of each other's. */
+		if (state == DOMU_COMMIT_STAGED && s->backings[i].disk->readonly)
+			continue;
+		rc = domu_state_list(s->opts.state, s->backings[i].path, true, &all, &n_all);
 		if (rc != 0)
 			return rc;
 		for (size_t k = 0; k < n_all; k++) {
@@ -145,69 +194,83 @@ int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci)
 	return rc;
 }
 
-static int refuse_stage(struct domu_session *s, const struct domu_commit_info *ci)
+/* What a stage calls this guest.  A nameless one is found again by its disk, from any folder. */
+static const char *reference(const struct domu_session *s)
 {
-	const char *name = domu_guest_shown(s->guest);
-	char age[DOMU_AGE_TEXT];
-
-	domu_age_format((int64_t)time(NULL) - ci->time, age);
-	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
-	                 "%s has a stage with changes by %s, %s old (%s): look with domu-rescue diff %s, then "
-	                 "domu-rescue commit %s, domu-rescue rollback %s, or go on with domu-rescue shell %s",
-	                 name, ci->owner != NULL ? ci->owner : "somebody", age, ci->id, name, name, name, name);
+	return s->guest->name != NULL ? s->guest->name : s->backings[0].path;
 }
 
-/* An earlier stage is in the way, except an empty one that nobody has open: its shell was killed before a change. */
+static int refuse_stage(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	const char *shown = domu_guest_shown(s->guest), *name = shown,
+	           *owner = ci->owner != NULL ? ci->owner : "somebody";
+	const char *command = ci->command != NULL ? ci->command : "";
+	bool other = ci->guest != NULL && strcmp(ci->guest, reference(s)) != 0;
+	char age[DOMU_AGE_TEXT];
+
+	if (other)
+		name = ci->guest;
+	domu_age_format((int64_t)time(NULL) - ci->time, age);
+	/* The shell that is told has the lock itself: elsewhere nothing could be done about it. */
+	if (s->opts.announce && !other)
+		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
+		                 "%s has a stage with changes by %s, %s old (%s, %.60s): begin offers to resume, keep "
+		                 "or drop it",
+		                 name, owner, age, ci->id, command);
+	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
+	                 "%s%s%s%s has a stage with changes by %s, %s old (%s, %.60s): look with domu-rescue diff %s, "
+	                 "then domu-rescue commit %s, domu-rescue rollback %s, or go on with domu-rescue shell %s",
+	                 other ? shown : "", other ? " shares a disk with " : "", name, other ? ", which" : "", owner,
+	                 age, ci->id, command, name, name, name, name);
+}
+
+/* An empty one that nobody has open: its shell was killed before a change was whole. */
+static bool drop_if_empty(struct domu_session *s, const char *id)
+{
+	struct domu_stage *old;
+	uint64_t blocks;
+
+	if (domu_stage_resume(s->opts.state, id, &old) != 0) {
+		domu_error_clear(s->ctx);
+		return false;
+	}
+	if (domu_stage_blocks(old, &blocks) == 0 && blocks == 0)
+		return domu_stage_drop(old) == 0;
+	domu_error_clear(s->ctx);
+	domu_stage_close(old);
+	return false;
+}
+
+/* An earlier stage is in the way, unless it is empty. */
 int domu_session_clear_stage(struct domu_session *s)
 {
 	struct domu_commit_info ci;
-	struct domu_stage *old;
-	uint64_t blocks;
-	int rc = domu_session_find_stage(s, &ci);
+	int rc;
 
-	if (rc != 0 || ci.id[0] == '\0')
-		return rc;
-	if (ci.blocks == 0 && domu_stage_resume(s->opts.state, ci.id, &old) == 0) {
-		if (domu_stage_blocks(old, &blocks) == 0 && blocks == 0) {
-			rc = domu_stage_drop(old);
-			domu_commit_info_free(&ci);
-			return rc;
-		}
-		domu_stage_close(old);
+	if (s->stage != NULL && !domu_session_dirty(s))
+		domu_session_rollback(s);
+	while ((rc = domu_session_find_stage(s, &ci)) == 0 && ci.id[0] != '\0') {
+		if (!drop_if_empty(s, ci.id))
+			rc = refuse_stage(s, &ci);
+		domu_commit_info_free(&ci);
+		if (rc != 0)
+			break;
 	}
-	domu_error_clear(s->ctx);
-	rc = refuse_stage(s, &ci);
-	domu_commit_info_free(&ci);
 	return rc;
 }
 
 /* ---- the stage ------------------------------------------------------------------ */
 
-static char *owner_name(void)
-{
-	const char *user = getenv("SUDO_USER"), *tty = ttyname(STDIN_FILENO);
-	char *out;
-
-	if (user == NULL)
-		user = getenv("LOGNAME");
-	if (user == NULL)
-		user = geteuid() == 0 ? "root" : "user";
-	if (tty != NULL && strncmp(tty, "/dev/", 5) == 0)
-		tty += 5;
-	if (asprintf(&out, tty != NULL ? "%s@%s" : "%s", user, tty) < 0)
-		return NULL;
-	return out;
-}
-
 int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 {
+	char owner[80];
 	int rc;
 
+	domu_owner_name(owner, sizeof owner);
 	memset(ci, 0, sizeof *ci);
-	/* A nameless guest is found again by its disk, from any folder. */
-	ci->guest = strdup(s->guest->name != NULL ? s->guest->name : s->backings[0].path);
+	ci->guest = strdup(reference(s));
 	ci->command = strdup(s->opts.command != NULL ? s->opts.command : "");
-	ci->owner = owner_name();
+	ci->owner = strdup(owner);
 	ci->owner_pid = getpid();
 	ci->time = time(NULL);
 	if (ci->guest == NULL || ci->command == NULL || ci->owner == NULL)
@@ -217,14 +280,12 @@ int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 	return rc;
 }
 
-int domu_session_begin(struct domu_session *s)
+static int begin(struct domu_session *s)
 {
 	struct domu_commit_info ci = { 0 };
 	unsigned n;
 	int rc;
 
-	if (s->stage != NULL)
-		return 0;
 	if (s->opts.live)
 		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY, "%s is in use: with --live it can only be read",
 		                 domu_guest_shown(s->guest));
@@ -243,12 +304,50 @@ int domu_session_begin(struct domu_session *s)
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)
 		rc = domu_stage_create(s->opts.state, &ci, &s->stage);
+	s->resumed = s->touched = false;
+	if (rc == 0)
+		rc = domu_stage_mark(s->stage, &s->mark);
 	domu_commit_info_free(&ci);
 	return rc;
 }
 
-int domu_session_resume(struct domu_session *s, const char *id)
+int domu_session_begin(struct domu_session *s)
 {
+	int rc = s->stage != NULL ? 0 : begin(s);
+
+	domu_session_rest(s);
+	return rc;
+}
+
+static const int *disk_fds(const struct domu_session *s, int fds[DOMU_MAX_DISKS])
+{
+	for (size_t i = 0; i < s->n_backings; i++)
+		fds[i] = s->backings[i].fd;
+	return fds;
+}
+
+/* A log has the disks by index: only a guest with the same ones can work on it. */
+static int refuse_disks(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	char *why;
+	int rc;
+
+	if (ci->guest != NULL && strcmp(ci->guest, reference(s)) != 0) {
+		domu_error_clear(s->ctx);
+		return refuse_stage(s, ci);
+	}
+	why = s->ctx->error.message != NULL ? strdup(s->ctx->error.message) : NULL;
+	domu_error_clear(s->ctx);
+	rc = domu_fail(s->ctx, DOMU_FAILED, -ESTALE,
+	               "%s; what is staged on %s can only be dropped: domu-rescue rollback %s",
+	               why != NULL ? why : "other disks", domu_guest_shown(s->guest), domu_guest_shown(s->guest));
+	free(why);
+	return rc;
+}
+
+int domu_session_resume(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	int fds[DOMU_MAX_DISKS];
 	int rc = need_state(s);
 
 	if (rc == 0)
@@ -256,7 +355,67 @@ int domu_session_resume(struct domu_session *s, const char *id)
 	if (rc == 0)
 		rc = domu_session_end_worker(s, false);
 	if (rc == 0)
-		rc = domu_stage_resume(s->opts.state, id, &s->stage);
+		rc = domu_stage_resume(s->opts.state, ci->id, &s->stage);
+	if (rc == 0 && domu_stage_disks(s->stage, disk_fds(s, fds), s->n_backings) != 0) {
+		rc = refuse_disks(s, ci);
+		domu_stage_close(s->stage);
+		s->stage = NULL;
+	}
+	s->resumed = rc == 0;
+	s->touched = false;
+	return rc == 0 ? domu_stage_mark(s->stage, &s->mark) : rc;
+}
+
+int domu_session_fits(struct domu_session *s)
+{
+	const char *name = domu_guest_shown(s->guest);
+	const struct domu_backing *b;
+	int fds[DOMU_MAX_DISKS];
+	struct domu_stage_fit fit;
+	int rc = domu_stage_fit(s->stage, disk_fds(s, fds), s->n_backings, &fit);
+
+	if (rc != 0 || fit.changed == 0)
+		return rc;
+	b = &s->backings[fit.disk];
+	rc = domu_fail(s->ctx, DOMU_FAILED, -ESTALE,
+	               "%s has changed since: %" PRIu64 " of the %" PRIu64 " blocks staged, the first is block %" PRIu64
+	               " of %s (byte %" PRIu64
+	               " of %s). This stage cannot be committed; look with domu-rescue diff %s, drop it with "
+	               "domu-rescue rollback %s",
+	               name, fit.changed, fit.blocks, fit.unit, b->disk->vdev, fit.unit * DOMU_UNIT, b->path, name,
+	               name);
+	domu_error_where(s->ctx, b->disk->vdev, NULL);
+	return rc;
+}
+
+int domu_session_discard(struct domu_session *s, const struct domu_commit_info *ci)
+{
+	return domu_stage_discard(s->opts.state, ci->id);
+}
+
+int domu_session_keep(struct domu_session *s)
+{
+	struct domu_stage *stage = s->stage;
+	uint64_t blocks = 1;
+	int rc;
+
+	if (stage == NULL)
+		return 0;
+	rc = domu_session_end_worker(s, s->touched && !s->uncut);
+	s->stage = NULL;
+	memset(s->view, 0, s->n_backings * sizeof *s->view);
+	/* Who only looked leaves it as it was: neither a time in a superblock nor a journal's replay is a change. */
+	if (rc == 0 && !s->touched)
+		rc = domu_stage_cut(stage, s->mark);
+	/* Where it ends in a change that failed, it is taken up at its last whole one. */
+	if (rc == 0 && !s->uncut) {
+		if (domu_stage_blocks(stage, &blocks) == 0 && blocks == 0)
+			return domu_stage_drop(stage);
+		rc = domu_stage_keep(stage);
+	}
+	s->uncut = false;
+	domu_stage_close(stage);
+	domu_session_rest(s);
 	return rc;
 }
 
@@ -308,6 +467,7 @@ int domu_session_change_begin(struct domu_session *s)
 		rc = domu_session_flush(s);
 	if (rc == 0)
 		rc = domu_stage_mark(s->stage, &s->mark);
+	s->touched = true;
 	if (rc != 0)
 		s->changing--;
 	return rc;
@@ -347,6 +507,8 @@ int domu_session_change_end(struct domu_session *s, int rc)
 	s->verified = false;
 	if (rc == 0)
 		rc = domu_session_flush(s);
+	if (rc == 0)
+		rc = domu_stage_whole(s->stage);
 	if (rc != 0) {
 		if (rc == -ENOSPC || s->ctx->error.err == -ENOSPC)
 			explain_full(s);
@@ -381,5 +543,8 @@ int domu_session_rollback(struct domu_session *s)
 	s->stage = NULL;
 	s->programs = false;
 	memset(s->view, 0, s->n_backings * sizeof *s->view);
-	return domu_stage_drop(stage) != 0 ? -EIO : rc;
+	if (domu_stage_drop(stage) != 0)
+		rc = -EIO;
+	domu_session_rest(s);
+	return rc;
 }

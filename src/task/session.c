@@ -59,7 +59,8 @@ static int open_disks(struct domu_session *s)
 		rc = domu_backing_open(s->ctx, &g->disks[i], &s->backings[s->n_backings]);
 		if (rc != 0)
 			return rc;
-		if (s->opts.state != NULL)
+		/* Who takes the lock is told by that who has it. */
+		if (s->opts.state != NULL && (!s->opts.changes || g->disks[i].readonly))
 			s->backings[s->n_backings].state_dir = domu_state_dir(s->opts.state);
 		s->n_backings++;
 	}
@@ -131,6 +132,8 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 		rc = open_disks(s);
 	if (rc != 0)
 		goto out;
+	if (opts->announce && opts->state != NULL && !opts->live)
+		domu_session_announce(s);
 	if (!opts->in_use_ok)
 		rc = read_verdict(s);
 	if (rc != 0)
@@ -146,18 +149,13 @@ out:
 
 int domu_session_close(struct domu_session *s)
 {
-	uint64_t blocks = 1;
-	int rc;
+	int rc, r;
 
 	if (s == NULL)
 		return 0;
-	rc = domu_session_end_worker(s, s->stage != NULL);
-	if (s->stage != NULL) {
-		if (domu_stage_blocks(s->stage, &blocks) == 0 && blocks == 0)
-			domu_stage_drop(s->stage);
-		else if (domu_stage_keep(s->stage) != 0 && rc == 0)
-			rc = -ENOENT;
-	}
+	rc = domu_session_keep(s);
+	r = domu_session_end_worker(s, false);
+	rc = rc != 0 ? rc : r;
 	for (size_t i = 0; i < s->n_backings; i++)
 		domu_backing_close(&s->backings[i]);
 	drop_replay(s);
@@ -165,6 +163,7 @@ int domu_session_close(struct domu_session *s)
 	free(s->view);
 	free(s->use);
 	free(s->appliance_error);
+	free(s->held);
 	free(s);
 	return rc;
 }

@@ -23,6 +23,8 @@ struct domu_session_opts {
 	const char *use; /* @DEV */
 	const char *command; /* as typed, for the history */
 	bool in_use_ok; /* info, status: no verdict, and no journal replay */
+	bool changes; /* what is to be done takes the lock: who has it is said once, when it cannot */
+	bool announce; /* a shell: it takes the disks' locks when it opens, and reads where somebody else has one */
 	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */
 };
 
@@ -47,9 +49,21 @@ void domu_session_use(struct domu_session *s, const char *dev); /* NULL: by fsta
  * unless it was resumed.
  */
 int domu_session_begin(struct domu_session *s);
-/* A stage that exists on these disks and nobody has open: *id "" when none. */
+/* Who has a disk of a session that was to announce itself, as a refused change says it; NULL: nobody, it is ours. */
+const char *domu_session_held(const struct domu_session *s);
+/* A stage of an earlier session on one of these disks: *id "" when none.  Freed with domu_commit_info_free(). */
 int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci);
-int domu_session_resume(struct domu_session *s, const char *id);
+/* Lock, verdict, and the stage is this session's.  A stage of other disks is refused (DOMU_INUSE). */
+int domu_session_resume(struct domu_session *s, const struct domu_commit_info *ci);
+/*
+ * Can the stage still be committed?  -ESTALE where the disks have changed under it, naming how many blocks and the
+ * first; another failure where it is damaged.  Reads what it replaces.
+ */
+int domu_session_fits(struct domu_session *s);
+/* Deletes a stage that nobody has open, without a look at disks or log. */
+int domu_session_discard(struct domu_session *s, const struct domu_commit_info *ci);
+/* The stage is left for later, synced. */
+int domu_session_keep(struct domu_session *s);
 bool domu_session_staging(struct domu_session *s); /* a stage is open */
 bool domu_session_dirty(struct domu_session *s); /* and holds changes */
 int domu_session_staged(struct domu_session *s, uint64_t *blocks); /* how many units of DOMU_UNIT bytes */
