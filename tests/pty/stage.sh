@@ -120,16 +120,153 @@ pty_expect "SIGHUP: it asks" '[Dd]rop'
 pty_line 'drop'
 pty_ended "SIGHUP: it ends" 0
 
-# Ctrl-C at a long command: the change is whole or absent, and the shell goes on.
+# killed: the next shell offers what it had staged; one killed before a change leaves nothing to ask about.
 fresh
+staged "SIGKILL"
+kill -KILL "$(pgrep -f "^$DOMU web1" | head -n 1)"
+pty_ended "SIGKILL ends the shell" 137
+pty_start "$DOMU" web1
+pty_expect "SIGKILL: whose, how old, how much" 'a stage of [a-z]+@pts/[0-9]+, begun [0-9]+ s ago, holds changes \([0-9]+ bl'
+pty_expect "SIGKILL: what it is good for" 'can be committed'
+pty_line 'drop'
+pty_prompt "SIGKILL: dropped" 'web1:/>'
+kill -KILL "$(pgrep -f "^$DOMU web1" | head -n 1)"
+pty_ended "killed again" 137
+pty_start "$DOMU" web1
+pty_prompt "killed before a change: nothing is asked" 'web1:/>'
+lacks "killed before a change: nothing is said" "$(pty_screen)" 'stage|warning'
+pty_line 'quit'
+pty_ended "it ends" 0
+
+# The guest ran meanwhile.
+fresh
+# shellcheck disable=SC2016
+domu shell web1 -c 'mkdir /srv; !kill -HUP $PPID'
+if [ "$(id -u)" = 0 ] && kmount "$disk" 0 0 "$T/mnt" rw 2>/dev/null; then
+	touch "$T/mnt/guest"
+	kumount "$T/mnt"
+	now=$(sha "$disk")
+	pty_start "$DOMU" web1
+	pty_expect "the guest ran: it is said" 'web1 has changed since: [1-9]'
+	pty_expect "the guest ran: what is left to do" '^Diff, keep or drop it\?'
+	pty_line 'resume'
+	pty_line 'diff'
+	pty_expect "the guest ran: diff" '^\+ /srv'
+	pty_line 'keep'
+	pty_prompt "the guest ran: kept" 'web1:/>'
+	pty_line 'mkdir /other'
+	pty_expect "the guest ran: a change is refused, and begin named" 'begin offers'
+	pty_clear
+	pty_line 'begin'
+	pty_expect "the guest ran: begin offers it" 'Diff, keep or drop it\?'
+	pty_line 'drop'
+	pty_prompt "the guest ran: dropped" 'web1:/>'
+	pty_line 'mkdir /other'
+	pty_prompt "the guest ran: then a change is possible" 'web1:/\*>'
+	pty_line 'rollback'
+	pty_line 'quit'
+	pty_ended "the guest ran: it ends" 0
+	is "the guest ran: nothing was written" "$(sha "$disk")" "$now"
+else
+	skip "the guest ran" "no loop mounts"
+fi
+
+# Two shells on one guest.
+fresh
+pty_start "$DOMU" web1
+pty_prompt "two shells: the first" 'web1:/>'
+works "two shells: a reader beside one that only reads" ls web1:/
+is "two shells: is told nothing" "$(err)" ''
+ends "two shells: a change beside it is refused" 3 mkdir web1:/other
+has "two shells: with who has it" "$(err)" 'pid [0-9]+, [a-z]+@pts/[0-9]+, since 20[-0-9]+ [0-9:]+: domu-rescue web1\); end that'
+pty_line 'mkdir /srv'
+pty_prompt "two shells: the first has a stage" 'web1:/\*>'
+works "two shells: a reader beside a stage" ls web1:/
+has "two shells: is told" "$(err)" 'warning: .*another domu-rescue is changing it'
+lacks "two shells: and reads the disk" "$(out)" srv
+pty_beside "$DOMU" web1
+pty_prompt "two shells: the second" 'web1:/>'
+has "two shells: it says at once what it can do" "$(pty_screen | tr -d '\n')" 'this shell only reads.*pid [0-9]+, [a-z]+@pts/[0-9]+, since 20'
+for command in 'mkdir /other' 'rm /etc/hostname' 'write /etc/hostname < /dev/null' 'begin' 'fsck -y' 'resize-root 40M' 'undo'; do
+	pty_clear
+	pty_line "$command"
+	pty_expect "two shells: $command in the second is refused" 'end that one first|one first'
+	pty_prompt "two shells: $command: it goes on" 'web1:/>'
+done
+pty_clear
+pty_line 'ls /'
+pty_expect "two shells: the second reads" 'etc +home'
+lacks "two shells: the disk, not the other's stage" "$(pty_screen)" srv
+pty_at=t
+pty_line 'commit'
+pty_prompt "two shells: the first commits" 'web1:/>'
+pty_line 'quit'
+pty_ended "two shells: and ends" 0
+pty_at=u
+pty_clear
+pty_line 'mkdir /other'
+pty_prompt "two shells: then the second can change" 'web1:/\*>'
+pty_line 'ls -d /srv /other'
+pty_expect "two shells: over what the first has written" '/other +/srv'
+pty_line 'commit'
+pty_prompt "two shells: and commit" 'web1:/>'
+pty_line 'quit'
+pty_ended "two shells: it ends" 0
+
+# Ctrl-C: the command is absent, what was staged before it stays, and the shell goes on.
+fresh
+mkfifo "$T/fifo"
 staged "Ctrl-C"
+pty_line "write /big < $T/fifo"
+exec 7>"$T/fifo"
+head -c 3000000 /dev/zero | tr '\0' x >&7
+pty_key C-c
+pty_prompt "Ctrl-C: the shell goes on, with its stage" 'web1:/\*>'
+exec 7>&-
+pty_clear
+pty_line 'ls -d /srv /big'
+pty_expect "Ctrl-C: what it did is absent" "/big.*[Nn]o such file"
+pty_expect "Ctrl-C: what was before is there" '^/srv'
 pty_line '!cat'
 pty_line 'marker'
 pty_expect "Ctrl-C: a command of the host runs" '^marker'
 pty_key C-c
-pty_prompt "Ctrl-C: the shell goes on, with its stage" 'web1:/\*>'
+pty_prompt "Ctrl-C: it is ended" 'web1:/\*>'
+pty_line "!pkill -KILL -P \$PPID -x domu-worker"
+pty_clear
+pty_line 'ls /srv'
+pty_expect "a worker that is killed is told" 'worker ended by signal 9'
+pty_clear
+pty_line 'ls -d /srv'
+pty_expect "and there is another, with the stage" '^/srv'
 pty_line 'rollback'
 pty_prompt "Ctrl-C: rollback" 'web1:/>'
+pty_line 'quit'
+pty_ended "Ctrl-C: it ends" 0
+
+# Ctrl-C in a commit: before the first door is closed nothing is written, after it the commit is finished first.
+if command -v strace >/dev/null && strace -f -o /dev/null true 2>/dev/null; then
+	for n in 1 3 4; do
+		fresh
+		pty_start strace -o "$T/trace" -e trace=fdatasync -e inject=fdatasync:signal=INT:when=$n "$DOMU" web1
+		pty_prompt "Ctrl-C at sync $n: the prompt" 'web1:/>'
+		pty_line 'mkdir /srv'
+		pty_prompt "Ctrl-C at sync $n: staged" 'web1:/\*>'
+		pty_line 'commit'
+		if [ $n != 4 ]; then
+			pty_expect "Ctrl-C at sync $n: it is said" 'interrupted.*nothing was written'
+			pty_prompt "Ctrl-C at sync $n: the stage is kept" 'web1:/\*>'
+			is "Ctrl-C at sync $n: nothing was written" "$(sha "$disk")" "$base"
+			pty_line 'commit'
+		fi
+		pty_prompt "Ctrl-C at sync $n: committed" 'web1:/>'
+		pty_line 'quit'
+		pty_ended "Ctrl-C at sync $n: it ends" 0
+		has_srv "Ctrl-C at sync $n: it is written" 1
+	done
+else
+	skip "Ctrl-C in a commit" "no strace to interrupt with"
+fi
 
 # The editor has the terminal.
 fresh
