@@ -308,7 +308,12 @@ static int last_look(struct commit *c)
 
 	if (rc == 0 && c->opts->recheck != NULL)
 		rc = c->opts->recheck(c->opts->user);
-	return rc == 0 ? look_again(c) : rc;
+	if (rc == 0)
+		rc = look_again(c);
+	/* The commit point is next: from there on Ctrl-C waits. */
+	if (rc == 0 && domu_interrupted(c->ctx))
+		rc = domu_fail(c->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
+	return rc;
 }
 
 static void release_hotplug(struct commit *c)
@@ -366,13 +371,6 @@ static int settle_log(struct commit *c)
 	return rc == 0 ? domu_stage_whole(c->stage) : rc;
 }
 
-/* Up to the commit point Ctrl-C is heard; from there on it waits. */
-static int heard(struct commit *c)
-{
-	return domu_interrupted(c->ctx) ? domu_fail(c->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written")
-	                                : 0;
-}
-
 static int prepare(struct commit *c, bool *empty)
 {
 	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd };
@@ -421,8 +419,6 @@ static int prepare(struct commit *c, bool *empty)
 	/* Without a door the seal is the commit point: the last look comes before it, and the lock stays to the end. */
 	if (rc == 0 && c->seal.n_doors == 0)
 		rc = last_look(c);
-	if (rc == 0)
-		rc = heard(c);
 	/*
 	 * 3. The seal: index, checksums, identity, doors.  A cut leaves the disk
 	 * old, and a stage (the seal torn, or whole with the doors open); without
@@ -433,8 +429,6 @@ static int prepare(struct commit *c, bool *empty)
 		rc = domu_seal_write(c->ctx, c->seal_fd, &c->seal);
 	if (rc == 0 && c->seal.n_doors > 0)
 		rc = last_look(c);
-	if (rc == 0 && c->seal.n_doors > 0)
-		rc = heard(c);
 	return rc;
 }
 
