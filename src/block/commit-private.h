@@ -90,6 +90,13 @@ void domu_history_tidy(struct domu_state *st);
 /* A silent copy of ctx for work whose failure is of no interest. */
 void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx);
 
+/* ---- what fails (resync.c) ------------------------------------------------ */
+
+/* All of fd is written again, so that the next sync means something. */
+int domu_write_again(const struct domu_io *io, int fd);
+/* What failed once a disk may be closed is status 7, and recover the next command. */
+int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int err);
+
 /* ---- meta (meta.c) ------------------------------------------------------- */
 
 int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *from);
@@ -183,11 +190,14 @@ int domu_preimages_reserve(struct domu_ctx *ctx, const struct domu_seal *s, cons
 
 /* ---- putting it on the disks (apply.c) --------------------------------------- */
 
+enum domu_which { DOMU_ALL_DISKS, DOMU_BARE_DISKS, DOMU_CLOSED_DISKS }; /* bare: no door keeps anybody off */
+
 struct domu_apply {
 	struct domu_ctx *ctx;
 	const struct domu_seal *seal;
 	const struct domu_commit_disk *disks;
 	int log_fd;
+	enum domu_which which; /* whose units */
 };
 
 /* Steps 4, 5 and 6 of a commit; each ends synced. */
