@@ -77,6 +77,8 @@ struct domu_seal {
 char *domu_text(const char *fmt, ...) DOMU_PRINTF(1, 2); /* allocated; NULL: no memory */
 bool domu_id_valid(const char *id);
 char *domu_state_path(const struct domu_state *st, const char *folder, const char *id, const char *name);
+/* An errno that says nothing of what is in a file: another try may read it. */
+bool domu_cannot_tell(int err);
 /* The whole file, at most max bytes (-EFBIG), NUL added. */
 int domu_file_read(const char *path, size_t max, char **data, size_t *len);
 /* Creates or replaces path with data; synced when told. */
