@@ -15,6 +15,8 @@ enum {
 	SB_BLOCKS_PER_GROUP = 0x20,
 	SB_MAGIC = 0x38,
 	SB_REV = 0x4c,
+	SB_FIRST_INO = 0x54,
+	SB_INODE_SIZE = 0x58,
 	SB_COMPAT = 0x5c,
 	SB_INCOMPAT = 0x60,
 	SB_RO_COMPAT = 0x64,
@@ -213,24 +215,37 @@ int ext_probe(struct domu_block *b, struct domu_probe *out)
 /*
  * Without metadata_csum nobody looks at the superblock's checksum, whichever
  * of its two sectors is already new: the unknown incompat bit then keeps every
- * driver and e2fsck off.  A revision 0 superblock has no feature words.
+ * driver and e2fsck off.  A revision 0 superblock has no feature words: closed,
+ * it is of revision 1, with the sizes that revision 0 implies.
  */
 int ext_door_close(void *sector, uint32_t sector_size, const char *id)
 {
 	uint8_t *sb = sector;
+	uint32_t incompat = 0, ro_compat = 0;
 	char text[LAST_MOUNTED_LEN + 1] = "";
 
 	if (sector_size < 512 || id == NULL)
 		return -EINVAL;
 	sb += SUPERBLOCK_OFFSET % sector_size;
-	if (!sane(sb) || domu_le32(sb + SB_REV) < EXT2_DYNAMIC_REV ||
-	    (domu_le32(sb + SB_INCOMPAT) & (EXT_DOOR_BIT | EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)) != 0)
+	if (!sane(sb))
+		return -EINVAL;
+	if (domu_le32(sb + SB_REV) >= EXT2_DYNAMIC_REV) {
+		incompat = domu_le32(sb + SB_INCOMPAT);
+		ro_compat = domu_le32(sb + SB_RO_COMPAT);
+	}
+	if ((incompat & (EXT_DOOR_BIT | EXT3_FEATURE_INCOMPAT_JOURNAL_DEV)) != 0)
 		return -EINVAL;
 	if (snprintf(text, sizeof text, "%s%s", EXT_DOOR_TEXT, id) > LAST_MOUNTED_LEN)
 		return -EINVAL;
-	domu_put_le32(sb + SB_INCOMPAT, domu_le32(sb + SB_INCOMPAT) | EXT_DOOR_BIT);
-	domu_put_le32(sb + SB_RO_COMPAT,
-	              domu_le32(sb + SB_RO_COMPAT) & ~(uint32_t)EXT4_FEATURE_RO_COMPAT_METADATA_CSUM);
+	if (domu_le32(sb + SB_REV) < EXT2_DYNAMIC_REV) {
+		domu_put_le32(sb + SB_REV, EXT2_DYNAMIC_REV);
+		domu_put_le32(sb + SB_FIRST_INO, EXT2_GOOD_OLD_FIRST_INO);
+		domu_put_le32(sb + SB_INODE_SIZE,
+		              EXT2_GOOD_OLD_INODE_SIZE); /* and the number of its group, 0 in the first */
+		domu_put_le32(sb + SB_COMPAT, 0);
+	}
+	domu_put_le32(sb + SB_INCOMPAT, incompat | EXT_DOOR_BIT);
+	domu_put_le32(sb + SB_RO_COMPAT, ro_compat & ~(uint32_t)EXT4_FEATURE_RO_COMPAT_METADATA_CSUM);
 	memcpy(sb + SB_LAST_MOUNTED, text, LAST_MOUNTED_LEN);
 	return 0;
 }

@@ -80,6 +80,8 @@ struct domu_seal {
 char *domu_text(const char *fmt, ...) DOMU_PRINTF(1, 2); /* allocated; NULL: no memory */
 bool domu_id_valid(const char *id);
 char *domu_state_path(const struct domu_state *st, const char *folder, const char *id, const char *name);
+/* An errno that says nothing of what is in a file: another try may read it. */
+bool domu_cannot_tell(int err);
 /* The whole file, at most max bytes (-EFBIG), NUL added. */
 int domu_file_read(const char *path, size_t max, char **data, size_t *len);
 /* Creates or replaces path with data; synced when told. */
@@ -92,6 +94,13 @@ int domu_state_finish(struct domu_state *st, const char *id, const struct domu_s
 void domu_history_tidy(struct domu_state *st);
 /* A silent copy of ctx for work whose failure is of no interest. */
 void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx);
+
+/* ---- what fails (resync.c) ------------------------------------------------ */
+
+/* All of fd is written again, so that the next sync means something. */
+int domu_write_again(const struct domu_io *io, int fd);
+/* What failed once a disk may be closed is status 7, and recover the next command. */
+int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int err);
 
 /* ---- meta (meta.c) ------------------------------------------------------- */
 
@@ -188,11 +197,14 @@ int domu_preimages_reserve(struct domu_ctx *ctx, const struct domu_seal *s, cons
 
 /* ---- putting it on the disks (apply.c) --------------------------------------- */
 
+enum domu_which { DOMU_ALL_DISKS, DOMU_BARE_DISKS, DOMU_CLOSED_DISKS }; /* bare: no door keeps anybody off */
+
 struct domu_apply {
 	struct domu_ctx *ctx;
 	const struct domu_seal *seal;
 	const struct domu_commit_disk *disks;
 	int log_fd;
+	enum domu_which which; /* whose units */
 };
 
 /* Steps 4, 5 and 6 of a commit; each ends synced. */

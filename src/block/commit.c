@@ -304,6 +304,7 @@ static int look_again(struct commit *c)
 /* Xen's hotplug lock: no guest gets a disk attached while it is held. */
 static int last_look(struct commit *c)
 {
+	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd, DOMU_ALL_DISKS };
 	int rc = domu_hotplug_lock(c->ctx, &c->hotplug_fd);
 
 	if (rc == 0 && c->opts->recheck != NULL)
@@ -313,7 +314,8 @@ static int last_look(struct commit *c)
 	/* The commit point is next: from there on Ctrl-C waits. */
 	if (rc == 0 && domu_interrupted(c->ctx))
 		rc = domu_fail(c->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
-	return rc;
+	/* Longer files: the first thing that anybody could see, and harmless where a cut leaves it alone. */
+	return rc == 0 ? domu_apply_lengths(&a) : rc;
 }
 
 static void release_hotplug(struct commit *c)
@@ -335,20 +337,6 @@ static bool drop_seal(struct commit *c)
 	return empty || gone || !c->seal_written;
 }
 
-static int seal_stays(struct commit *c, int err)
-{
-	const struct domu_commit_info *ci = &c->seal.meta.info;
-	char *why = c->ctx->error.message != NULL ? strdup(c->ctx->error.message) : NULL;
-
-	domu_error_clear(c->ctx);
-	err = domu_fail(c->ctx, DOMU_UNRECOVERED, err,
-	                "%s; and the seal of commit %s (%s) can neither be emptied nor deleted: when the cause is "
-	                "mended, domu-rescue recover %s",
-	                why != NULL ? why : strerror(-err), ci->id, c->seal_path, ci->guest != NULL ? ci->guest : "");
-	free(why);
-	return err;
-}
-
 /* Refused before the commit point: the stage is a stage as before. */
 static int back_out(struct commit *c, int rc)
 {
@@ -356,7 +344,7 @@ static int back_out(struct commit *c, int rc)
 
 	/* The empty seal is left: by it the next try knows that the log has to be written anew. */
 	if (c->seal_made && !c->log_unsynced && !drop_seal(c))
-		rc = seal_stays(c, rc);
+		rc = domu_cut_short(c->ctx, &c->seal.meta.info, rc);
 	else if (undo != NULL && c->undo_fd >= 0)
 		c->ctx->io->unlink(undo);
 	free(undo);
@@ -373,7 +361,6 @@ static int settle_log(struct commit *c)
 
 static int prepare(struct commit *c, bool *empty)
 {
-	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd };
 	int rc;
 
 	/*
@@ -397,8 +384,6 @@ static int prepare(struct commit *c, bool *empty)
 	if (rc < 0 || *empty)
 		return rc;
 	rc = make_doors(c);
-	if (rc == 0)
-		rc = domu_apply_lengths(&a);
 	if (rc == 0)
 		rc = domu_preimages_reserve(c->ctx, &c->seal, c->disks);
 	if (rc == 0) {
@@ -434,7 +419,7 @@ static int prepare(struct commit *c, bool *empty)
 
 static int carry_out(struct commit *c)
 {
-	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd };
+	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd, DOMU_ALL_DISKS };
 	int rc;
 
 	/*
@@ -443,14 +428,18 @@ static int carry_out(struct commit *c)
 	 * closed, and recover goes on from here.
 	 */
 	rc = domu_apply_close_doors(&a);
-	if (c->seal.n_doors > 0)
-		release_hotplug(c);
 	/*
-	 * 5. Everything but the door sectors, in the order of the disk.  A cut
-	 * leaves some sectors old and some new behind closed doors: recover
+	 * 5. Everything but the door sectors, in the order of the disk.  Disks
+	 * without a door first: only the hotplug lock keeps guests off them.  A
+	 * cut leaves some sectors old and some new behind closed doors: recover
 	 * writes them all.
 	 */
+	a.which = DOMU_BARE_DISKS;
 	if (rc == 0)
+		rc = domu_apply_units(&a);
+	release_hotplug(c);
+	a.which = DOMU_CLOSED_DISKS;
+	if (rc == 0 && c->seal.n_doors > 0)
 		rc = domu_apply_units(&a);
 	/*
 	 * 6. The doors opened with their new sectors, root's last.  A cut leaves
@@ -459,11 +448,10 @@ static int carry_out(struct commit *c)
 	 */
 	if (rc == 0)
 		rc = domu_apply_open_doors(&a);
-	release_hotplug(c);
 	/* 7. Marked applied.  A cut leaves the disk new: recover marks it, unless the guest has run by then. */
 	if (rc == 0)
 		rc = domu_seal_mark(c->ctx, c->seal_path, DOMU_MARK_APPLIED);
-	return rc;
+	return rc < 0 ? domu_cut_short(c->ctx, &c->seal.meta.info, rc) : 0;
 }
 
 /* The disk is new and marked so: what is left can be done later by anybody. */

@@ -147,6 +147,8 @@ static int add_staged(struct list *l, const char *id, bool torn)
 		return add(l, &m);
 	}
 	domu_meta_free(&m);
+	if (domu_cannot_tell(rc))
+		return domu_fail(l->st->ctx, DOMU_FAILED, rc, "%s/pending/%s/meta: %s", l->st->dir, id, strerror(-rc));
 	if (rc != -ENOENT)
 		domu_say(l->st->ctx, DOMU_WARNING, "%s/pending/%s: its description cannot be read", l->st->dir, id);
 	return 0;
@@ -194,9 +196,10 @@ static int list_pending(struct list *l, const char *id)
 		domu_say(l->st->ctx, DOMU_WARNING, "%s/pending/%s: not a folder: it is left out", l->st->dir, id);
 		return 0;
 	}
-	if (rc == -ENOMEM) {
+	/* Taken for no stage, or for one, it would be passed over or refused for ever. */
+	if (domu_cannot_tell(rc)) {
 		domu_meta_free(&m);
-		return domu_nomem(l->st->ctx);
+		return domu_fail(l->st->ctx, DOMU_FAILED, rc, "%s/pending/%s/seal: %s", l->st->dir, id, strerror(-rc));
 	}
 	return add_unknown(l, id, &m);
 }

@@ -28,6 +28,7 @@ libdomu_a_SOURCES += \
 	src/block/notes.c \
 	src/block/preimage.c \
 	src/block/recover.c \
+	src/block/resync.c \
 	src/block/retain.c \
 	src/block/room.c \
 	src/block/seal.c \

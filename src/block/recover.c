@@ -279,6 +279,12 @@ static int sync_state(struct recover *r)
 		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -errno, "%s: %s", r->seal_path, strerror(errno));
 	if (rc == 0)
 		rc = domu_fdatasync(r->ctx, r->log_fd, "the stage's log");
+	/* The log's sync was good, or there would be no seal; the seal's own may have failed. */
+	if (rc == 0) {
+		rc = domu_write_again(r->ctx->io, fd);
+		if (rc < 0)
+			domu_fail(r->ctx, DOMU_FAILED, rc, "%s: cannot be written: %s", r->seal_path, strerror(-rc));
+	}
 	if (rc == 0)
 		rc = domu_fdatasync(r->ctx, fd, r->seal_path);
 	if (rc == 0)
@@ -302,6 +308,7 @@ static void release_hotplug(struct recover *r)
 static int last_look(struct recover *r)
 {
 	size_t closed = r->closed;
+	bool all_new = r->all_new;
 	int rc = domu_hotplug_lock(r->ctx, &r->hotplug_fd);
 
 	if (rc == 0 && r->recheck != NULL)
@@ -314,10 +321,13 @@ static int last_look(struct recover *r)
 	rc = look_at_doors(r);
 	if (rc == 0)
 		rc = look_at_units(r);
-	if (rc == 0 && (r->other || r->closed != closed))
+	if (rc == 0 && (r->other || r->closed != closed || (all_new && !r->all_new))) {
+		unsigned disk = r->other ? r->other_disk : r->seal.n_doors > 0 ? r->seal.doors[0].disk : 0;
+
 		rc = domu_fail(r->ctx, DOMU_UNRECOVERED, -ESTALE,
 		               "%s: has changed while commit %s was looked at: nothing was written",
-		               r->seal.meta.info.disks[r->other ? r->other_disk : r->seal.doors[0].disk].vdev, r->id);
+		               r->seal.meta.info.disks[disk].vdev, r->id);
+	}
 	return rc;
 }
 
@@ -367,7 +377,7 @@ out:
  */
 static int apply(struct recover *r)
 {
-	struct domu_apply a = { r->ctx, &r->seal, r->disks, r->log_fd };
+	struct domu_apply a = { r->ctx, &r->seal, r->disks, r->log_fd, DOMU_ALL_DISKS };
 	struct domu_signals signals = { 0 };
 	int rc = sync_state(r);
 
@@ -381,9 +391,12 @@ static int apply(struct recover *r)
 	rc = domu_apply_lengths(&a);
 	if (rc == 0 && !r->all_new)
 		rc = domu_apply_close_doors(&a);
-	if (r->seal.n_doors > 0)
-		release_hotplug(r);
+	a.which = DOMU_BARE_DISKS;
 	if (rc == 0)
+		rc = domu_apply_units(&a);
+	release_hotplug(r);
+	a.which = DOMU_CLOSED_DISKS;
+	if (rc == 0 && r->seal.n_doors > 0)
 		rc = domu_apply_units(&a);
 	if (rc == 0)
 		rc = domu_apply_open_doors(&a);
@@ -515,6 +528,8 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
 	r.dir = domu_state_path(st, "pending", id, NULL);
 	r.seal_path = domu_state_path(st, "pending", id, "seal");
 	rc = r.dir == NULL || r.seal_path == NULL ? domu_nomem(st->ctx) : run(&r, result);
+	if (rc < 0 && domu_error_status(st->ctx) == DOMU_FAILED && r.seal.meta.info.n_disks > 0)
+		rc = domu_cut_short(st->ctx, &r.seal.meta.info, rc);
 	release_hotplug(&r);
 	if (r.undo_fd >= 0)
 		close(r.undo_fd);

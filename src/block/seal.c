@@ -382,7 +382,7 @@ static int explain(struct domu_ctx *ctx, const char *path, int rc)
 		domu_fail(ctx, DOMU_UNRECOVERED, rc,
 		          "%s: written by a newer version of domu-rescue: recover with that one", path);
 	else if (rc < 0 && rc != -ENOENT && rc != -ENODATA)
-		domu_fail(ctx, DOMU_UNRECOVERED, rc, "%s: %s", path,
+		domu_fail(ctx, domu_cannot_tell(rc) ? DOMU_FAILED : DOMU_UNRECOVERED, rc, "%s: %s", path,
 		          rc == -EBADMSG ? "the seal of this commit makes no sense" : strerror(-rc));
 	return rc;
 }

@@ -58,6 +58,11 @@ void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx)
 	quiet->io = ctx->io;
 }
 
+bool domu_cannot_tell(int err)
+{
+	return err == -EIO || err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EACCES || err == -ESTALE;
+}
+
 int domu_file_read(const char *path, size_t max, char **data, size_t *len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -125,10 +130,14 @@ int domu_file_write(struct domu_ctx *ctx, const char *path, const void *data, si
 
 static int make_dir(struct domu_ctx *ctx, const char *path, mode_t mode, bool *made)
 {
+	struct stat st;
+
 	if (ctx->io->mkdir(path, mode) == 0)
 		*made = true;
 	else if (errno != EEXIST)
 		return domu_fail(ctx, DOMU_FAILED, -errno, "%s: cannot be made: %s", path, strerror(errno));
+	else if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return domu_fail(ctx, DOMU_FAILED, -ENOTDIR, "%s: not a directory", path);
 	return 0;
 }
 

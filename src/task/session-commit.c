@@ -210,6 +210,8 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
 		if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
 			domu_stage_resume(s->opts.state, id, &s->stage);
+		/* Where a disk fails, the stage may be less than what was checked. */
+		s->verified = s->verified && rc == 0;
 		if (s->stage == NULL) {
 			memset(s->view, 0, s->n_backings * sizeof *s->view);
 			s->programs = false;

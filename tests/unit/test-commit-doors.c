@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -281,6 +282,63 @@ Test(look, sees_a_disk_without_a_door_beside_one_with_a_door)
 	cr_assert(m.calls == 1 && rig_same(r.disk[0], before));
 	cr_assert(strstr(r.ctx.error.message, "xvdb") != NULL, "%s", r.ctx.error.message);
 	rig_close(&r);
+}
+
+/* The order in which disks were written. */
+static struct order {
+	int fd[2];
+	char text[64];
+} order;
+
+static ssize_t note_order(int fd, const void *p, size_t len, off_t offset)
+{
+	size_t n = strlen(order.text);
+
+	for (unsigned i = 0; i < 2 && n < sizeof order.text - 1; i++)
+		if (fd == order.fd[i])
+			order.text[n] = (char)('0' + i);
+	return pwrite(fd, p, len, offset);
+}
+
+/* Only the hotplug lock keeps guests off it, and libxl waits 40 seconds for that. */
+Test(look, holds_while_a_disk_without_a_door_is_written_and_no_longer)
+{
+	struct rig r;
+	struct domu_io io = rig_io_table;
+	struct domu_door door = rig_door(0);
+	struct domu_stage *s;
+
+	rig_open(&r, 2, EXT4, "4M");
+	s = staged(&r);
+	rig_put(&r, s, 1, 1 << 20, "swap", 4);
+	io.pwrite = note_order;
+	order = (struct order){ .fd = { r.fd[0], r.fd[1] } };
+	r.ctx.io = &io;
+	cr_assert(domu_commit(s, r.disks, 2, &door, 1, NULL) == 0, "%s", r.ctx.error.message);
+	/* The door, the disk without one, then the other. */
+	cr_assert(strncmp(order.text, "010", 3) == 0 && strrchr(order.text, '1') == order.text + 1, "%s", order.text);
+	rig_close(&r);
+}
+
+Test(look, that_refuses_leaves_a_file_as_long_as_it_was)
+{
+	struct rig r;
+	struct meddler m = { .r = &r, .answer = -EBUSY };
+	struct domu_commit_opts opts = { .recheck = meddle, .user = &m };
+	struct domu_stage *s;
+	struct stat st;
+
+	for (unsigned doors = 0; doors < 2; doors++) {
+		rig_open(&r, 1, EXT4, "1M");
+		s = staged(&r);
+		r.disks[0].size = 3 << 20;
+		rig_put(&r, s, 0, 2 << 20, "grown", 5);
+		m.calls = 0;
+		cr_assert((doors > 0 ? rig_commit(&r, s, &opts) : rig_commit_doorless(&r, s, &opts)) == -EBUSY);
+		cr_assert(m.calls == 1 && stat(r.disk[0], &st) == 0);
+		cr_assert_eq(st.st_size, 1 << 20);
+		rig_close(&r);
+	}
 }
 
 /* Cut in the middle of its units, without doors when told. */
