@@ -186,6 +186,8 @@ int domu_image_old(struct domu_ctx *ctx, const struct domu_seal *s, size_t i, in
 int domu_undo_open(struct domu_ctx *ctx, const struct domu_meta *m, const char *dir, int *fd);
 /* Makes the undo file and its header. */
 int domu_undo_create(struct domu_ctx *ctx, const struct domu_meta *m, const char *dir, int *fd);
+/* Of an earlier try at the same commit, cut before its bytes were synced. */
+bool domu_undo_is_torn(const char *path);
 char *domu_undo_path(const struct domu_meta *m, const char *dir);
 
 /* ---- step 2 of a commit (preimage.c) ------------------------------------------ */

@@ -111,10 +111,11 @@ static int make_undo(struct commit *c)
 	if (c->seal.meta.no_undo)
 		return 0;
 	domu_ctx_quiet(&quiet, c->ctx);
-	if (c->seal.meta.undo_path != NULL && domu_undo_open(&quiet, &c->seal.meta, c->stage->dir, &fd) == 0) {
-		close(fd);
+	if (c->seal.meta.undo_path != NULL && (domu_undo_open(&quiet, &c->seal.meta, c->stage->dir, &fd) == 0 ||
+	                                       domu_undo_is_torn(c->seal.meta.undo_path)))
 		c->ctx->io->unlink(c->seal.meta.undo_path);
-	}
+	if (fd >= 0)
+		close(fd);
 	domu_error_clear(&quiet);
 	c->undo_made = true;
 	return domu_undo_create(c->ctx, &c->seal.meta, c->stage->dir, &c->undo_fd);

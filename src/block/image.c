@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -154,4 +155,20 @@ int domu_undo_open(struct domu_ctx *ctx, const struct domu_meta *m, const char *
 	}
 	free(path);
 	return rc;
+}
+
+/* Its name has the commit's ID: a power cut may have left it without the bytes. */
+bool domu_undo_is_torn(const char *path)
+{
+	static const uint8_t zeros[512];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	uint8_t b[512];
+	struct stat st;
+	bool torn = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	            (st.st_size < (off_t)sizeof b ||
+	             (domu_pread_full(fd, b, sizeof b, 0) == 0 && memcmp(b, zeros, sizeof b) == 0));
+
+	if (fd >= 0)
+		close(fd);
+	return torn;
 }

@@ -391,7 +391,7 @@ out:
 
 int domu_state_finish(struct domu_state *st, const char *id, const struct domu_seal *seal)
 {
-	static const char *const done[] = { "meta", "log", "seal.new", "lock" };
+	static const char *const done[] = { "meta", "log", "meta.new", "log.new", "notes.new", "seal.new", "lock" };
 	char *from = domu_state_path(st, "pending", id, NULL), *to = domu_state_path(st, "history", id, NULL);
 	int rc = 0;
 

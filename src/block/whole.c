@@ -124,14 +124,23 @@ static void say_left_out(struct domu_stage *s)
 	         ci->command != NULL ? ci->command : "");
 }
 
+/* A power cut took even the header: what may be behind it hangs on it. */
+static bool has_no_head(struct domu_stage *s, uint64_t size)
+{
+	static const uint8_t zeros[DOMU_LOG_HEAD];
+	uint8_t head[DOMU_LOG_HEAD];
+
+	return size < sizeof head ||
+	       (domu_pread_full(s->log_fd, head, sizeof head, 0) == 0 && memcmp(head, zeros, sizeof head) == 0);
+}
+
 int domu_stage_settle(struct domu_stage *s)
 {
 	struct domu_ctx quiet;
 	uint64_t size, end;
 	int rc = domu_stage_mark(s, &size);
 
-	if (rc == 0 && size < DOMU_LOG_HEAD) {
-		/* A power cut took even the header. */
+	if (rc == 0 && has_no_head(s, size)) {
 		rc = domu_stage_cut(s, 0);
 		return rc == 0 ? domu_log_init(s->st->ctx, s->log_fd) : rc;
 	}

@@ -201,8 +201,13 @@ int rig_retry(struct rig *r, const struct workload *w)
 		rc = domu_state_list(r->st, NULL, true, &v, &count);
 	for (size_t i = 0; i < count && rc == 0 && tried == 0; i++) {
 		rc = domu_stage_resume(r->st, v[i].id, &s);
-		if (rc == 0)
-			rc = commit(r, w, s, v[i].undoes);
+		if (rc == 0) {
+			rc = domu_stage_settle(s);
+			if (rc == 0)
+				rc = commit(r, w, s, v[i].undoes);
+			else
+				domu_stage_close(s);
+		}
 		tried = 1;
 	}
 	domu_state_list_free(v, count);
@@ -274,15 +279,20 @@ static bool is_tidy(const struct model *m, const char **left)
 	return *left == NULL;
 }
 
-/* A stage that is there again can be committed or dropped, and then nothing of it is left. */
+/*
+ * A stage that is there again can be committed or dropped, and then nothing of
+ * it is left.  What was not synced may be gone from it: then all of it is.
+ */
 static bool try_stage(const struct visit *v, bool whole)
 {
 	struct domu_commit_info *list;
 	struct domu_stage *s;
 	const char *left;
-	bool drop = !whole || tally.staged % 2 == 0, good = true;
+	bool drop = tally.staged++ % 2 == 0, good = true;
+	enum content c;
 	struct rig r;
 	size_t n, found = 0;
+	int rc = 0;
 
 	rig_open(&r, v->w);
 	if (domu_state_list(r.st, NULL, true, &list, &n) < 0)
@@ -293,19 +303,25 @@ static bool try_stage(const struct visit *v, bool whole)
 			good = violation(v, "the stage cannot be resumed: %s", why(&r));
 		else if (drop)
 			good = domu_stage_drop(s) == 0 || violation(v, "the stage cannot be dropped: %s", why(&r));
+		else if (domu_stage_settle(s) < 0)
+			good = violation(v, "the stage cannot be settled: %s", why(&r));
 		else
-			good = commit(&r, v->w, s, list[i].undoes) == 0 ||
-			       violation(v, "the stage cannot be committed: %s", why(&r));
+			rc = commit(&r, v->w, s, list[i].undoes);
+		/* What is left of one that was never synced may be damaged: then it can only be dropped. */
+		if (good && rc == -EBADMSG && !whole && (drop = true) && domu_stage_resume(r.st, list[i].id, &s) == 0)
+			good = domu_stage_drop(s) == 0 || violation(v, "the stage cannot be dropped: %s", why(&r));
+		else if (good && rc < 0)
+			good = violation(v, "the stage cannot be committed: %s", why(&r));
 	}
 	domu_state_list_free(list, n);
 	rig_close(&r);
+	c = content(v->w, &world.act);
 	if (good && whole && found == 0)
 		good = violation(v, "the stage is gone");
 	if (good && !is_tidy(&world.act, &left))
 		good = violation(v, "%s is left behind by a stage that was %s", left, drop ? "dropped" : "committed");
-	if (good && content(v->w, &world.act) != (drop || found == 0 ? CONTENT_OLD : CONTENT_NEW))
+	if (good && (drop || found == 0 ? c != CONTENT_OLD : c != CONTENT_NEW && (whole || c != CONTENT_OLD)))
 		good = violation(v, "the disk is not what the stage was %s to", drop ? "dropped" : "committed");
-	tally.staged++;
 	return good;
 }
 
@@ -385,6 +401,24 @@ static bool second_recover(const struct visit *v)
 	return good;
 }
 
+/* A stage whose disk a guest has used since is not committed. */
+static bool stale_stage(const struct visit *v)
+{
+	bool good = true;
+	struct rig r;
+	int rc;
+
+	rig_open(&r, v->w);
+	world.writes = 0;
+	rc = rig_retry(&r, v->w);
+	if (world.writes > 0)
+		good = violation(v, "a stage was committed over what a guest wrote");
+	else if (rc < 0 && rc != -ESTALE && rc != -EBADMSG)
+		good = violation(v, "a stage that a guest made stale is refused for another reason: %s", why(&r));
+	rig_close(&r);
+	return good;
+}
+
 /* ---- the judgement ----------------------------------------------------------------------------- */
 
 /* Between cut and recover a guest ran on the open disk: nothing of what it wrote is lost. */
@@ -414,7 +448,7 @@ static bool with_guest(const struct visit *v)
 	rig_close(&r);
 	tally.guests++;
 	tally.superseded += n > 0;
-	good = good && second_recover(v);
+	good = good && second_recover(v) && stale_stage(v);
 	world_become(v->state);
 	return good;
 }
