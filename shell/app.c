@@ -197,8 +197,8 @@ void domu_app_init(struct domu_app *app, struct domu_ctx *ctx, volatile sig_atom
 void domu_app_free(struct domu_app *app)
 {
 	wipe_progress(app);
-	if (app->state != NULL)
-		domu_state_close(app->state);
+	domu_state_close(app->state);
+	domu_state_close(app->state_readonly);
 	domu_globals_free(&app->globals);
 	free(app->where_dirs);
 	free(app->where_env);
@@ -261,20 +261,17 @@ static const char *state_dir(const struct domu_app *app)
 
 int domu_app_state(struct domu_app *app, bool write, struct domu_state **st)
 {
-	int rc;
+	/* A session may have the one for reading as long as it lives. */
+	struct domu_state **mine = write || app->state != NULL ? &app->state : &app->state_readonly;
+	int rc = 0;
 
-	if (app->state != NULL && write && app->state_readonly) {
-		domu_state_close(app->state);
-		app->state = NULL;
-	}
-	if (app->state == NULL) {
-		rc = domu_state_open(app->ctx, state_dir(app), !write, &app->state);
-		if (rc != 0)
-			return rc;
-		app->state_readonly = !write;
-	}
-	*st = app->state;
-	return 0;
+	/* Before a change: a file with a mistake in it is no reason not to read. */
+	if (write && app->retain.count == 0)
+		rc = domu_conffile_load(app->ctx, &app->retain);
+	if (rc == 0 && *mine == NULL)
+		rc = domu_state_open(app->ctx, state_dir(app), !write, mine);
+	*st = *mine;
+	return rc;
 }
 
 /* ---- sessions -------------------------------------------------------------------- */
@@ -316,15 +313,12 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.handlers = &app->handlers,
 	};
 	bool write = (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0;
-	int rc = 0;
+	int rc;
 
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
-	/* Before a change: a file with a mistake in it is no reason not to read. */
-	if (write && app->retain.count == 0)
-		rc = domu_conffile_load(app->ctx, &app->retain);
-	opts.retain = &app->retain;
-	if (rc == 0)
-		rc = domu_app_state(app, write, &opts.state);
+	rc = domu_app_state(app, write, &opts.state);
+	/* Where it was not read nothing can be committed, and nothing of the history goes. */
+	opts.retain = app->retain.count != 0 ? &app->retain : NULL;
 	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);
 }
 

@@ -190,8 +190,7 @@ struct domu_app {
 	struct domu_ctx *ctx;
 	struct domu_globals globals;
 	struct domu_where where;
-	struct domu_state *state; /* by domu_app_state() */
-	bool state_readonly;
+	struct domu_state *state, *state_readonly; /* by domu_app_state() */
 	struct domu_retain retain; /* of the history, by the configuration file; count 0: not read yet */
 	char *command_line; /* as typed, for the history */
 	bool tty; /* somebody can answer */

@@ -96,6 +96,20 @@ is "nothing is left of the others" "$(find "$T/state/history" -mindepth 1 -maxde
 works "the newest can be undone" undo test
 is "and its undo too" "$(domu undo test; echo $?)" 0
 printf 'history-size = 1K\n' >"$T/conf"
+echo 'mkdir /by-the-shell' >"$T/script"
+printf 'history-count = 2\nhistory-size = unlimited\n' >"$T/conf"
+for how in "shell test -c 'mkdir /s1'" "shell test $T/script" "shell test <<<'mkdir /s3'" "mkdir test:/m"; do
+	eval "works \"$how\" $how"
+	is "$how: keeps as many" "$(ids test | wc -l)" 2
+	is "$how: and those of other disks" "$(ids other | wc -l)" 1
+done
+printf 'history-count = many\n' >"$T/conf"
+before=$(state_of "$disk")
+ends "a shell with a wrong file changes nothing" 1 shell test -c 'mkdir /wrong'
+has "a wrong file: the shell says why" "$(err)" "nothing can be changed: $T/conf:1: "
+is "a wrong file: nothing was written" "$(state_of "$disk")" "$before"
+works "a shell reads with a wrong file" shell test -c 'ls /'
+printf 'history-size = 1K\n' >"$T/conf"
 works "a limit below one commit" mkdir test:/x
 is "the newest stays" "$(ids test | wc -l)" 1
 works "and can be undone" undo test
