@@ -370,9 +370,9 @@ out:
 }
 
 /*
- * Steps 4 to 7 again; where all is new the doors stay open, since what is
- * written is there already.  All is written all the same: a sync that failed
- * may have left it in memory only, and no later sync brings it to the disk.
+ * Steps 4 to 7 again, also where all is new: a sync that failed may have left
+ * it in memory only, and no later sync brings it to the disk.  The doors are
+ * closed for that, too: a guest that is started meanwhile would be overwritten.
  * A cut leaves what a cut of the commit leaves at that step.
  */
 static int apply(struct recover *r)
@@ -389,7 +389,7 @@ static int apply(struct recover *r)
 		return rc;
 	domu_signals_hold(&signals);
 	rc = domu_apply_lengths(&a);
-	if (rc == 0 && !r->all_new)
+	if (rc == 0)
 		rc = domu_apply_close_doors(&a);
 	a.which = DOMU_BARE_DISKS;
 	if (rc == 0)

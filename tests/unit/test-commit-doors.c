@@ -387,3 +387,57 @@ Test(look, of_recover_sees_a_guest_on_a_disk_without_a_door)
 {
 	recover_with_meddler(false, 1024 + 120);
 }
+
+/* ---- a recover of what is all new ------------------------------------------------------ */
+
+static struct {
+	int fd;
+	unsigned open, closed; /* writes behind a door that is open, or closed */
+} behind;
+
+/* The mark of a seal, which is not on a disk, cannot be written. */
+static ssize_t no_mark(int fd, const void *p, size_t len, off_t offset)
+{
+	if (fd != behind.fd && len >= 8 && memcmp(p, "DOMUMARK", 8) == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return pwrite(fd, p, len, offset);
+}
+
+static ssize_t note_behind(int fd, const void *p, size_t len, off_t offset)
+{
+	uint8_t door[DOMU_SECTOR];
+	char id[DOMU_ID_LEN + 1];
+
+	if (fd == behind.fd && offset != 1024) {
+		cr_assert(pread(fd, door, sizeof door, 1024) == (ssize_t)sizeof door);
+		*(domu_door_is_closed(door, sizeof door, id) ? &behind.closed : &behind.open) += 1;
+	}
+	return pwrite(fd, p, len, offset);
+}
+
+/* Nothing would keep off a guest that is started while it is written. */
+Test(recover, of_what_is_all_new_writes_behind_closed_doors)
+{
+	struct rig r;
+	struct domu_io io = rig_io_table;
+	enum domu_recover_result result;
+	unsigned n;
+
+	rig_open(&r, 1, EXT4, "1M");
+	io.pwrite = no_mark;
+	r.ctx.io = &io;
+	behind.fd = r.fd[0];
+	cr_assert(rig_commit(&r, staged(&r), NULL) == -EIO && domu_error_status(&r.ctx) == DOMU_UNRECOVERED);
+	cr_assert(rig_same(r.disk[0], after));
+	rig_reopen(&r);
+	io.pwrite = note_behind;
+	r.ctx.io = &io;
+	behind.fd = r.fd[0];
+	cr_assert(rig_recover(&r, &result, &n) == 0 && n == 1, "%s", r.ctx.error.message);
+	cr_assert_eq(result, DOMU_RECOVER_NOTHING);
+	cr_assert(behind.open == 0 && behind.closed > 0, "%u writes behind open doors", behind.open);
+	cr_assert(rig_same(r.disk[0], after));
+	rig_close(&r);
+}
