@@ -13,9 +13,6 @@
 #include "block/commit-private.h"
 #include "block/log.h"
 
-/* A seal that is read as a whole to tell a torn one: of 64 MiB of changes and less, others are believed. */
-#define WHOLE_SEAL (1u << 20)
-
 struct list {
 	struct domu_state *st;
 	struct domu_ctx quiet; /* what cannot be read is left out with a warning */
@@ -176,12 +173,12 @@ static int list_pending(struct list *l, const char *id)
 	enum domu_mark mark = DOMU_MARK_NONE;
 	struct domu_seal whole = { 0 };
 	struct domu_meta m = { 0 };
-	off_t size = 0;
 	int rc = path == NULL ? -ENOMEM : domu_seal_peek(&l->quiet, path, &m, &mark);
 
 	if (rc == 0 && strcmp(m.info.id, id) != 0)
 		rc = -EBADMSG;
-	if (rc == 0 && mark == DOMU_MARK_NONE && exists(l, "pending", id, "seal", &size) && size <= WHOLE_SEAL) {
+	/* Read as a whole, to tell a torn one: that is no seal, and nothing would ever recover it. */
+	if (rc == 0 && mark == DOMU_MARK_NONE) {
 		rc = domu_seal_load(&l->quiet, path, &whole);
 		domu_seal_free(&whole);
 	}

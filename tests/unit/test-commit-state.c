@@ -325,6 +325,40 @@ static void poke(const char *path, uint64_t offset, const void *p, size_t len)
 	close(fd);
 }
 
+/* Whatever its size: of 128 MiB of changes it is more than 1 MiB, and its beginning may be there without its end. */
+Test(damaged, big_seal_is_none)
+{
+	struct rig r;
+	char after[128], id[DOMU_ID_LEN + 1], seal[256], *command = malloc(DOMU_META_MAX - 1024);
+	struct domu_commit_opts opts = { .command = command };
+	struct domu_stage *s;
+	struct domu_commit_info *v;
+	struct stat st;
+	size_t n;
+
+	memset(command, 'x', DOMU_META_MAX - 1025);
+	command[DOMU_META_MAX - 1025] = '\0';
+	rig_open(&r, 1, EXT4, "1M");
+	s = staged(&r, after);
+	snprintf(id, sizeof id, "%s", domu_stage_info(s)->id);
+	snprintf(seal, sizeof seal, "%s/pending/%s/seal", r.state, id);
+	rig_io_reset();
+	rig_io.disk_fd = r.fd[0];
+	rig_io.fail_write = 1;
+	cr_assert(rig_commit(&r, s, &opts) == -EIO);
+	rig_io_reset();
+	rig_reopen(&r);
+	cr_assert(stat(seal, &st) == 0 && st.st_size > 1 << 20);
+	poke(seal, (uint64_t)st.st_size - 32, (const uint8_t[32]){ 0 }, 32);
+	cr_assert(domu_state_list(r.st, NULL, true, &v, &n) == 0 && n == 1);
+	cr_assert(v[0].state == DOMU_COMMIT_STAGED && v[0].torn);
+	domu_state_list_free(v, n);
+	cr_assert(domu_stage_resume(r.st, id, &s) == 0 && rig_commit(&r, s, NULL) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_same(r.disk[0], after));
+	free(command);
+	rig_close(&r);
+}
+
 Test(newer, seal_is_refused_and_stays_due)
 {
 	struct rig r;
