@@ -121,6 +121,8 @@ enum domu_likeness {
 	DOMU_SAME_DISK,
 };
 enum domu_likeness domu_identity_like(const struct domu_identity *id, const struct domu_identity *now);
+/* Two descriptions of the past, told from each other without a look at what is there now. */
+bool domu_identity_same(const struct domu_identity *a, const struct domu_identity *b);
 int domu_fd_size(int fd, uint64_t *size);
 /* Is fd the disk that id says?  size: what the commit made of it.  -ESTALE with status. */
 int domu_identity_check(struct domu_ctx *ctx, enum domu_status status, const struct domu_identity *id, uint64_t size,

@@ -209,6 +209,15 @@ static bool same_file(const struct domu_identity *id, const struct domu_identity
 	return same_path(id, now) || id->dev == now->dev || id->size == now->size;
 }
 
+bool domu_identity_same(const struct domu_identity *a, const struct domu_identity *b)
+{
+	if (a->inode != 0 || b->inode != 0)
+		return a->inode != 0 && same_file(a, b);
+	if (a->by_id != NULL || b->by_id != NULL)
+		return a->by_id != NULL && b->by_id != NULL && strcmp(a->by_id, b->by_id) == 0;
+	return same_path(a, b);
+}
+
 /* Why it is another disk; NULL: it is the same. */
 static const char *difference(const struct domu_identity *id, const struct domu_identity *now)
 {

@@ -124,10 +124,11 @@ struct judge {
 	bool full;
 };
 
+/* Not by its path: another disk may have that by now. */
 static bool share_disk(const struct domu_commit_info *a, const struct domu_commit_info *b, size_t disk)
 {
 	for (size_t k = 0; k < b->n_disks; k++)
-		if (strcmp(a->disks[disk].path, b->disks[k].path) == 0)
+		if (domu_identity_same(&a->disks[disk], &b->disks[k]))
 			return true;
 	return false;
 }

@@ -125,6 +125,29 @@ Test(retain, the_newest_that_can_be_undone_stays_however_old)
 	rig_close(&r);
 }
 
+/* dm and loop devices change their numbers, and files their names. */
+Test(retain, a_disk_is_not_told_by_its_path)
+{
+	struct rig r;
+	char moved[128], id[4][DOMU_ID_LEN + 1];
+	struct domu_retain limits = UNLIMITED;
+
+	rig_open(&r, 1, EXT4, "1M");
+	commit(&r, 1, NULL, id[0]);
+	commit(&r, 1, NULL, id[1]);
+	snprintf(moved, sizeof moved, "%s/moved", r.dir);
+	cr_assert(rename(r.disk[0], moved) == 0);
+	rig_copy(moved, r.disk[0]);
+	rig_reopen(&r);
+	commit(&r, 1, NULL, id[2]);
+	commit(&r, 1, NULL, id[3]);
+	limits.count = 1;
+	retain(&r, limits);
+	cr_assert(!there(&r, id[0]) && there(&r, id[1]), "of the disk that was moved");
+	cr_assert(!there(&r, id[2]) && there(&r, id[3]), "of the one that has its name");
+	rig_close(&r);
+}
+
 Test(retain, what_takes_too_much_room_goes)
 {
 	struct rig r;
