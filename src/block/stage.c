@@ -88,6 +88,11 @@ int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd)
 	return take_lock(st, id, 0, lock_fd);
 }
 
+int domu_lock_make(struct domu_state *st, const char *id, int *lock_fd)
+{
+	return take_lock(st, id, O_CREAT, lock_fd);
+}
+
 int domu_pending_remove(struct domu_state *st, const char *id)
 {
 	/* The seal first: what has none is no commit, whatever else is left by a cut. */
@@ -169,7 +174,7 @@ static int make_folder(struct domu_stage *s)
 			return domu_fail(st->ctx, DOMU_FAILED, -errno, "%s: cannot be made: %s", s->dir,
 			                 strerror(errno));
 		}
-		rc = take_lock(st, ci->id, O_CREAT, &s->lock_fd);
+		rc = domu_lock_make(st, ci->id, &s->lock_fd);
 		if (rc != -ENOENT && rc != -EBUSY)
 			return rc;
 		domu_error_clear(st->ctx);

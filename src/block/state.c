@@ -263,7 +263,8 @@ static void tidy_one(struct domu_state *st, const char *id)
 		if ((rc == 0 || rc == -ENOENT) && domu_seal_mark(&quiet, seal, mark) == 0)
 			domu_state_finish(&silent, id, &s);
 	} else if (is_stub(st, id) && !may_have_seal(&quiet, seal)) {
-		if (domu_lock_open(&silent, id, &lock_fd) != -EBUSY && is_stub(st, id) && !may_have_seal(&quiet, seal))
+		/* Its lock is made where there is none: somebody may be about to make a stage there. */
+		if (domu_lock_make(&silent, id, &lock_fd) == 0 && is_stub(st, id) && !may_have_seal(&quiet, seal))
 			domu_pending_remove(&silent, id);
 	}
 	if (lock_fd >= 0)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -198,6 +199,44 @@ Test(stage, that_a_cut_left_without_description_is_tidied_away)
 	cr_assert(count(&r, NULL, false) == 0);
 	rig_reopen(&r);
 	cr_assert(rig_run("test -z \"$(ls %s/pending)\"", r.state) == 0);
+	rig_close(&r);
+}
+
+static struct {
+	char lock[256];
+	int fd;
+	bool mine;
+} maker;
+
+/* While somebody tidies up, the one who made the folder goes on. */
+static int go_on_making(const char *path)
+{
+	if (maker.fd < 0) {
+		maker.fd = open(maker.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		maker.mine = maker.fd >= 0 && flock(maker.fd, LOCK_EX | LOCK_NB) == 0;
+	}
+	return unlink(path);
+}
+
+Test(stage, that_is_being_made_is_not_tidied_away_under_its_lock)
+{
+	struct rig r;
+	struct domu_io io = rig_io_table;
+	struct domu_state *st;
+	char dir[160];
+
+	rig_open(&r, 1, EXT4, "1M");
+	snprintf(dir, sizeof dir, "%s/pending/20260102T030405-1a2b3c", r.state);
+	snprintf(maker.lock, sizeof maker.lock, "%s/lock", dir);
+	maker.fd = -1;
+	cr_assert(mkdir(dir, 0700) == 0);
+	io.unlink = go_on_making;
+	r.ctx.io = &io;
+	cr_assert(domu_state_open(&r.ctx, r.state, false, &st) == 0);
+	cr_assert(maker.fd >= 0, "nothing was tidied");
+	cr_assert(!maker.mine || access(maker.lock, F_OK) == 0, "its lock is gone");
+	close(maker.fd);
+	domu_state_close(st);
 	rig_close(&r);
 }
 
