@@ -390,6 +390,12 @@ out:
 	return rc;
 }
 
+/* Whoever opened the state directory meanwhile has moved it: what failed for that was done. */
+static bool was_moved(const char *from, const char *to)
+{
+	return access(from, F_OK) < 0 && errno == ENOENT && access(to, F_OK) == 0;
+}
+
 int domu_state_finish(struct domu_state *st, const char *id, const struct domu_seal *seal)
 {
 	static const char *const done[] = { "meta", "log", "meta.new", "log.new", "notes.new", "seal.new", "lock" };
@@ -412,9 +418,13 @@ int domu_state_finish(struct domu_state *st, const char *id, const struct domu_s
 	 * Not synced: a cut leaves the marked commit in pending, which counts
 	 * as done everywhere and is moved at the next opportunity.
 	 */
-	if (rc == 0 && st->ctx->io->rename(from, to) < 0 && !(errno == ENOENT && access(to, F_OK) == 0))
+	if (rc == 0 && st->ctx->io->rename(from, to) < 0)
 		rc = domu_fail(st->ctx, DOMU_FAILED, -errno, "%s: cannot be moved to the history: %s", from,
 		               strerror(errno));
+	if (rc < 0 && was_moved(from, to)) {
+		domu_error_clear(st->ctx);
+		rc = 0;
+	}
 out:
 	free(from);
 	free(to);

@@ -240,6 +240,42 @@ Test(stage, that_is_being_made_is_not_tidied_away_under_its_lock)
 	rig_close(&r);
 }
 
+static const char *overtaken; /* the state directory */
+
+static int overtake(const char *path)
+{
+	const char *name = strrchr(path, '/'), *dir = overtaken;
+	int rc = unlink(path);
+
+	if (dir != NULL && strcmp(name, "/lock") == 0) {
+		struct domu_ctx ctx;
+		struct domu_state *st;
+
+		overtaken = NULL;
+		domu_ctx_init(&ctx);
+		cr_assert(domu_state_open(&ctx, dir, false, &st) == 0);
+		domu_state_close(st);
+		domu_ctx_free(&ctx);
+	}
+	return rc;
+}
+
+Test(commit, that_somebody_else_moves_to_the_history_is_done)
+{
+	struct rig r;
+	struct domu_io io = rig_io_table;
+	char after[128];
+
+	rig_open(&r, 1, EXT4, "1M");
+	io.unlink = overtake;
+	r.ctx.io = &io;
+	overtaken = r.state;
+	r.said[0] = '\0';
+	cr_assert(rig_commit(&r, staged(&r, after), NULL) == 0, "%s", r.ctx.error.message);
+	cr_assert(overtaken == NULL && r.said[0] == '\0', "%s", r.said);
+	rig_close(&r);
+}
+
 Test(list, finds_a_disk_by_link_and_after_it_was_moved)
 {
 	struct rig r;
