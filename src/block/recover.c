@@ -241,6 +241,10 @@ static int look_at_units(struct recover *r)
 			skip = r->again && domu_seal_has_door(&r->seal, u->disk);
 		if (skip)
 			continue;
+		if (domu_interrupted(r->ctx))
+			return domu_fail(r->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
+		if (i % DOMU_WINDOW == 0)
+			domu_progress(r->ctx, "comparing", i, r->seal.n_units);
 		rc = read_disk(r, u->disk, now, DOMU_UNIT, u->unit * DOMU_UNIT);
 		if (rc == 0)
 			rc = domu_image_new(r->ctx, &r->seal, i, r->log_fd, image);
@@ -255,6 +259,7 @@ static int look_at_units(struct recover *r)
 		r->all_old = r->all_old && is_old;
 		r->all_new = r->all_new && is_new;
 	}
+	domu_progress(r->ctx, "comparing", r->seal.n_units, r->seal.n_units);
 	return 0;
 }
 

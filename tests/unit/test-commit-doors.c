@@ -388,6 +388,26 @@ Test(look, of_recover_sees_a_guest_on_a_disk_without_a_door)
 	recover_with_meddler(false, 1024 + 120);
 }
 
+Test(recover, that_is_interrupted_before_it_writes_ends)
+{
+	struct rig r;
+	enum domu_recover_result result;
+	char id[DOMU_ID_LEN + 1], now[128];
+	volatile sig_atomic_t interrupted = SIGINT;
+
+	rig_open(&r, 1, EXT4, "4M");
+	cut_in_units(&r, true, id);
+	snprintf(now, sizeof now, "%s/now", r.dir);
+	rig_copy(r.disk[0], now);
+	r.ctx.interrupted = &interrupted;
+	cr_assert(domu_recover(r.st, id, r.disks, 1, NULL, NULL, &result) == -EINTR);
+	cr_assert(domu_error_status(&r.ctx) == DOMU_DECLINED && rig_same(r.disk[0], now));
+	interrupted = 0;
+	cr_assert(domu_recover(r.st, id, r.disks, 1, NULL, NULL, &result) == 0, "%s", r.ctx.error.message);
+	cr_assert(rig_same(r.disk[0], after));
+	rig_close(&r);
+}
+
 /* ---- a recover of what is all new ------------------------------------------------------ */
 
 static struct {
