@@ -45,16 +45,26 @@ static int load(struct undo *u)
 	return rc;
 }
 
+/* Which disks the commit has replaced anything on: of others it may have closed the root alone. */
+static void find_used(const struct undo *u, bool used[DOMU_MAX_DISKS])
+{
+	memset(used, 0, DOMU_MAX_DISKS * sizeof *used);
+	for (size_t i = 0; i < u->seal.n_units; i++)
+		used[u->seal.units[i].disk] = true;
+}
+
 static int check_disks(struct undo *u, size_t n_disks)
 {
 	const struct domu_commit_info *ci = &u->seal.meta.info;
+	bool used[DOMU_MAX_DISKS];
 	int rc = 0;
 
 	if (n_disks != ci->n_disks)
 		return domu_fail(u->ctx, DOMU_FAILED, -EINVAL, "commit %s has %zu disks, not %zu", u->id, ci->n_disks,
 		                 n_disks);
+	find_used(u, used);
 	for (unsigned i = 0; i < n_disks && rc == 0; i++)
-		if (domu_seal_uses(&u->seal, i))
+		if (used[i])
 			rc = domu_identity_check(u->ctx, DOMU_FAILED, &ci->disks[i], u->seal.sizes[i], u->disks[i].fd);
 	/* Another disk altogether; -ESTALE is for blocks. */
 	return rc == -ESTALE ? -ENODEV : rc;
@@ -140,11 +150,10 @@ static int fill_disk(struct undo *u, const struct domu_commit_info *now, int log
 
 static int fill(struct undo *u, const struct domu_commit_info *now, int log_fd)
 {
-	bool used[DOMU_MAX_DISKS] = { false };
+	bool used[DOMU_MAX_DISKS];
 	int rc = 0;
 
-	for (size_t i = 0; i < u->seal.n_units; i++)
-		used[u->seal.units[i].disk] = true;
+	find_used(u, used);
 	for (unsigned i = 0; i < DOMU_MAX_DISKS && rc == 0; i++)
 		if (used[i])
 			rc = fill_disk(u, now, log_fd, i);

@@ -96,7 +96,13 @@ int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes,
 	return v != NULL ? 0 : domu_nomem(s->ctx);
 }
 
-/* The doors of every filesystem that the stage changes; nodes come from the worker and were checked. */
+/* What has to be closed: what changes, and the root, without which no guest boots as long as anything is half done. */
+static bool wants_door(const struct domu_session *s, const struct domu_node *n, bool touched)
+{
+	return touched || (n->root && !s->backings[n->disk].disk->readonly);
+}
+
+/* The doors of those filesystems; nodes come from the worker and were checked. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out)
 {
@@ -113,7 +119,7 @@ int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nod
 		const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
 		struct domu_door d = { .disk = node->disk, .fs = fs, .size = s->backings[node->disk].sector_size };
 
-		if (!touched[i] || !node->probe.has_door || fs == NULL || fs->door_close == NULL ||
+		if (!wants_door(s, node, touched[i]) || !node->probe.has_door || fs == NULL || fs->door_close == NULL ||
 		    !domu_inside(node->probe.door, d.size, node->size))
 			continue;
 		d.offset = node->start + node->probe.door;

@@ -72,7 +72,7 @@ int domu_session_recheck(void *session);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
-/* The doors of every filesystem that the stage changes, by nodes that were checked; freed by the caller. */
+/* The doors of every filesystem that the stage changes, and of the root; nodes were checked; freed by the caller. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out);
 /* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
