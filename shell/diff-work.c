@@ -297,7 +297,7 @@ int domu_diff_work(struct domu_run *r)
 	if (rc == 0)
 		rc = domu_tree_flush(f.new);
 	if (rc == 0)
-		rc = domu_work_base_tree(r->work, &f.old);
+		rc = domu_work_base_tree(r->work, -1, &f.old);
 	if (rc == 0)
 		rc = take_paths(&f);
 	if (rc == 0)
@@ -385,7 +385,7 @@ int domu_op_diff_texts(struct domu_work *w, struct domu_msg *req, struct domu_ms
 	else
 		rc = domu_work_tree(w, use, &new);
 	if (rc == 0)
-		rc = domu_work_base_tree(w, &old);
+		rc = domu_work_base_tree(w, -1, &old);
 	if (rc == 0)
 		rc = copy_text(w, old, device, old_ino, most, old_fd, &a);
 	if (rc == 0)

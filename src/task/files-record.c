@@ -163,22 +163,21 @@ static int record_node(struct record *r, struct domu_tree *old, struct domu_tree
 	return rc == 0 ? domu_changes(r->w.ctx, r->old, fs, put_changed, r) : rc;
 }
 
-/* Request: u64 n, n times str node, str target; the list's file, the log over the disks as they are. */
+/* Request: u64 n, n times str node, str target; the list's file. */
 int domu_op_files_record(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct record *r = calloc(1, sizeof *r);
-	struct domu_work_over old = { 0 };
-	struct domu_tree *new;
+	struct domu_tree *old, *new;
 	uint64_t n = domu_msg_get_u64(req);
-	int files_fd = domu_msg_take_fd(req), log_fd = domu_msg_take_fd(req), rc = r != NULL ? 0 : domu_nomem(w->ctx);
+	int files_fd = domu_msg_take_fd(req), rc = r != NULL ? 0 : domu_nomem(w->ctx);
 
 	(void)reply;
-	if (rc == 0 && (req->err != 0 || files_fd < 0 || log_fd < 0))
+	if (rc == 0 && (req->err != 0 || files_fd < 0))
 		rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "files-record: malformed request");
 	if (rc == 0)
 		rc = domu_work_tree(w, NULL, &new);
 	if (rc == 0)
-		rc = domu_work_over_open(w, log_fd, true, &old);
+		rc = domu_work_base_tree(w, -1, &old);
 	if (rc == 0)
 		rc = domu_files_begin(&r->w, w->ctx, files_fd);
 	for (uint64_t i = 0; rc == 0 && i < n; i++) {
@@ -189,15 +188,12 @@ int domu_op_files_record(struct domu_work *w, struct domu_msg *req, struct domu_
 		if (req->err != 0 || node == NULL)
 			rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "files-record: malformed request");
 		else
-			rc = record_node(r, old.tree, new, node, target);
+			rc = record_node(r, old, new, node, target);
 	}
 	if (r != NULL)
 		rc = domu_files_end(&r->w, rc);
-	domu_work_over_close(&old);
 	free(r);
 	if (files_fd >= 0)
 		close(files_fd);
-	if (log_fd >= 0)
-		close(log_fd);
 	return rc;
 }

@@ -340,8 +340,8 @@ static int open_all(struct restore *r)
 		return domu_nomem(r->ctx);
 	for (size_t i = 0; rc == 0 && i < r->files.n_fs; i++) {
 		rc = open_fs(r, i, r->tree, &r->fs[i]);
-		if (rc == 0 && r->over.tree != NULL)
-			rc = open_fs(r, i, r->over.tree, &r->old_fs[i]);
+		if (rc == 0 && r->old != NULL)
+			rc = open_fs(r, i, r->old, &r->old_fs[i]);
 	}
 	for (r->n = 0; rc == 0 && r->n < r->files.n; r->n++)
 		r->items[r->n].f = &r->files.v[r->n];
@@ -401,7 +401,7 @@ static void close_all(struct restore *r)
 	free(r->by_path);
 	free(r->by_old);
 	free(r->by_new);
-	domu_work_over_close(&r->over);
+	domu_work_base_close(r->work);
 	domu_files_free(&r->files);
 	free(r->fs);
 	free(r->old_fs);
@@ -413,7 +413,7 @@ static int begin(struct restore *r, struct domu_work *w, struct domu_msg *req, b
 	int files_fd = domu_msg_take_fd(req), log_fd = with_old ? domu_msg_take_fd(req) : -1, rc = 0;
 
 	r->ctx = w->ctx;
-	r->log_fd = log_fd;
+	r->work = w;
 	if (req->err != 0 || files_fd < 0 || (with_old && log_fd < 0))
 		rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "a request that the worker cannot read");
 	if (rc == 0)
@@ -422,17 +422,13 @@ static int begin(struct restore *r, struct domu_work *w, struct domu_msg *req, b
 		close(files_fd);
 	if (rc == 0)
 		rc = domu_work_tree(w, NULL, &r->tree);
-	if (rc == 0 && with_old)
-		rc = domu_work_over_open(w, log_fd, false, &r->over);
+	if (rc == 0 && with_old) {
+		rc = domu_work_base_tree(w, log_fd, &r->old);
+		log_fd = -1;
+	}
+	if (log_fd >= 0)
+		close(log_fd);
 	return rc == 0 ? open_all(r) : rc;
-}
-
-static int end(struct restore *r, int rc)
-{
-	close_all(r);
-	if (r->log_fd >= 0)
-		close(r->log_fd);
-	return rc;
 }
 
 int domu_op_files_differ(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
@@ -459,7 +455,8 @@ int domu_op_files_differ(struct domu_work *w, struct domu_msg *req, struct domu_
 	}
 	if (rc == 0)
 		put_results(&r, reply);
-	return end(&r, rc);
+	close_all(&r);
+	return rc;
 }
 
 int domu_op_files_restore(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
@@ -477,5 +474,6 @@ int domu_op_files_restore(struct domu_work *w, struct domu_msg *req, struct domu
 		rc = domu_restore_do(&r);
 	if (rc == 0)
 		put_results(&r, reply);
-	return end(&r, rc);
+	close_all(&r);
+	return rc;
 }

@@ -26,12 +26,12 @@ struct restore {
 	struct domu_ctx *ctx;
 	struct domu_files files;
 	struct domu_tree *tree; /* the guest now, writable */
-	struct domu_work_over over; /* as the commit found it, as far as its blocks are still there */
+	struct domu_work *work;
+	struct domu_tree *old; /* as the commit found it, as far as its blocks are still there; NULL: not needed */
 	struct domu_fs **fs, **old_fs; /* by the index of files.fs */
 	struct item *items;
 	size_t n;
 	struct item **by_path, **by_old, **by_new; /* the items, sorted by name, and by the inodes they had and have */
-	int log_fd;
 };
 
 /* A path in one filesystem. */
