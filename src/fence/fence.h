@@ -63,6 +63,13 @@ void domu_work_base_close(struct domu_work *w);
  */
 int domu_work_spans(struct domu_work *w, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **spans,
                     size_t *n);
+/*
+ * A device of domu_work_tree() and what it was in domu_work_base_tree(), both
+ * asked for before: c gets both sides and what of their blocks may differ, in
+ * *spans, which the caller frees after comparing.
+ */
+struct domu_compare;
+int domu_work_sides(struct domu_work *w, size_t node, struct domu_compare *c, struct domu_span **spans);
 /* Sends something that is not the END: rows, data. */
 int domu_work_send(struct domu_work *w, struct domu_msg *m);
 

@@ -13,6 +13,7 @@
 #include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
+#include "fs/compare.h"
 #include "fs/proxy.h"
 
 #define DEFAULT_MEMORY (UINT64_C(2) << 30)
@@ -337,6 +338,30 @@ int domu_work_spans(struct domu_work *work, unsigned disk, uint64_t offset, uint
 	*out = v;
 	*n_out = k;
 	return v != NULL ? 0 : rc != 0 && rc != -ENOMEM ? rc : domu_nomem(&w->ctx);
+}
+
+int domu_work_sides(struct domu_work *work, size_t node, struct domu_compare *c, struct domu_span **spans)
+{
+	struct worker *w = work->private_;
+	const struct domu_node *n = &domu_tree_nodes(work->tree)->v[node], *before;
+	size_t old;
+	int rc = domu_tree_find(w->base, n->name, &old);
+
+	*spans = NULL;
+	if (rc == 0)
+		rc = domu_tree_fs(w->base, old, &c->old);
+	if (rc == 0)
+		rc = domu_tree_fs(work->tree, node, &c->new);
+	/* Only now: a journal may have been replayed when they were opened. */
+	if (rc == 0)
+		rc = domu_work_spans(work, n->disk, n->start, n->size, spans, &c->n_spans);
+	if (rc != 0)
+		return rc;
+	before = &domu_tree_nodes(w->base)->v[old];
+	/* On one that was moved every block may differ. */
+	if (before->disk == n->disk && before->start == n->start)
+		c->spans = *spans;
+	return 0;
 }
 
 static int flush_op(struct domu_work *work, struct domu_msg *req, struct domu_msg *reply)

@@ -19,7 +19,7 @@
 
 const char *domu_difference_name(enum domu_difference_kind c)
 {
-	static const char *const names[] = { "added", "removed", "modified", "metadata" };
+	static const char *const names[] = { NULL, "added", "removed", "modified", "metadata" };
 
 	return names[c];
 }
@@ -114,13 +114,14 @@ static void free_folder(struct folder *f)
 /* The failure that ctx holds is about this path only: the rest is compared. */
 static void warn(struct walk *w, const char *path, const char *which, int err)
 {
+	enum domu_level level = w->c->quiet ? DOMU_DEBUG : DOMU_WARNING;
 	struct domu_ctx *ctx = w->c->ctx;
 
 	if (++w->warnings < MAX_WARNINGS)
-		domu_say(ctx, DOMU_WARNING, "%s: %s cannot be read: %s", path, which,
+		domu_say(ctx, level, "%s: %s cannot be read: %s", path, which,
 		         ctx->error.message != NULL ? ctx->error.message : strerror(-err));
 	else if (w->warnings == MAX_WARNINGS)
-		domu_say(ctx, DOMU_WARNING, "%s and others: %s cannot be read", path, which);
+		domu_say(ctx, level, "%s and others: %s cannot be read", path, which);
 	domu_error_clear(ctx);
 }
 

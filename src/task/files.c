@@ -269,9 +269,9 @@ static int get_xattrs(struct reader *r, struct domu_msg *m, struct domu_file *fi
 
 static bool file_ok(const struct reader *r, const struct domu_file *f)
 {
-	return r->f->n_fs > 0 && path_ok(f->path) && f->change >= DOMU_CHANGE_ADDED &&
-	       f->change <= DOMU_CHANGE_METADATA && (f->old.ino == 0) == (f->change == DOMU_CHANGE_ADDED) &&
-	       (f->new.ino == 0) == (f->change == DOMU_CHANGE_REMOVED) && S_ISLNK(f->old.mode) == (f->target != NULL);
+	return r->f->n_fs > 0 && path_ok(f->path) && f->change >= DOMU_IS_ADDED && f->change <= DOMU_IS_METADATA &&
+	       (f->old.ino == 0) == (f->change == DOMU_IS_ADDED) &&
+	       (f->new.ino == 0) == (f->change == DOMU_IS_REMOVED) && S_ISLNK(f->old.mode) == (f->target != NULL);
 }
 
 static int get_file(struct reader *r, struct domu_msg *m)
@@ -293,7 +293,7 @@ static int get_file(struct reader *r, struct domu_msg *m)
 	memset(file, 0, sizeof *file);
 	file->fs = f->n_fs - 1;
 	file->path = domu_msg_get_str(m);
-	file->change = (enum domu_change)domu_msg_get_u64(m);
+	file->change = (enum domu_difference_kind)domu_msg_get_u64(m);
 	get_stat(m, &file->old);
 	get_stat(m, &file->new);
 	file->target = domu_msg_get_str(m);
@@ -410,4 +410,29 @@ int domu_content_hash(struct domu_fs *fs, const struct domu_stat *st, uint64_t m
 	}
 	free(buf);
 	return rc;
+}
+
+/* ---- extended attributes ------------------------------------------------------------- */
+
+static int add_xattr(void *user, const char *name, const void *value, size_t len)
+{
+	size_t n = strlen(name) + 1, whole = (n + 8 + len + 31) / 32 * 32;
+	uint64_t *sum = user, length = len;
+	char *p = calloc(1, whole);
+
+	if (p == NULL)
+		return -ENOMEM;
+	memcpy(p, name, n);
+	memcpy(p + n, &length, 8);
+	if (len > 0)
+		memcpy(p + n + 8, value, len);
+	*sum += domu_hash64(p, whole);
+	free(p);
+	return 0;
+}
+
+int domu_xattrs_hash(struct domu_fs *fs, uint64_t ino, uint64_t *hash)
+{
+	*hash = 0;
+	return domu_fs_listxattr(fs, ino, add_xattr, hash);
 }

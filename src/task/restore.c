@@ -71,15 +71,11 @@ static void refuse(struct item *i, const char *why)
 	snprintf(i->why, sizeof i->why, "%s", why);
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 /* What differs between a file now and what the commit left, for a person; NULL: nothing. */
 const char *domu_restore_differs(const struct domu_file *f, const struct domu_stat *now)
 {
 	const struct domu_stat *left = &f->new;
+	unsigned what = domu_compare_stats(left, now);
 
 	if (now->ino == 0)
 		return left->ino != 0 ? "it was removed since" : NULL;
@@ -88,18 +84,22 @@ const char *domu_restore_differs(const struct domu_file *f, const struct domu_st
 	if ((now->mode & S_IFMT) != (left->mode & S_IFMT))
 		return "it is something else now";
 	if (S_ISDIR(now->mode))
-		return domu_change_of(left, now) != 0 ? "its owner, mode or flags have changed since" : NULL;
-	if (now->ino != left->ino || now->generation != left->generation)
+		return (what & (DOMU_DIFFERS_OWNER | DOMU_DIFFERS_MODE | DOMU_DIFFERS_FLAGS)) != 0
+		           ? "its owner, mode or flags have changed since"
+		           : NULL;
+	if ((what & DOMU_DIFFERS_INODE) != 0)
 		return "it was replaced since";
-	if (now->size != left->size || !same_time(now->mtime, left->mtime))
+	if (now->size != left->size || !domu_same_time(now->mtime, left->mtime))
 		return "its content has changed since";
-	return domu_change_of(left, now) != 0 ? "its owner, mode, links or attributes have changed since" : NULL;
+	return (what & ~(unsigned)DOMU_DIFFERS_SPACE) != 0 ? "its owner, mode, links or attributes have changed since"
+	                                                   : NULL;
 }
 
 static bool same_old(const struct domu_stat *a, const struct domu_stat *b)
 {
 	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->size == b->size &&
-	       a->generation == b->generation && same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
+	       a->generation == b->generation && domu_same_time(a->mtime, b->mtime) &&
+	       domu_same_time(a->ctime, b->ctime);
 }
 
 /* A file that is not in the list: its blocks as they are now hold what they held. */
@@ -224,7 +224,7 @@ static bool lives_on(struct restore *r, struct item *i)
 		const struct domu_stat *new = &v[k]->f->new;
 
 		if (new->generation == old->generation &&
-		    v[k]->state == ITEM_PLANNED &&new->size == old->size &&same_time(new->mtime, old->mtime)) {
+		    v[k]->state == ITEM_PLANNED &&new->size == old->size &&domu_same_time(new->mtime, old->mtime)) {
 			i->link_to = old->ino;
 			return true;
 		}
@@ -243,7 +243,7 @@ static bool parent_comes(struct restore *r, const struct item *i)
 	dir[strrchr(dir, '/') == dir ? 1 : strrchr(dir, '/') - dir] = '\0';
 	parent = find_item(r, i->f->fs, dir);
 	free(dir);
-	return parent != NULL && parent->f->change == DOMU_CHANGE_REMOVED && S_ISDIR(parent->f->old.mode) &&
+	return parent != NULL && parent->f->change == DOMU_IS_REMOVED && S_ISDIR(parent->f->old.mode) &&
 	       parent->state == ITEM_PLANNED;
 }
 
@@ -252,7 +252,7 @@ static void plan_here(struct item *i, const struct place *p)
 	const struct domu_file *f = i->f;
 	const char *why = domu_restore_differs(f, &p->st);
 
-	if (f->change == DOMU_CHANGE_ADDED && p->ino == 0)
+	if (f->change == DOMU_IS_ADDED && p->ino == 0)
 		i->state = ITEM_NOTHING; /* it is not there, as before */
 	else if (why != NULL)
 		refuse(i, why);
@@ -267,11 +267,11 @@ static int plan_one(struct restore *r, struct item *i)
 	int rc = look(r->fs[f->fs], f->path, &p);
 
 	i->state = ITEM_PLANNED;
-	if (rc == -ENOENT && f->change == DOMU_CHANGE_ADDED) {
+	if (rc == -ENOENT && f->change == DOMU_IS_ADDED) {
 		i->state = ITEM_NOTHING;
 		return 0;
 	}
-	if (rc == -ENOENT && !(f->change == DOMU_CHANGE_REMOVED && parent_comes(r, i))) {
+	if (rc == -ENOENT && !(f->change == DOMU_IS_REMOVED && parent_comes(r, i))) {
 		refuse(i, "the directory that it was in is gone");
 		return 0;
 	}
@@ -288,10 +288,10 @@ static int plan_old(struct restore *r, struct item *i)
 	const struct domu_file *f = i->f;
 	bool folder = S_ISDIR(f->old.mode), content;
 
-	if (i->state != ITEM_PLANNED || f->change == DOMU_CHANGE_ADDED)
+	if (i->state != ITEM_PLANNED || f->change == DOMU_IS_ADDED)
 		return 0;
-	content = f->change != DOMU_CHANGE_METADATA && !folder;
-	if (f->change == DOMU_CHANGE_REMOVED && lives_on(r, i))
+	content = f->change != DOMU_IS_METADATA && !folder;
+	if (f->change == DOMU_IS_REMOVED && lives_on(r, i))
 		content = false;
 	return check_old(r, i, content);
 }
@@ -304,11 +304,11 @@ static void plan_removals(struct restore *r)
 		struct item **v;
 		size_t n;
 
-		if (lost->state != ITEM_REFUSED || lost->f->change != DOMU_CHANGE_REMOVED)
+		if (lost->state != ITEM_REFUSED || lost->f->change != DOMU_IS_REMOVED)
 			continue;
 		v = domu_restore_inode(r, false, lost->f->fs, lost->f->old.ino, &n);
 		for (size_t i = 0; i < n; i++)
-			if (v[i]->state == ITEM_PLANNED && v[i]->f->change == DOMU_CHANGE_ADDED &&
+			if (v[i]->state == ITEM_PLANNED && v[i]->f->change == DOMU_IS_ADDED &&
 			    v[i]->f->new.generation == lost->f->old.generation)
 				refuse(v[i], "its old name cannot be given back");
 	}

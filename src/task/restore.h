@@ -6,6 +6,11 @@
 #include "fence/fence.h"
 #include "task/files.h"
 
+/* The flags that belong to users; the others are the filesystem's own. */
+#define DOMU_USER_FLAGS                                                                                    \
+	(FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_JOURNAL_DATA_FL | \
+	 FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_PROJINHERIT_FL)
+
 #define DOMU_RESTORE_SHOWN 10000u /* results that are told one by one */
 
 enum item_state {

@@ -104,10 +104,10 @@ static int get_results(struct domu_session *s, struct domu_msg *m, struct domu_u
 		const char *refused = domu_msg_get_str(m);
 		struct domu_undo_file *f = &out->v[out->n];
 
-		if (m->err != 0 || path == NULL || change < DOMU_CHANGE_ADDED || change > DOMU_CHANGE_METADATA)
+		if (m->err != 0 || path == NULL || change < DOMU_IS_ADDED || change > DOMU_IS_METADATA)
 			break;
 		out->n++;
-		f->change = domu_change_name((enum domu_change)change);
+		f->change = domu_difference_name((enum domu_difference_kind)change);
 		f->path = strdup(path);
 		f->refused = refused != NULL ? strdup(refused) : NULL;
 		if (f->path == NULL || (refused != NULL && f->refused == NULL))
