@@ -24,6 +24,14 @@ const char *domu_difference_name(enum domu_difference_kind c)
 	return names[c];
 }
 
+char *domu_compare_join(const char *at, const char *name)
+{
+	char *out;
+	size_t n = strlen(at);
+
+	return asprintf(&out, "%s%s%s", at, n > 0 && at[n - 1] == '/' ? "" : "/", name) >= 0 ? out : NULL;
+}
+
 struct walk {
 	const struct domu_compare *c;
 	void *seen; /* folders met, tsearch(3): a damaged filesystem may have cycles */
@@ -262,14 +270,6 @@ static int compare_names(struct walk *w, const char *path, const struct side *a,
 
 static int compare_one(struct walk *w, const char *path, uint64_t old, uint64_t new, bool folder, unsigned depth);
 
-static char *join(const char *path, const char *name)
-{
-	char *out;
-	size_t n = strlen(path);
-
-	return asprintf(&out, "%s%s%s", path, n > 0 && path[n - 1] == '/' ? "" : "/", name) >= 0 ? out : NULL;
-}
-
 static int compare_entries(struct walk *w, const char *path, const struct folder *a, const struct folder *b,
                            unsigned depth)
 {
@@ -279,7 +279,7 @@ static int compare_entries(struct walk *w, const char *path, const struct folder
 	while (rc == 0 && (i < a->n || k < b->n)) {
 		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->v[i].name, b->v[k].name);
 		const struct name *x = order <= 0 ? &a->v[i] : NULL, *y = order >= 0 ? &b->v[k] : NULL;
-		char *sub = join(path, order <= 0 ? a->v[i].name : b->v[k].name);
+		char *sub = domu_compare_join(path, order <= 0 ? a->v[i].name : b->v[k].name);
 
 		if (sub == NULL)
 			return domu_nomem(w->c->ctx);

@@ -55,6 +55,8 @@ struct domu_compare {
  * those are the same.  What cannot be read is a warning, bounded in number.
  */
 int domu_compare(const struct domu_compare *c);
+/* A name below at (/boot, @xvda3:/), as paths are told here.  Allocated; NULL: no memory. */
+char *domu_compare_join(const char *at, const char *name);
 static inline bool domu_same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;

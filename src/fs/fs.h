@@ -147,4 +147,10 @@ struct domu_walk_opts {
 int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const char *shown,
                    const struct domu_walk_opts *opts, domu_walk_fn fn, void *user);
 
+/* ---- in a message ---- */
+struct domu_msg;
+/* Lists of files are kept with these: another order of members is another FORMAT of task/files.c. */
+void domu_msg_put_stat(struct domu_msg *m, const struct domu_stat *st);
+void domu_msg_get_stat(struct domu_msg *m, struct domu_stat *st);
+
 #endif

@@ -353,20 +353,22 @@ static int open_all(struct restore *r)
 	return rc;
 }
 
+/* As diff tells it. */
 static void put_path(struct domu_msg *m, const struct restore *r, const struct domu_file *f)
 {
 	const struct domu_files_fs *fs = &r->files.fs[f->fs];
-	char *shown = NULL;
-	int n;
+	char *device = NULL, *shown = NULL;
+	const char *at = fs->target;
 
-	if (fs->target == NULL)
-		n = asprintf(&shown, "@%s:%s", fs->node, f->path);
-	else if (strcmp(f->path, "/") == 0 || strcmp(fs->target, "/") == 0)
-		n = asprintf(&shown, "%s", strcmp(f->path, "/") == 0 ? fs->target : f->path);
-	else
-		n = asprintf(&shown, "%s%s", fs->target, f->path);
-	domu_msg_put_str(m, n >= 0 ? shown : f->path);
-	free(n >= 0 ? shown : NULL);
+	if (at == NULL && asprintf(&device, "@%s:/", fs->node) < 0)
+		device = NULL;
+	if (at == NULL)
+		at = device != NULL ? device : "/";
+	if (f->path[1] != '\0')
+		shown = domu_compare_join(at, f->path + 1);
+	domu_msg_put_str(m, shown != NULL ? shown : f->path[1] != '\0' ? f->path : at);
+	free(shown);
+	free(device);
 }
 
 static void put_results(const struct restore *r, struct domu_msg *m)
