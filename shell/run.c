@@ -22,7 +22,7 @@ const char *domu_run_path(const struct domu_run *r, size_t operand)
 	split = strstr(word, ":/");
 	if (!r->no_guest)
 		return split != NULL ? split + 1 : NULL;
-	/* Without a guest an operand is a path as it stands; the guest's own name before it does no harm, nor its device. */
+	/* Without a guest an operand is a path as it stands; the guest's own name and device before it do no harm. */
 	if (split == word)
 		return split + 1;
 	if (split == NULL || r->guest == NULL || strncmp(word, r->guest, len) != 0)

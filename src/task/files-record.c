@@ -114,7 +114,7 @@ static int keep_content(struct record *r, struct domu_file *f)
 	return rc;
 }
 
-/* What can be put back.  The rest of a folder follows from what is in it, the space of a file from how it is written. */
+/* What can be put back: the rest of a folder follows from what is in it, a file's space from how it is written. */
 static bool matters(const struct domu_difference *d)
 {
 	unsigned rest = DOMU_DIFFERS_SPACE;
