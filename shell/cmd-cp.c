@@ -22,10 +22,33 @@
 struct operand {
 	struct domu_target t;
 	const char *word;
-	bool shell; /* of the shell's own guest */
+	bool shell; /* of the shell's own guest, by whatever name: through its session, which has what is staged */
 };
 
 /* ---- operands --------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* A path of the shell's guest, named or not: as the shell sees it, on the device that "use" or @DEV says. */
+static int take_own(struct domu_run *r, struct operand *o)
+{
+	o->shell = true;
+	free(o->t.guest);
+	o->t.guest = NULL;
+	if (o->t.at != NULL || r->use == NULL)
+		return 0;
+	o->t.at = strdup(r->use);
+	return o->t.at != NULL ? 0 : domu_nomem(r->ctx);
+}
+
+static bool is_own(struct domu_run *r, const char *guest)
+{
+	return r->in_shell && guest != NULL &&
+	       (*guest == '\0' || same_text(guest, domu_guest_shown(domu_session_guest(r->session))));
+}
 
 /*
  * In the shell, and where --disk or --config said which guest, a path is the
@@ -34,6 +57,8 @@ struct operand {
  */
 static int parse_operand(struct domu_run *r, const char *word, struct operand *o)
 {
+	int rc;
+
 	memset(o, 0, sizeof *o);
 	o->word = word;
 	if (!r->in_shell && r->globals->disks == NULL && r->globals->config == NULL)
@@ -42,24 +67,24 @@ static int parse_operand(struct domu_run *r, const char *word, struct operand *o
 		o->t.host = true;
 		o->t.path = strdup(word + 5);
 	} else if (strstr(word, ":/") != NULL && word[0] != '/' && word[0] != '.') {
-		return domu_target_parse(r->ctx, word, false, &o->t);
+		rc = domu_target_parse(r->ctx, word, false, &o->t);
+		return rc == 0 && is_own(r, o->t.guest) ? take_own(r, o) : rc;
 	} else {
-		o->shell = r->in_shell;
 		o->t.path = strdup(word);
+		if (o->t.path != NULL && r->in_shell)
+			return take_own(r, o);
 	}
 	return o->t.path != NULL ? 0 : domu_nomem(r->ctx);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static bool same_guest(const struct operand *a, const struct operand *b)
 {
-	if (a->t.host || b->t.host)
-		return false;
-	return a->shell == b->shell && same_text(a->t.guest, b->t.guest) && same_text(a->t.at, b->t.at);
+	return !a->t.host && !b->t.host && a->shell == b->shell && same_text(a->t.guest, b->t.guest);
+}
+
+static bool same_place(const struct operand *a, const struct operand *b)
+{
+	return same_guest(a, b) && same_text(a->t.at, b->t.at);
 }
 
 /* The last name of a path as typed: what the copy is called in a folder. */
@@ -88,6 +113,7 @@ struct end {
 	struct domu_run *r;
 	const struct operand *o;
 	struct domu_session *s; /* NULL: of the host, or opened by the end itself */
+	bool ours; /* its locks are held for the other end: that is nobody else */
 	unsigned flags;
 	const char *base; /* of the source */
 };
@@ -161,7 +187,7 @@ static int guest_call(struct end *e, const char *op, int fd)
 	domu_msg_put_str(&req, op);
 	domu_msg_put_str(&req, e->o->t.path);
 	domu_msg_put_str(&req, e->o->shell ? e->r->cwd : "/");
-	domu_msg_put_str(&req, e->o->shell ? e->r->use : e->o->t.at);
+	domu_msg_put_str(&req, e->o->t.at);
 	if (in)
 		domu_msg_put_str(&req, e->base);
 	domu_msg_put_u64(&req, e->flags);
@@ -193,7 +219,7 @@ static int guest_out(struct end *e, int fd)
 
 	if (e->s != NULL)
 		return guest_call(e, "tree-out", fd);
-	rc = open_guest(e->r, e->o, NEED_GUEST, &g, &e->s);
+	rc = open_guest(e->r, e->o, NEED_GUEST | (e->ours ? NEED_STATE : 0), &g, &e->s);
 	if (rc == 0)
 		rc = guest_call(e, "tree-out", fd);
 	domu_session_close(e->s);
@@ -278,6 +304,25 @@ static int guest_in(struct end *e, int fd)
 	return guest_call(e, "tree-in", fd);
 }
 
+/* Two filesystems of the shell's guest: its worker, which alone sees what is staged, has one end after the other. */
+static int by_file(struct end *from, struct end *to)
+{
+	struct domu_run *r = from->r;
+	const char *dir = domu_state_dir(r->app->state);
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), rc;
+
+	if (fd < 0)
+		return domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot make a file for the copy in %s: %s", dir,
+		                 strerror(errno));
+	rc = guest_call(from, "tree-out", fd);
+	if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
+		rc = domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot read the copy again: %s", strerror(errno));
+	if (rc == 0)
+		rc = guest_call(to, "tree-in", fd);
+	close(fd);
+	return rc;
+}
+
 /* Sources of the host or of other guests into a guest; s is staging. */
 static int copy_into_guest(struct domu_run *r, struct domu_session *s, struct operand *src, size_t n,
                            const struct operand *dst, unsigned flags)
@@ -286,16 +331,18 @@ static int copy_into_guest(struct domu_run *r, struct domu_session *s, struct op
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		char base[256];
-		struct end from = { .r = r, .o = &src[i], .flags = flags };
+		struct end from = { .r = r, .o = &src[i], .ours = same_guest(&src[i], dst), .flags = flags };
 		struct end to = { .r = r, .o = dst, .s = s, .flags = flags, .base = base };
 
-		if (same_guest(&src[i], dst))
+		if (same_place(&src[i], dst))
 			return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
 			                 "cp: copy '%s' by a command of its own: it is in the same guest", src[i].word);
 		if (src[i].shell)
 			from.s = r->session;
 		rc = base_of(r, src[i].t.path, base);
-		if (rc == 0)
+		if (rc == 0 && from.s != NULL && from.s == to.s)
+			rc = by_file(&from, &to);
+		else if (rc == 0)
 			rc = run_both(r, true, guest_in, &to, src[i].t.host ? host_out : guest_out, &from);
 	}
 	return rc;
@@ -399,13 +446,17 @@ static int run_job(struct domu_run *r, const struct job *j)
 
 	if (dst->t.host)
 		return copy_to_host(r, j->v, j->n - 1, dst, j->flags);
-	if (dst->shell)
-		return change_guest(r, r->session, j);
+	r->use = dst->t.at;
+	if (dst->shell) {
+		r->guest = domu_guest_shown(domu_session_guest(r->session));
+		rc = change_guest(r, r->session, j);
+		r->guest = NULL;
+		return rc;
+	}
 	rc = open_guest(r, dst, NEED_GUEST | NEED_WRITE, &g, &s);
 	if (rc != 0)
 		return rc;
 	r->guest = domu_guest_shown(g);
-	r->use = dst->t.at;
 	rc = domu_run_finish(r, s, change_guest(r, s, j));
 	end = domu_session_close(s);
 	r->guest = NULL;
@@ -428,7 +479,7 @@ static int run_cp(struct domu_run *r)
 	for (size_t i = 0; rc == 0 && i < j.n; i++)
 		rc = parse_operand(r, domu_args_get(r->args, i), &j.v[i]);
 	for (size_t i = 0; rc == 0 && i + 1 < j.n; i++)
-		j.inside = j.inside && same_guest(&j.v[i], &j.v[j.n - 1]);
+		j.inside = j.inside && same_place(&j.v[i], &j.v[j.n - 1]);
 	if (rc == 0 && j.n > 2 && j.v[j.n - 1].t.host && (stat(j.v[j.n - 1].t.path, &st) < 0 || !S_ISDIR(st.st_mode)))
 		rc = domu_fail(r->ctx, DOMU_USAGE, -ENOTDIR, "cp: '%s' is not a folder", j.v[j.n - 1].word);
 	if (rc == 0)

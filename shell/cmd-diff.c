@@ -11,6 +11,7 @@
 
 #include "base/escape.h"
 #include "base/num.h"
+#include "fs/compare.h"
 #include "shell/cmd.h"
 #include "shell/diff.h"
 #include "shell/note.h"
@@ -125,16 +126,16 @@ static int run_diff(struct domu_run *r)
 
 static int show_row(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
 {
-	static const struct {
-		const char *word, *mark;
-	} marks[] = { { "added", "+ " }, { "removed", "- " }, { "modified", "M " }, { "metadata", "m " } };
+	static const char marks[] = {
+		[DOMU_IS_ADDED] = '+', [DOMU_IS_REMOVED] = '-', [DOMU_IS_MODIFIED] = 'M', [DOMU_IS_METADATA] = 'm'
+	};
 	int rc = 0;
 
 	(void)user;
 	(void)n;
-	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-		if (strcmp(cells[DIFF_CHANGE].text, marks[i].word) == 0)
-			rc = domu_out_print(out, "%s", marks[i].mark);
+	for (enum domu_difference_kind k = DOMU_IS_ADDED; k <= DOMU_IS_METADATA; k++)
+		if (strcmp(cells[DIFF_CHANGE].text, domu_difference_name(k)) == 0)
+			rc = domu_out_print(out, "%c ", marks[k]);
 	if (rc == 0)
 		rc = domu_out_bytes(out, cells[DIFF_PATH].text, cells[DIFF_PATH].len);
 	if (rc == 0 && cells[DIFF_WHAT].len > 0) {

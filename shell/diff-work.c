@@ -21,7 +21,7 @@
 
 struct diff {
 	struct domu_run *r;
-	struct domu_tree *old, *new;
+	struct domu_tree *new;
 	const char *device; /* being compared */
 	const char **paths;
 	bool *met;
@@ -143,24 +143,6 @@ static int skip(struct diff *f, const char *device, const char *type, int rc)
 	return 0;
 }
 
-/* The same device before the stage, and whether its blocks can be set side by side. */
-static int open_both(struct diff *f, const struct domu_node *n, size_t node, struct domu_compare *c, bool *same_place)
-{
-	const struct domu_node *before;
-	size_t old;
-	int rc = domu_tree_find(f->old, n->name, &old);
-
-	if (rc == 0)
-		rc = domu_tree_fs(f->old, old, &c->old);
-	if (rc == 0)
-		rc = domu_tree_fs(f->new, node, &c->new);
-	if (rc != 0)
-		return rc;
-	before = &domu_tree_nodes(f->old)->v[old];
-	*same_place = before->disk == n->disk && before->start == n->start;
-	return 0;
-}
-
 static int compare_node(struct diff *f, size_t node, const char *at)
 {
 	const struct domu_node *n = &domu_tree_nodes(f->new)->v[node];
@@ -172,26 +154,18 @@ static int compare_node(struct diff *f, size_t node, const char *at)
 		                  .found = found,
 		                  .user = f };
 	struct domu_span *spans = NULL;
-	bool same_place = false;
 	size_t n_spans;
 	int rc = domu_work_spans(f->r->work, n->disk, n->start, n->size, &spans, &n_spans);
 
 	free(spans);
-	spans = NULL;
 	if (rc != 0 || n_spans == 0)
 		return rc;
-	rc = open_both(f, n, node, &c, &same_place);
-	if (rc != 0)
-		return skip(f, n->name, n->probe.type, rc);
-	/* Again: a journal may have been replayed when they were opened. */
-	rc = domu_work_spans(f->r->work, n->disk, n->start, n->size, &spans, &n_spans);
-	if (rc == 0 && same_place) {
-		c.spans = spans;
-		c.n_spans = n_spans;
-	}
+	rc = domu_work_sides(f->r->work, node, &c, &spans);
 	f->device = n->name;
 	if (rc == 0)
 		rc = domu_compare(&c);
+	else
+		rc = skip(f, n->name, n->probe.type, rc);
 	free(spans);
 	return rc;
 }
@@ -292,12 +266,13 @@ static int take_paths(struct diff *f)
 int domu_diff_work(struct domu_run *r)
 {
 	struct diff f = { .r = r };
+	struct domu_tree *old;
 	int rc = domu_work_tree(r->work, r->use, &f.new);
 
 	if (rc == 0)
 		rc = domu_tree_flush(f.new);
 	if (rc == 0)
-		rc = domu_work_base_tree(r->work, &f.old);
+		rc = domu_work_base_tree(r->work, -1, &old);
 	if (rc == 0)
 		rc = take_paths(&f);
 	if (rc == 0)
@@ -385,7 +360,7 @@ int domu_op_diff_texts(struct domu_work *w, struct domu_msg *req, struct domu_ms
 	else
 		rc = domu_work_tree(w, use, &new);
 	if (rc == 0)
-		rc = domu_work_base_tree(w, &old);
+		rc = domu_work_base_tree(w, -1, &old);
 	if (rc == 0)
 		rc = copy_text(w, old, device, old_ino, most, old_fd, &a);
 	if (rc == 0)

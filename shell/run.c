@@ -15,17 +15,21 @@
 const char *domu_run_path(const struct domu_run *r, size_t operand)
 {
 	const char *word = domu_args_get(r->args, operand), *split;
-	size_t len = r->guest != NULL ? strlen(r->guest) : 0;
+	size_t len = r->guest != NULL ? strlen(r->guest) : 0, at = r->use != NULL ? strlen(r->use) : 0;
 
 	if (word == NULL)
 		return NULL;
 	split = strstr(word, ":/");
 	if (!r->no_guest)
 		return split != NULL ? split + 1 : NULL;
-	/* Without a guest an operand is a path as it stands; the guest's own name before it does no harm. */
-	if (split == word || (split != NULL && word + len == split && strncmp(word, r->guest, len) == 0))
+	/* Without a guest an operand is a path as it stands; the guest's own name and device before it do no harm. */
+	if (split == word)
 		return split + 1;
-	return word;
+	if (split == NULL || r->guest == NULL || strncmp(word, r->guest, len) != 0)
+		return word;
+	if (at > 0 && word[len] == '@' && strncmp(word + len + 1, r->use, at) == 0)
+		len += 1 + at;
+	return word + len == split ? split + 1 : word;
 }
 
 int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out)

@@ -228,12 +228,6 @@ struct domu_fs_ops {
 	int (*door_close)(void *sector, uint32_t sector_size, const char *id);
 
 	/*
-	 * Optional, for comparing a stage with its disk: the inode is the same in
-	 * both, known without reading it, because it lies in the same place of
-	 * the same file.  other is of this driver too.  false: it may differ.
-	 */
-	bool (*same)(struct domu_fs *fs, struct domu_fs *other, uint64_t ino);
-	/*
 	 * Both optional, for comparing a filesystem with what it was before.
 	 * extent: where the content of a file at offset is on the block (*at,
 	 * UINT64_MAX: nowhere, it reads as zeros), and how many bytes from there

@@ -115,7 +115,6 @@ static inline bool ext_has_bytes(const struct ext_fs *x, const struct ext_inode 
 	return ext_inode_size(x) > EXT2_GOOD_OLD_INODE_SIZE && end <= fixed && fixed <= ext_inode_size(x);
 }
 #define ext_has(x, in, field) ext_has_bytes(x, in, offsetof(struct ext2_inode_large, field) + sizeof((in)->large.field))
-bool ext_same(struct domu_fs *fs, struct domu_fs *other, uint64_t ino);
 int ext_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st);
 struct timespec ext_time_get(uint32_t base, uint32_t extra);
 /* The halves of t; a time outside what the inode can hold is cut to the nearest. */

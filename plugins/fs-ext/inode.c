@@ -34,35 +34,6 @@ int ext_iget(struct ext_fs *x, uint64_t ino, struct ext_inode *in)
 	return 0;
 }
 
-/* Where an inode lies on the block that the filesystem is on.  False: nowhere that makes sense. */
-static bool place_of(const struct ext_fs *x, uint64_t ino, uint64_t *offset)
-{
-	const struct ext2_super_block *sb = x->e2->super;
-	uint64_t index, size = ext_inode_size(x);
-	blk64_t table;
-
-	if (ino == 0 || ino > sb->s_inodes_count)
-		return false;
-	index = (ino - 1) % sb->s_inodes_per_group;
-	table = ext2fs_inode_table_loc(x->e2, (dgrp_t)((ino - 1) / sb->s_inodes_per_group));
-	return table != 0 && domu_mul(table, x->e2->blocksize, offset) && domu_add(*offset, index * size, offset);
-}
-
-bool ext_same(struct domu_fs *fs, struct domu_fs *other, uint64_t ino)
-{
-	const struct ext_fs *x = ext_of(fs), *y = ext_of(other);
-	uint64_t a, b, at_a, at_b, run;
-	int fd_a, fd_b;
-
-	/* What is written may not have reached the block yet. */
-	if (fs->writable || other->writable || ext_inode_size(x) != ext_inode_size(y))
-		return false;
-	return place_of(x, ino, &a) && place_of(y, ino, &b) && a == b &&
-	       domu_block_map(fs->block, a, ext_inode_size(x), &fd_a, &at_a, &run) == 0 &&
-	       domu_block_map(other->block, b, ext_inode_size(y), &fd_b, &at_b, &run) == 0 && fd_a == fd_b &&
-	       at_a == at_b;
-}
-
 int ext_iput(struct ext_fs *x, struct ext_inode *in)
 {
 	errcode_t rc = ext2fs_write_inode_full(x->e2, in->ino, &in->i, (int)ext_inode_size(x));

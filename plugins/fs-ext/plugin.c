@@ -149,7 +149,6 @@ static const struct domu_fs_ops ops = {
 	.setxattr = ext_setxattr,
 	.removexattr = ext_removexattr,
 	.door_close = ext_door_close,
-	.same = ext_same,
 	.extent = ext_extent,
 	.suspects = ext_suspects,
 };

@@ -86,6 +86,9 @@ bool domu_cannot_tell(int err);
 int domu_file_read(const char *path, size_t max, char **data, size_t *len);
 /* Creates or replaces path with data; synced when told. */
 int domu_file_write(struct domu_ctx *ctx, const char *path, const void *data, size_t len, bool sync);
+/* The same by way of temp: path is what it was, or all of data. */
+int domu_file_replace(struct domu_ctx *ctx, const char *temp, const char *path, const void *data, size_t len,
+                      bool sync);
 int domu_sync_dir_of(struct domu_ctx *ctx, const char *dir); /* with a failure recorded */
 int domu_fdatasync(struct domu_ctx *ctx, int fd, const char *what);
 /* Moves a marked commit from pending to history; safe to repeat. */

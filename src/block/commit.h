@@ -76,6 +76,7 @@ const char *domu_state_dir(const struct domu_state *st);
  */
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
+int domu_commit_newest_first(const void *a, const void *b); /* two domu_commit_info, for qsort(3) */
 
 /* How much of the history is kept.  Nothing pending goes, nor the newest commit of a disk that can be undone. */
 struct domu_retain {

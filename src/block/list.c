@@ -236,7 +236,7 @@ static int list_folder(struct list *l, const char *folder, int (*one)(struct lis
 	return rc;
 }
 
-static int newest_first(const void *a, const void *b)
+int domu_commit_newest_first(const void *a, const void *b)
 {
 	const struct domu_commit_info *x = a, *y = b;
 
@@ -274,7 +274,7 @@ int domu_state_list(struct domu_state *st, const char *path, bool pending_only, 
 		return rc;
 	}
 	if (l.n > 1)
-		qsort(l.v, l.n, sizeof *l.v, newest_first);
+		qsort(l.v, l.n, sizeof *l.v, domu_commit_newest_first);
 	*v = l.v;
 	*n = l.n;
 	return 0;

@@ -198,9 +198,7 @@ static int rewrite(struct domu_stage *s, const struct note *more, bool settle)
 		domu_say(ctx, DOMU_INFO, "%s is full: what was said last is not kept", path);
 		goto out;
 	}
-	rc = domu_file_write(ctx, temp, data, len, settle);
-	if (rc == 0 && ctx->io->rename(temp, path) < 0)
-		rc = domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	rc = domu_file_replace(ctx, temp, path, data, len, settle);
 out:
 	free(data);
 	free(path);

@@ -128,9 +128,7 @@ int domu_stage_write_meta(struct domu_ctx *ctx, const char *dir, const struct do
 		rc = domu_fail(ctx, DOMU_FAILED, rc, "%s: cannot be described: %s", dir, strerror(-rc));
 		goto out;
 	}
-	rc = domu_file_write(ctx, temp, json, len, sync);
-	if (rc == 0 && ctx->io->rename(temp, path) < 0)
-		rc = domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	rc = domu_file_replace(ctx, temp, path, json, len, sync);
 out:
 	free(json);
 	free(temp);

@@ -126,6 +126,15 @@ int domu_file_write(struct domu_ctx *ctx, const char *path, const void *data, si
 	return rc < 0 ? domu_fail(ctx, DOMU_FAILED, rc, "%s: cannot be written: %s", path, strerror(-rc)) : 0;
 }
 
+int domu_file_replace(struct domu_ctx *ctx, const char *temp, const char *path, const void *data, size_t len, bool sync)
+{
+	int rc = domu_file_write(ctx, temp, data, len, sync);
+
+	if (rc == 0 && ctx->io->rename(temp, path) < 0)
+		rc = domu_fail(ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	return rc;
+}
+
 /* ---- opening --------------------------------------------------------------- */
 
 static int make_dir(struct domu_ctx *ctx, const char *path, mode_t mode, bool *made)

@@ -49,22 +49,27 @@ struct domu_op {
 int domu_work_tree(struct domu_work *w, const char *use, struct domu_tree **t);
 /* The top of a disk's stack, to be written below the filesystems: the tree is closed first. */
 int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
-/* The guest as its disks are without the stage, its journals replayed; it stays the worker's. */
-int domu_work_base_tree(struct domu_work *w, struct domu_tree **t);
-/* The same with what is in a log of units laid over the disks. */
-struct domu_work_over {
-	struct domu_tree *tree;
-	struct domu_block *layers[DOMU_MAX_DISKS];
-};
-/* replay: a journal is replayed into the log, which the front has to know of.  log_fd stays the caller's. */
-int domu_work_over_open(struct domu_work *w, int log_fd, bool replay, struct domu_work_over *over);
-void domu_work_over_close(struct domu_work_over *over);
+/*
+ * The guest as its disks are without the stage, its journals replayed; or with
+ * what is in a log of units laid over them, nothing replayed.  It stays the
+ * worker's, as log_fd does (-1: none), until it is asked for in the other way
+ * or closed.
+ */
+int domu_work_base_tree(struct domu_work *w, int log_fd, struct domu_tree **t);
+void domu_work_base_close(struct domu_work *w);
 /*
  * What of [offset, offset+size) of a disk may differ between that and the
  * tree of domu_work_tree(): relative to offset, ascending, apart; the caller frees.
  */
 int domu_work_spans(struct domu_work *w, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **spans,
                     size_t *n);
+/*
+ * A device of domu_work_tree() and what it was in domu_work_base_tree(), both
+ * asked for before: c gets both sides and what of their blocks may differ, in
+ * *spans, which the caller frees after comparing.
+ */
+struct domu_compare;
+int domu_work_sides(struct domu_work *w, size_t node, struct domu_compare *c, struct domu_span **spans);
 /* Sends something that is not the END: rows, data. */
 int domu_work_send(struct domu_work *w, struct domu_msg *m);
 

@@ -13,6 +13,7 @@
 #include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
+#include "fs/compare.h"
 #include "fs/proxy.h"
 
 #define DEFAULT_MEMORY (UINT64_C(2) << 30)
@@ -28,6 +29,7 @@ struct worker {
 	char *use; /* with which the tree was opened */
 	struct domu_tree *base; /* without the stage; NULL until it is asked for */
 	struct domu_block *base_top[DOMU_MAX_DISKS]; /* of its disks; NULL: not opened */
+	int base_log; /* the log of units that it was asked for with; -1: none */
 };
 
 int domu_work_send(struct domu_work *w, struct domu_msg *m)
@@ -99,22 +101,11 @@ static int close_tree(struct worker *w)
 	return rc;
 }
 
-static void close_base(struct worker *w)
-{
-	/* Nothing was written there: nothing can be lost. */
-	domu_tree_close(w->base);
-	w->base = NULL;
-	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
-		domu_block_close(w->base_top[i]);
-		w->base_top[i] = NULL;
-	}
-}
-
 static int close_all(struct worker *w)
 {
 	int rc = close_tree(w);
 
-	close_base(w);
+	domu_work_base_close(&w->work);
 	while (w->n_stacks > 0) {
 		int r = domu_stack_close(&w->stacks[--w->n_stacks]);
 
@@ -222,17 +213,17 @@ static int refresh_base(void *user, unsigned disk)
 	return domu_overlay_refresh(w->base_top[disk]);
 }
 
-/* Raw disks, each under the layer that takes what a journal replay would write. */
+/* Raw disks, each under the layer that holds what was there before, or takes what a journal replay would write. */
 static int open_base(struct worker *w, struct domu_block *tops[DOMU_MAX_DISKS])
 {
 	for (size_t i = 0; i < w->n_stacks; i++) {
 		const struct domu_worker_disk *d = &w->opts->disks[i];
-		int rc;
+		int fd = w->base_log >= 0 ? w->base_log : d->base_fd, rc;
 
 		tops[i] = w->stacks[i].raw;
-		if (d->base_fd < 0)
+		if (fd < 0)
 			continue;
-		rc = domu_overlay_open(&w->ctx, tops[i], d->base_fd, d->stack.disk, true, &w->base_top[i]);
+		rc = domu_overlay_open(&w->ctx, tops[i], fd, d->stack.disk, true, &w->base_top[i]);
 		if (rc != 0)
 			return rc;
 		tops[i] = w->base_top[i];
@@ -240,25 +231,46 @@ static int open_base(struct worker *w, struct domu_block *tops[DOMU_MAX_DISKS])
 	return 0;
 }
 
-int domu_work_base_tree(struct domu_work *work, struct domu_tree **t)
+int domu_work_base_tree(struct domu_work *work, int log_fd, struct domu_tree **t)
 {
 	struct worker *w = work->private_;
 	const struct domu_tree_hooks hooks = { .replay = replay_base, .refresh = refresh_base, .user = w };
 	struct domu_tree_opts opts = w->opts->tree;
 	struct domu_block *tops[DOMU_MAX_DISKS] = { NULL };
-	int rc = w->base == NULL ? open_for_tree(w) : 0;
+	int rc = 0;
 
+	if (log_fd >= 0 || w->base_log >= 0)
+		domu_work_base_close(work);
+	w->base_log = log_fd;
+	if (w->base == NULL)
+		rc = open_for_tree(w);
 	if (rc == 0 && w->base == NULL) {
 		opts.writable = false;
-		opts.unreplayed = w->n_stacks == 0 || w->opts->disks[0].base_fd < 0;
+		opts.unreplayed = log_fd >= 0 || w->n_stacks == 0 || w->opts->disks[0].base_fd < 0;
 		rc = open_base(w, tops);
 		if (rc == 0)
 			rc = domu_tree_open(&w->ctx, tops, w->n_stacks, &opts, &hooks, &w->base);
-		if (rc != 0)
-			close_base(w);
 	}
+	if (rc != 0)
+		domu_work_base_close(work);
 	*t = w->base;
 	return rc;
+}
+
+void domu_work_base_close(struct domu_work *work)
+{
+	struct worker *w = work->private_;
+
+	/* Nothing was written there: nothing can be lost. */
+	domu_tree_close(w->base);
+	w->base = NULL;
+	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
+		domu_block_close(w->base_top[i]);
+		w->base_top[i] = NULL;
+	}
+	if (w->base_log >= 0)
+		close(w->base_log);
+	w->base_log = -1;
 }
 
 static int by_number(const void *a, const void *b)
@@ -328,37 +340,28 @@ int domu_work_spans(struct domu_work *work, unsigned disk, uint64_t offset, uint
 	return v != NULL ? 0 : rc != 0 && rc != -ENOMEM ? rc : domu_nomem(&w->ctx);
 }
 
-static int replay_over(void *user, const struct domu_node *node)
-{
-	return upcall(user, "replay", node, 0, NULL);
-}
-
-int domu_work_over_open(struct domu_work *work, int log_fd, bool with_replay, struct domu_work_over *over)
+int domu_work_sides(struct domu_work *work, size_t node, struct domu_compare *c, struct domu_span **spans)
 {
 	struct worker *w = work->private_;
-	const struct domu_tree_hooks hooks = { .replay = replay_over, .user = w };
-	struct domu_tree_opts opts = w->opts->tree;
-	int rc = open_for_tree(w);
+	const struct domu_node *n = &domu_tree_nodes(work->tree)->v[node], *before;
+	size_t old;
+	int rc = domu_tree_find(w->base, n->name, &old);
 
-	memset(over, 0, sizeof *over);
-	opts.writable = false;
-	opts.unreplayed = !with_replay;
-	for (size_t i = 0; rc == 0 && i < w->n_stacks; i++)
-		rc = domu_overlay_open(&w->ctx, w->stacks[i].raw, log_fd, (unsigned)i, true, &over->layers[i]);
+	*spans = NULL;
 	if (rc == 0)
-		rc =
-		    domu_tree_open(&w->ctx, over->layers, w->n_stacks, &opts, with_replay ? &hooks : NULL, &over->tree);
+		rc = domu_tree_fs(w->base, old, &c->old);
+	if (rc == 0)
+		rc = domu_tree_fs(work->tree, node, &c->new);
+	/* Only now: a journal may have been replayed when they were opened. */
+	if (rc == 0)
+		rc = domu_work_spans(work, n->disk, n->start, n->size, spans, &c->n_spans);
 	if (rc != 0)
-		domu_work_over_close(over);
-	return rc;
-}
-
-void domu_work_over_close(struct domu_work_over *over)
-{
-	domu_tree_close(over->tree);
-	for (size_t i = 0; i < DOMU_MAX_DISKS; i++)
-		domu_block_close(over->layers[i]);
-	memset(over, 0, sizeof *over);
+		return rc;
+	before = &domu_tree_nodes(w->base)->v[old];
+	/* On one that was moved every block may differ. */
+	if (before->disk == n->disk && before->start == n->start)
+		c->spans = *spans;
+	return 0;
 }
 
 static int flush_op(struct domu_work *work, struct domu_msg *req, struct domu_msg *reply)
@@ -477,7 +480,7 @@ static int confine(const struct worker *w, int sock, pid_t parent, const char **
 _Noreturn void domu_work_main(const struct domu_worker_opts *opts, int sock, pid_t parent)
 {
 	struct domu_msg none = DOMU_MSG_INIT(0);
-	struct worker w = { .opts = opts };
+	struct worker w = { .opts = opts, .base_log = -1 };
 	const char *what = "";
 	int rc;
 

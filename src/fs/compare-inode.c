@@ -201,12 +201,7 @@ out:
 
 /* ---- all ------------------------------------------------------------------------------ */
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static unsigned attributes(const struct domu_stat *a, const struct domu_stat *b)
+unsigned domu_compare_stats(const struct domu_stat *a, const struct domu_stat *b)
 {
 	uint32_t ignored = S_ISDIR(a->mode) ? FOLDER_FLAGS : 0;
 	unsigned what = 0;
@@ -215,7 +210,7 @@ static unsigned attributes(const struct domu_stat *a, const struct domu_stat *b)
 	what |= a->uid != b->uid || a->gid != b->gid ? DOMU_DIFFERS_OWNER : 0;
 	what |= a->nlink != b->nlink ? DOMU_DIFFERS_LINKS : 0;
 	what |= ((a->flags ^ b->flags) & ~ignored) != 0 || a->projid != b->projid ? DOMU_DIFFERS_FLAGS : 0;
-	what |= !same_time(a->mtime, b->mtime) || !same_time(a->ctime, b->ctime) ? DOMU_DIFFERS_TIMES : 0;
+	what |= !domu_same_time(a->mtime, b->mtime) || !domu_same_time(a->ctime, b->ctime) ? DOMU_DIFFERS_TIMES : 0;
 	what |= a->ino != b->ino || a->generation != b->generation ? DOMU_DIFFERS_INODE : 0;
 	/* A repair may store the entries of every folder anew: nobody else can tell. */
 	what |= a->sectors != b->sectors && !S_ISDIR(a->mode) ? DOMU_DIFFERS_SPACE : 0;
@@ -258,7 +253,7 @@ int domu_compare_inodes(const struct domu_compare *c, const struct domu_stat *a,
 		*what = DOMU_DIFFERS_TYPE;
 		return 0;
 	}
-	*what = attributes(a, b);
+	*what = domu_compare_stats(a, b);
 	rc = substance(c, a, b, what);
 	same = same_xattrs(c, a, b, names, size);
 	if (same == 0)

@@ -19,9 +19,17 @@
 
 const char *domu_difference_name(enum domu_difference_kind c)
 {
-	static const char *const names[] = { "added", "removed", "modified", "metadata" };
+	static const char *const names[] = { NULL, "added", "removed", "modified", "metadata" };
 
 	return names[c];
+}
+
+char *domu_compare_join(const char *at, const char *name)
+{
+	char *out;
+	size_t n = strlen(at);
+
+	return asprintf(&out, "%s%s%s", at, n > 0 && at[n - 1] == '/' ? "" : "/", name) >= 0 ? out : NULL;
 }
 
 struct walk {
@@ -114,13 +122,14 @@ static void free_folder(struct folder *f)
 /* The failure that ctx holds is about this path only: the rest is compared. */
 static void warn(struct walk *w, const char *path, const char *which, int err)
 {
+	enum domu_level level = w->c->quiet ? DOMU_DEBUG : DOMU_WARNING;
 	struct domu_ctx *ctx = w->c->ctx;
 
 	if (++w->warnings < MAX_WARNINGS)
-		domu_say(ctx, DOMU_WARNING, "%s: %s cannot be read: %s", path, which,
+		domu_say(ctx, level, "%s: %s cannot be read: %s", path, which,
 		         ctx->error.message != NULL ? ctx->error.message : strerror(-err));
 	else if (w->warnings == MAX_WARNINGS)
-		domu_say(ctx, DOMU_WARNING, "%s and others: %s cannot be read", path, which);
+		domu_say(ctx, level, "%s and others: %s cannot be read", path, which);
 	domu_error_clear(ctx);
 }
 
@@ -261,14 +270,6 @@ static int compare_names(struct walk *w, const char *path, const struct side *a,
 
 static int compare_one(struct walk *w, const char *path, uint64_t old, uint64_t new, bool folder, unsigned depth);
 
-static char *join(const char *path, const char *name)
-{
-	char *out;
-	size_t n = strlen(path);
-
-	return asprintf(&out, "%s%s%s", path, n > 0 && path[n - 1] == '/' ? "" : "/", name) >= 0 ? out : NULL;
-}
-
 static int compare_entries(struct walk *w, const char *path, const struct folder *a, const struct folder *b,
                            unsigned depth)
 {
@@ -278,7 +279,7 @@ static int compare_entries(struct walk *w, const char *path, const struct folder
 	while (rc == 0 && (i < a->n || k < b->n)) {
 		int order = i == a->n ? 1 : k == b->n ? -1 : strcmp(a->v[i].name, b->v[k].name);
 		const struct name *x = order <= 0 ? &a->v[i] : NULL, *y = order >= 0 ? &b->v[k] : NULL;
-		char *sub = join(path, order <= 0 ? a->v[i].name : b->v[k].name);
+		char *sub = domu_compare_join(path, order <= 0 ? a->v[i].name : b->v[k].name);
 
 		if (sub == NULL)
 			return domu_nomem(w->c->ctx);

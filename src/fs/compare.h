@@ -5,7 +5,7 @@
 
 #include "fs/fs.h"
 
-enum domu_difference_kind { DOMU_IS_ADDED, DOMU_IS_REMOVED, DOMU_IS_MODIFIED, DOMU_IS_METADATA };
+enum domu_difference_kind { DOMU_IS_ADDED = 1, DOMU_IS_REMOVED, DOMU_IS_MODIFIED, DOMU_IS_METADATA };
 const char *domu_difference_name(enum domu_difference_kind c); /* added, removed, modified, metadata */
 
 /* What of an inode is not the same.  The first four make it modified, the others are metadata. */
@@ -44,6 +44,7 @@ struct domu_compare {
 	const char *const *paths; /* only these and what is below; without a '/' at the end.  n_paths 0: everything */
 	bool *met; /* one a path: it is on either side */
 	size_t n_paths;
+	bool quiet; /* what cannot be read is told to those who want all, not warned of */
 	int (*found)(void *user, const struct domu_difference *d); /* not 0 ends it, and is returned */
 	void *user;
 };
@@ -54,6 +55,14 @@ struct domu_compare {
  * those are the same.  What cannot be read is a warning, bounded in number.
  */
 int domu_compare(const struct domu_compare *c);
+/* A name below at (/boot, @xvda3:/), as paths are told here.  Allocated; NULL: no memory. */
+char *domu_compare_join(const char *at, const char *name);
+static inline bool domu_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+/* What differs between what stat tells of two inodes of one type: none of the first four. */
+unsigned domu_compare_stats(const struct domu_stat *a, const struct domu_stat *b);
 
 /* ---- inside ---- */
 

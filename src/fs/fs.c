@@ -162,11 +162,6 @@ int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *
 	return HAS(fs, listxattr) ? fs->ops->listxattr(fs, ino, fn, user) : 0;
 }
 
-bool domu_fs_same(struct domu_fs *fs, struct domu_fs *other, uint64_t ino)
-{
-	return HAS(fs, same) && fs->ops == other->ops && fs->ops->same(fs, other, ino);
-}
-
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf)
 {
 	memset(sf, 0, sizeof *sf);

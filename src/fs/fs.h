@@ -17,7 +17,6 @@ int domu_fs_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *u
 int domu_fs_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 ssize_t domu_fs_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);
 int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);
-bool domu_fs_same(struct domu_fs *fs, struct domu_fs *other, uint64_t ino); /* false: it may differ */
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf);
 int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,
                    uint64_t *ino);
@@ -147,5 +146,11 @@ struct domu_walk_opts {
 /* Depth first, names sorted by bytes.  Errors inside go to fn as entries. */
 int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const char *shown,
                    const struct domu_walk_opts *opts, domu_walk_fn fn, void *user);
+
+/* ---- in a message ---- */
+struct domu_msg;
+/* Lists of files are kept with these: another order of members is another FORMAT of task/files.c. */
+void domu_msg_put_stat(struct domu_msg *m, const struct domu_stat *st);
+void domu_msg_get_stat(struct domu_msg *m, struct domu_stat *st);
 
 #endif

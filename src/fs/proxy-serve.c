@@ -137,7 +137,7 @@ static int do_stat(struct server *s)
 	int rc = bad(s) ? -EBADMSG : domu_fs_stat(s->fs, ino, &st);
 
 	if (rc == 0)
-		domu_proxy_put_stat(&s->out, &st);
+		domu_msg_put_stat(&s->out, &st);
 	return rc;
 }
 
@@ -203,7 +203,7 @@ static int do_create(struct server *s)
 	struct domu_stat attr;
 	int rc;
 
-	domu_proxy_get_stat(&s->req, &attr);
+	domu_msg_get_stat(&s->req, &attr);
 	target = domu_msg_get_str(&s->req);
 	rc = bad(s) ? -EBADMSG : domu_fs_create(s->fs, dir, name, &attr, target, &ino);
 	if (rc == 0)
@@ -270,7 +270,7 @@ static int do_setattr(struct server *s)
 	struct domu_stat st;
 	unsigned mask;
 
-	domu_proxy_get_stat(&s->req, &st);
+	domu_msg_get_stat(&s->req, &st);
 	mask = (unsigned)domu_msg_get_u64(&s->req);
 	return bad(s) ? -EBADMSG : domu_fs_setattr(s->fs, ino, &st, mask);
 }

@@ -40,7 +40,4 @@ enum proxy_op {
 	PROXY_PART_MSG,
 };
 
-void domu_proxy_put_stat(struct domu_msg *m, const struct domu_stat *st);
-void domu_proxy_get_stat(struct domu_msg *m, struct domu_stat *st);
-
 #endif

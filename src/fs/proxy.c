@@ -19,59 +19,6 @@ struct proxy {
 
 typedef int (*part_fn)(void *user, struct domu_msg *part);
 
-/* ---- stat in a message, both ways ---------------------------------------------- */
-
-static void put_time(struct domu_msg *m, const struct timespec *t)
-{
-	domu_msg_put_u64(m, (uint64_t)t->tv_sec);
-	domu_msg_put_u64(m, (uint64_t)t->tv_nsec);
-}
-
-static void get_time(struct domu_msg *m, struct timespec *t)
-{
-	uint64_t nsec;
-
-	t->tv_sec = (time_t)domu_msg_get_u64(m);
-	nsec = domu_msg_get_u64(m);
-	t->tv_nsec = nsec < 1000000000 ? (long)nsec : 0;
-}
-
-void domu_proxy_put_stat(struct domu_msg *m, const struct domu_stat *st)
-{
-	const uint64_t v[] = { st->ino,        st->mode,       st->nlink,     st->uid,     st->gid,
-		               st->rdev_major, st->rdev_minor, st->size,      st->sectors, st->block_size,
-		               st->flags,      st->projid,     st->generation };
-
-	for (size_t i = 0; i < sizeof v / sizeof *v; i++)
-		domu_msg_put_u64(m, v[i]);
-	put_time(m, &st->atime);
-	put_time(m, &st->mtime);
-	put_time(m, &st->ctime);
-	put_time(m, &st->btime);
-}
-
-void domu_proxy_get_stat(struct domu_msg *m, struct domu_stat *st)
-{
-	memset(st, 0, sizeof *st);
-	st->ino = domu_msg_get_u64(m);
-	st->mode = (uint32_t)domu_msg_get_u64(m);
-	st->nlink = (uint32_t)domu_msg_get_u64(m);
-	st->uid = (uint32_t)domu_msg_get_u64(m);
-	st->gid = (uint32_t)domu_msg_get_u64(m);
-	st->rdev_major = (uint32_t)domu_msg_get_u64(m);
-	st->rdev_minor = (uint32_t)domu_msg_get_u64(m);
-	st->size = domu_msg_get_u64(m);
-	st->sectors = domu_msg_get_u64(m);
-	st->block_size = (uint32_t)domu_msg_get_u64(m);
-	st->flags = (uint32_t)domu_msg_get_u64(m);
-	st->projid = (uint32_t)domu_msg_get_u64(m);
-	st->generation = (uint32_t)domu_msg_get_u64(m);
-	get_time(m, &st->atime);
-	get_time(m, &st->mtime);
-	get_time(m, &st->ctime);
-	get_time(m, &st->btime);
-}
-
 /* ---- a call ---------------------------------------------------------------------- */
 
 static struct domu_msg *begin(struct domu_fs *fs, enum proxy_op op)
@@ -204,7 +151,7 @@ static int p_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st)
 	domu_msg_put_u64(m, ino);
 	rc = call(fs, &out, NULL, NULL);
 	if (rc == 0)
-		domu_proxy_get_stat(&out, st);
+		domu_msg_get_stat(&out, st);
 	return finish(fs, rc, &out);
 }
 
@@ -364,7 +311,7 @@ static int p_create(struct domu_fs *fs, uint64_t dir, const char *name, const st
 
 	domu_msg_put_u64(m, dir);
 	domu_msg_put_str(m, name);
-	domu_proxy_put_stat(m, attr);
+	domu_msg_put_stat(m, attr);
 	domu_msg_put_str(m, target);
 	rc = call(fs, &out, NULL, NULL);
 	if (rc == 0)
@@ -445,7 +392,7 @@ static int p_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *s
 	struct domu_msg *m = begin(fs, PROXY_SETATTR);
 
 	domu_msg_put_u64(m, ino);
-	domu_proxy_put_stat(m, st);
+	domu_msg_put_stat(m, st);
 	domu_msg_put_u64(m, mask);
 	return simple(fs);
 }

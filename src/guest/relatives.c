@@ -159,20 +159,21 @@ static int add(struct domu_relatives *r, uint64_t dev, const char *name, bool ho
 	return 0;
 }
 
-static int add_holders(struct domu_relatives *r, const char *dir)
+/* What sysfs links to from a folder of a device: its holders, or its slaves. */
+static int add_linked(struct domu_relatives *r, const char *dir, const char *folder, bool holder)
 {
 	char path[PATH_MAX];
 	struct dirent *e;
 	int rc = 0;
 	DIR *d;
 
-	snprintf(path, sizeof path, "%s/holders", dir);
+	snprintf(path, sizeof path, "%s/%s", dir, folder);
 	d = opendir(path);
 	while (d != NULL && rc == 0 && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof path, "%s/holders/%s", dir, e->d_name);
-		rc = add(r, domu_sysfs_dev(path), e->d_name, true);
+		snprintf(path, sizeof path, "%s/%s/%s", dir, folder, e->d_name);
+		rc = add(r, domu_sysfs_dev(path), e->d_name, holder);
 	}
 	if (d != NULL)
 		closedir(d);
@@ -253,7 +254,7 @@ int domu_relatives(struct domu_view *v, const struct domu_backing *b, struct dom
 		struct domu_related me = r->v[i];
 
 		domu_sysfs_path(me.dev, dir);
-		rc = add_holders(r, dir);
+		rc = add_linked(r, dir, "holders", true);
 		if (rc == 0 && !(me.dev == b->whole_dev && b->whole_dev != b->dev))
 			rc = add_partitions(r, dir, me.holder);
 		if (rc == 0)
@@ -274,26 +275,6 @@ static uint64_t device_of(const char *path)
 	return stat(path, &st) == 0 && major(st.st_dev) != 0 ? st.st_dev : 0;
 }
 
-static int add_slaves(struct domu_relatives *r, const char *dir)
-{
-	char path[PATH_MAX];
-	struct dirent *e;
-	int rc = 0;
-	DIR *d;
-
-	snprintf(path, sizeof path, "%s/slaves", dir);
-	d = opendir(path);
-	while (d != NULL && rc == 0 && (e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
-		rc = add(r, domu_sysfs_dev(path), e->d_name, false);
-	}
-	if (d != NULL)
-		closedir(d);
-	return rc;
-}
-
 /* What lies below a device: what dm and md make it of, and the file system that the file of a loop is on. */
 static int add_below(struct domu_view *v, struct domu_relatives *below, uint64_t dev)
 {
@@ -304,7 +285,7 @@ static int add_below(struct domu_view *v, struct domu_relatives *below, uint64_t
 
 	domu_sysfs_path(dev, dir);
 	if (rc == 0)
-		rc = add_slaves(below, dir);
+		rc = add_linked(below, dir, "slaves", false);
 	snprintf(path, sizeof path, "%s/partition", dir);
 	if (access(path, F_OK) == 0) {
 		snprintf(path, sizeof path, "%s/..", dir);

@@ -103,7 +103,7 @@ static int keep_content(struct record *r, struct domu_file *f)
 	if (S_ISLNK(f->old.mode))
 		return keep_target(r, f);
 	f->has_content = true;
-	if (!S_ISREG(f->old.mode) || f->change == DOMU_CHANGE_METADATA)
+	if (!S_ISREG(f->old.mode) || f->change == DOMU_IS_METADATA)
 		return 0;
 	if (f->old.size <= SMALL && f->old.size <= r->room)
 		return keep_data(r, f);
@@ -114,13 +114,37 @@ static int keep_content(struct record *r, struct domu_file *f)
 	return rc;
 }
 
-static int put_changed(void *user, const struct domu_changed *c)
+/* What can be put back: the rest of a folder follows from what is in it, a file's space from how it is written. */
+static bool matters(const struct domu_difference *d)
+{
+	unsigned rest = DOMU_DIFFERS_SPACE;
+
+	/* What cannot be read is not known well enough. */
+	if ((d->old == NULL) != (d->old_ino == 0) || (d->new == NULL) != (d->new_ino == 0))
+		return false;
+	if (d->old == NULL || d->new == NULL)
+		return true;
+	if (S_ISDIR(d->old->mode) && S_ISDIR(d->new->mode))
+		rest |= DOMU_DIFFERS_TIMES | DOMU_DIFFERS_LINKS | DOMU_DIFFERS_INODE;
+	return (d->what & ~rest) != 0;
+}
+
+static int put_changed(void *user, const struct domu_difference *d)
 {
 	struct record *r = user;
-	struct domu_file f = { .path = c->path, .change = c->change, .old = c->old, .new = c->new };
+	struct domu_file f = { .path = d->path, .change = d->change };
 	int rc = 0, x = 0;
 
-	if (c->old.ino != 0) {
+	if (!matters(d))
+		return 0;
+	if (d->old != NULL)
+		f.old = *d->old;
+	if (d->new != NULL)
+		f.new = *d->new;
+	/* The name has to be given to what it was of, which may have others. */
+	if (d->change == DOMU_IS_METADATA && (d->what & DOMU_DIFFERS_INODE) != 0 && !S_ISDIR(f.old.mode))
+		f.change = DOMU_IS_MODIFIED;
+	if (f.old.ino != 0) {
 		rc = keep_content(r, &f);
 		x = keep_xattrs(r, &f);
 	}
@@ -136,49 +160,42 @@ static int put_changed(void *user, const struct domu_changed *c)
 
 /* ---- a filesystem ---------------------------------------------------------------------------- */
 
-static int open_side(struct domu_tree *t, const char *node, struct domu_fs **fs, const char **uuid)
+static int record_node(struct domu_work *w, struct record *r, const char *node, const char *target)
 {
+	struct domu_compare c = { .ctx = w->ctx, .at = "/", .quiet = true, .found = put_changed, .user = r };
+	struct domu_files_fs head = { .node = node, .target = target };
+	struct domu_span *spans = NULL;
 	size_t i;
-	int rc = domu_tree_find(t, node, &i);
+	int rc = domu_tree_find(w->tree, node, &i);
 
 	if (rc == 0)
-		rc = domu_tree_fs(t, i, fs);
+		rc = domu_work_sides(w, i, &c, &spans);
+	if (rc == 0) {
+		r->old = c.old;
+		head.uuid = domu_tree_nodes(w->tree)->v[i].probe.uuid;
+		rc = domu_files_put_fs(&r->w, &head);
+	}
 	if (rc == 0)
-		*uuid = domu_tree_nodes(t)->v[i].probe.uuid;
+		rc = domu_compare(&c);
+	free(spans);
 	return rc;
 }
 
-static int record_node(struct record *r, struct domu_tree *old, struct domu_tree *new, const char *node,
-                       const char *target)
-{
-	struct domu_files_fs head = { .node = node, .target = target };
-	const char *ignored;
-	struct domu_fs *fs;
-	int rc = open_side(new, node, &fs, &head.uuid);
-
-	if (rc == 0)
-		rc = open_side(old, node, &r->old, &ignored);
-	if (rc == 0)
-		rc = domu_files_put_fs(&r->w, &head);
-	return rc == 0 ? domu_changes(r->w.ctx, r->old, fs, put_changed, r) : rc;
-}
-
-/* Request: u64 n, n times str node, str target; the list's file, the log over the disks as they are. */
+/* Request: u64 n, n times str node, str target; the list's file. */
 int domu_op_files_record(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct record *r = calloc(1, sizeof *r);
-	struct domu_work_over old = { 0 };
-	struct domu_tree *new;
+	struct domu_tree *old, *new;
 	uint64_t n = domu_msg_get_u64(req);
-	int files_fd = domu_msg_take_fd(req), log_fd = domu_msg_take_fd(req), rc = r != NULL ? 0 : domu_nomem(w->ctx);
+	int files_fd = domu_msg_take_fd(req), rc = r != NULL ? 0 : domu_nomem(w->ctx);
 
 	(void)reply;
-	if (rc == 0 && (req->err != 0 || files_fd < 0 || log_fd < 0))
+	if (rc == 0 && (req->err != 0 || files_fd < 0))
 		rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "files-record: malformed request");
 	if (rc == 0)
 		rc = domu_work_tree(w, NULL, &new);
 	if (rc == 0)
-		rc = domu_work_over_open(w, log_fd, true, &old);
+		rc = domu_work_base_tree(w, -1, &old);
 	if (rc == 0)
 		rc = domu_files_begin(&r->w, w->ctx, files_fd);
 	for (uint64_t i = 0; rc == 0 && i < n; i++) {
@@ -189,15 +206,12 @@ int domu_op_files_record(struct domu_work *w, struct domu_msg *req, struct domu_
 		if (req->err != 0 || node == NULL)
 			rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "files-record: malformed request");
 		else
-			rc = record_node(r, old.tree, new, node, target);
+			rc = record_node(w, r, node, target);
 	}
 	if (r != NULL)
 		rc = domu_files_end(&r->w, rc);
-	domu_work_over_close(&old);
 	free(r);
 	if (files_fd >= 0)
 		close(files_fd);
-	if (log_fd >= 0)
-		close(log_fd);
 	return rc;
 }

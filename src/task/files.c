@@ -15,7 +15,7 @@
 #include "task/files.h"
 
 #define MAGIC  "DOMUFILE"
-#define FORMAT 1
+#define FORMAT 2
 #define PIECE  (1u << 20)
 
 enum { RECORD_FS = 1, RECORD_FILE, RECORD_END };
@@ -107,32 +107,14 @@ int domu_files_put_fs(struct domu_files_writer *w, const struct domu_files_fs *f
 	return put_record(w);
 }
 
-static void put_time(struct domu_msg *m, struct timespec t)
-{
-	domu_msg_put_u64(m, (uint64_t)t.tv_sec);
-	domu_msg_put_u64(m, (uint64_t)t.tv_nsec);
-}
-
-static void put_stat(struct domu_msg *m, const struct domu_stat *st)
-{
-	const uint64_t v[] = { st->ino,        st->mode, st->nlink, st->uid,    st->gid,        st->rdev_major,
-		               st->rdev_minor, st->size, st->flags, st->projid, st->generation, st->sectors };
-
-	for (size_t i = 0; i < sizeof v / sizeof *v; i++)
-		domu_msg_put_u64(m, v[i]);
-	put_time(m, st->atime);
-	put_time(m, st->mtime);
-	put_time(m, st->ctime);
-}
-
 int domu_files_put(struct domu_files_writer *w, const struct domu_file *f)
 {
 	struct domu_msg *m = begin(w, RECORD_FILE);
 
 	domu_msg_put_str(m, f->path);
 	domu_msg_put_u64(m, f->change);
-	put_stat(m, &f->old);
-	put_stat(m, &f->new);
+	domu_msg_put_stat(m, &f->old);
+	domu_msg_put_stat(m, &f->new);
 	domu_msg_put_str(m, f->target);
 	domu_msg_put_u64(m, f->has_content);
 	domu_msg_put_u64(m, f->content);
@@ -179,34 +161,6 @@ static int damaged(struct reader *r)
 	return domu_fail(r->ctx, DOMU_UNSUPPORTED, -EBADMSG,
 	                 "the list of files that this commit changed is damaged: undo without --files puts every "
 	                 "block back");
-}
-
-static struct timespec get_time(struct domu_msg *m)
-{
-	struct timespec t = { .tv_sec = (time_t)domu_msg_get_u64(m) };
-	uint64_t nsec = domu_msg_get_u64(m);
-
-	t.tv_nsec = nsec < 1000000000 ? (long)nsec : 0;
-	return t;
-}
-
-static void get_stat(struct domu_msg *m, struct domu_stat *st)
-{
-	st->ino = domu_msg_get_u64(m);
-	st->mode = (uint32_t)domu_msg_get_u64(m);
-	st->nlink = (uint32_t)domu_msg_get_u64(m);
-	st->uid = (uint32_t)domu_msg_get_u64(m);
-	st->gid = (uint32_t)domu_msg_get_u64(m);
-	st->rdev_major = (uint32_t)domu_msg_get_u64(m);
-	st->rdev_minor = (uint32_t)domu_msg_get_u64(m);
-	st->size = domu_msg_get_u64(m);
-	st->flags = (uint32_t)domu_msg_get_u64(m);
-	st->projid = (uint32_t)domu_msg_get_u64(m);
-	st->generation = (uint32_t)domu_msg_get_u64(m);
-	st->sectors = domu_msg_get_u64(m);
-	st->atime = get_time(m);
-	st->mtime = get_time(m);
-	st->ctime = get_time(m);
 }
 
 static int get_fs(struct reader *r, struct domu_msg *m)
@@ -269,9 +223,9 @@ static int get_xattrs(struct reader *r, struct domu_msg *m, struct domu_file *fi
 
 static bool file_ok(const struct reader *r, const struct domu_file *f)
 {
-	return r->f->n_fs > 0 && path_ok(f->path) && f->change >= DOMU_CHANGE_ADDED &&
-	       f->change <= DOMU_CHANGE_METADATA && (f->old.ino == 0) == (f->change == DOMU_CHANGE_ADDED) &&
-	       (f->new.ino == 0) == (f->change == DOMU_CHANGE_REMOVED) && S_ISLNK(f->old.mode) == (f->target != NULL);
+	return r->f->n_fs > 0 && path_ok(f->path) && f->change >= DOMU_IS_ADDED && f->change <= DOMU_IS_METADATA &&
+	       (f->old.ino == 0) == (f->change == DOMU_IS_ADDED) &&
+	       (f->new.ino == 0) == (f->change == DOMU_IS_REMOVED) && S_ISLNK(f->old.mode) == (f->target != NULL);
 }
 
 static int get_file(struct reader *r, struct domu_msg *m)
@@ -293,9 +247,9 @@ static int get_file(struct reader *r, struct domu_msg *m)
 	memset(file, 0, sizeof *file);
 	file->fs = f->n_fs - 1;
 	file->path = domu_msg_get_str(m);
-	file->change = (enum domu_change)domu_msg_get_u64(m);
-	get_stat(m, &file->old);
-	get_stat(m, &file->new);
+	file->change = (enum domu_difference_kind)domu_msg_get_u64(m);
+	domu_msg_get_stat(m, &file->old);
+	domu_msg_get_stat(m, &file->new);
 	file->target = domu_msg_get_str(m);
 	file->has_content = domu_msg_get_u64(m) != 0;
 	file->content = domu_msg_get_u64(m);
@@ -357,7 +311,7 @@ static int read_all(struct reader *r, int fd)
 		return domu_fail(r->ctx, DOMU_FAILED, rc, "the list of files cannot be read: %s", strerror(-rc));
 	memcpy(&h, r->data, sizeof h);
 	r->at = sizeof h;
-	if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0 || h.format < 1)
+	if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0 || h.format < FORMAT)
 		return damaged(r);
 	if (h.format > FORMAT)
 		return domu_fail(r->ctx, DOMU_UNSUPPORTED, -EPROTO,
@@ -410,4 +364,29 @@ int domu_content_hash(struct domu_fs *fs, const struct domu_stat *st, uint64_t m
 	}
 	free(buf);
 	return rc;
+}
+
+/* ---- extended attributes ------------------------------------------------------------- */
+
+static int add_xattr(void *user, const char *name, const void *value, size_t len)
+{
+	size_t n = strlen(name) + 1, whole = (n + 8 + len + 31) / 32 * 32;
+	uint64_t *sum = user, length = len;
+	char *p = calloc(1, whole);
+
+	if (p == NULL)
+		return -ENOMEM;
+	memcpy(p, name, n);
+	memcpy(p + n, &length, 8);
+	if (len > 0)
+		memcpy(p + n + 8, value, len);
+	*sum += domu_hash64(p, whole);
+	free(p);
+	return 0;
+}
+
+int domu_xattrs_hash(struct domu_fs *fs, uint64_t ino, uint64_t *hash)
+{
+	*hash = 0;
+	return domu_fs_listxattr(fs, ino, add_xattr, hash);
 }

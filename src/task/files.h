@@ -4,7 +4,7 @@
 #define DOMU_FILES_H
 
 #include "fence/fence.h"
-#include "task/changes.h"
+#include "fs/compare.h"
 #include "task/treeio.h"
 
 #define DOMU_FILES_MAX    (64u << 20) /* bytes of a list */
@@ -28,7 +28,7 @@ struct domu_files_fs {
 struct domu_file {
 	size_t fs; /* index */
 	const char *path; /* in the filesystem */
-	enum domu_change change;
+	enum domu_difference_kind change; /* METADATA: the inode is the same and holds the same */
 	struct domu_stat old, new; /* ino 0: there was none */
 	/* Of the old version: */
 	const char *target; /* of a link */
@@ -67,6 +67,8 @@ int domu_files_read(struct domu_ctx *ctx, int fd, struct domu_files *f);
 
 /* A checksum of a regular file's content.  -EFBIG: more than max bytes. */
 int domu_content_hash(struct domu_fs *fs, const struct domu_stat *st, uint64_t max, uint64_t *hash);
+/* A checksum of all extended attributes of an inode, whatever their order. */
+int domu_xattrs_hash(struct domu_fs *fs, uint64_t ino, uint64_t *hash);
 
 /* ---- operations of the worker ---- */
 int domu_op_files_record(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);

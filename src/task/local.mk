@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
-	src/task/changes.c src/task/changes.h \
 	src/task/check.c src/task/check.h \
 	src/task/files.c src/task/files.h src/task/files-record.c \
 	src/task/fsck.c src/task/fsck.h \

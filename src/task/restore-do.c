@@ -272,7 +272,7 @@ static int take_away(struct restore *r, struct item *i)
 
 /* ---- all of them -------------------------------------------------------------------------------- */
 
-static int forward(struct restore *r, enum domu_change change, int (*fn)(struct restore *r, struct item *i))
+static int forward(struct restore *r, enum domu_difference_kind change, int (*fn)(struct restore *r, struct item *i))
 {
 	int rc = 0;
 
@@ -286,7 +286,7 @@ static int forward(struct restore *r, enum domu_change change, int (*fn)(struct 
 	return rc;
 }
 
-static int backward(struct restore *r, enum domu_change change, bool folders,
+static int backward(struct restore *r, enum domu_difference_kind change, bool folders,
                     int (*fn)(struct restore *r, struct item *i))
 {
 	int rc = 0;
@@ -307,16 +307,16 @@ static int backward(struct restore *r, enum domu_change change, bool folders,
  */
 int domu_restore_do(struct restore *r)
 {
-	int rc = forward(r, DOMU_CHANGE_REMOVED, make_again);
+	int rc = forward(r, DOMU_IS_REMOVED, make_again);
 
 	if (rc == 0)
-		rc = forward(r, DOMU_CHANGE_MODIFIED, put_content);
+		rc = forward(r, DOMU_IS_MODIFIED, put_content);
 	if (rc == 0)
-		rc = forward(r, DOMU_CHANGE_METADATA, put_metadata);
+		rc = forward(r, DOMU_IS_METADATA, put_metadata);
 	if (rc == 0)
-		rc = backward(r, DOMU_CHANGE_ADDED, false, take_away);
+		rc = backward(r, DOMU_IS_ADDED, false, take_away);
 	/* Their times, which what was put into them has changed. */
 	if (rc == 0)
-		rc = backward(r, DOMU_CHANGE_REMOVED, true, put_metadata);
-	return rc == 0 ? backward(r, DOMU_CHANGE_METADATA, true, put_metadata) : rc;
+		rc = backward(r, DOMU_IS_REMOVED, true, put_metadata);
+	return rc == 0 ? backward(r, DOMU_IS_METADATA, true, put_metadata) : rc;
 }

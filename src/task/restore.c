@@ -71,15 +71,11 @@ static void refuse(struct item *i, const char *why)
 	snprintf(i->why, sizeof i->why, "%s", why);
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 /* What differs between a file now and what the commit left, for a person; NULL: nothing. */
 const char *domu_restore_differs(const struct domu_file *f, const struct domu_stat *now)
 {
 	const struct domu_stat *left = &f->new;
+	unsigned what = domu_compare_stats(left, now);
 
 	if (now->ino == 0)
 		return left->ino != 0 ? "it was removed since" : NULL;
@@ -88,18 +84,22 @@ const char *domu_restore_differs(const struct domu_file *f, const struct domu_st
 	if ((now->mode & S_IFMT) != (left->mode & S_IFMT))
 		return "it is something else now";
 	if (S_ISDIR(now->mode))
-		return domu_change_of(left, now) != 0 ? "its owner, mode or flags have changed since" : NULL;
-	if (now->ino != left->ino || now->generation != left->generation)
+		return (what & (DOMU_DIFFERS_OWNER | DOMU_DIFFERS_MODE | DOMU_DIFFERS_FLAGS)) != 0
+		           ? "its owner, mode or flags have changed since"
+		           : NULL;
+	if ((what & DOMU_DIFFERS_INODE) != 0)
 		return "it was replaced since";
-	if (now->size != left->size || !same_time(now->mtime, left->mtime))
+	if (now->size != left->size || !domu_same_time(now->mtime, left->mtime))
 		return "its content has changed since";
-	return domu_change_of(left, now) != 0 ? "its owner, mode, links or attributes have changed since" : NULL;
+	return (what & ~(unsigned)DOMU_DIFFERS_SPACE) != 0 ? "its owner, mode, links or attributes have changed since"
+	                                                   : NULL;
 }
 
 static bool same_old(const struct domu_stat *a, const struct domu_stat *b)
 {
 	return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->size == b->size &&
-	       a->generation == b->generation && same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime);
+	       a->generation == b->generation && domu_same_time(a->mtime, b->mtime) &&
+	       domu_same_time(a->ctime, b->ctime);
 }
 
 /* A file that is not in the list: its blocks as they are now hold what they held. */
@@ -224,7 +224,7 @@ static bool lives_on(struct restore *r, struct item *i)
 		const struct domu_stat *new = &v[k]->f->new;
 
 		if (new->generation == old->generation &&
-		    v[k]->state == ITEM_PLANNED &&new->size == old->size &&same_time(new->mtime, old->mtime)) {
+		    v[k]->state == ITEM_PLANNED &&new->size == old->size &&domu_same_time(new->mtime, old->mtime)) {
 			i->link_to = old->ino;
 			return true;
 		}
@@ -243,7 +243,7 @@ static bool parent_comes(struct restore *r, const struct item *i)
 	dir[strrchr(dir, '/') == dir ? 1 : strrchr(dir, '/') - dir] = '\0';
 	parent = find_item(r, i->f->fs, dir);
 	free(dir);
-	return parent != NULL && parent->f->change == DOMU_CHANGE_REMOVED && S_ISDIR(parent->f->old.mode) &&
+	return parent != NULL && parent->f->change == DOMU_IS_REMOVED && S_ISDIR(parent->f->old.mode) &&
 	       parent->state == ITEM_PLANNED;
 }
 
@@ -252,7 +252,7 @@ static void plan_here(struct item *i, const struct place *p)
 	const struct domu_file *f = i->f;
 	const char *why = domu_restore_differs(f, &p->st);
 
-	if (f->change == DOMU_CHANGE_ADDED && p->ino == 0)
+	if (f->change == DOMU_IS_ADDED && p->ino == 0)
 		i->state = ITEM_NOTHING; /* it is not there, as before */
 	else if (why != NULL)
 		refuse(i, why);
@@ -267,11 +267,11 @@ static int plan_one(struct restore *r, struct item *i)
 	int rc = look(r->fs[f->fs], f->path, &p);
 
 	i->state = ITEM_PLANNED;
-	if (rc == -ENOENT && f->change == DOMU_CHANGE_ADDED) {
+	if (rc == -ENOENT && f->change == DOMU_IS_ADDED) {
 		i->state = ITEM_NOTHING;
 		return 0;
 	}
-	if (rc == -ENOENT && !(f->change == DOMU_CHANGE_REMOVED && parent_comes(r, i))) {
+	if (rc == -ENOENT && !(f->change == DOMU_IS_REMOVED && parent_comes(r, i))) {
 		refuse(i, "the directory that it was in is gone");
 		return 0;
 	}
@@ -288,10 +288,10 @@ static int plan_old(struct restore *r, struct item *i)
 	const struct domu_file *f = i->f;
 	bool folder = S_ISDIR(f->old.mode), content;
 
-	if (i->state != ITEM_PLANNED || f->change == DOMU_CHANGE_ADDED)
+	if (i->state != ITEM_PLANNED || f->change == DOMU_IS_ADDED)
 		return 0;
-	content = f->change != DOMU_CHANGE_METADATA && !folder;
-	if (f->change == DOMU_CHANGE_REMOVED && lives_on(r, i))
+	content = f->change != DOMU_IS_METADATA && !folder;
+	if (f->change == DOMU_IS_REMOVED && lives_on(r, i))
 		content = false;
 	return check_old(r, i, content);
 }
@@ -304,11 +304,11 @@ static void plan_removals(struct restore *r)
 		struct item **v;
 		size_t n;
 
-		if (lost->state != ITEM_REFUSED || lost->f->change != DOMU_CHANGE_REMOVED)
+		if (lost->state != ITEM_REFUSED || lost->f->change != DOMU_IS_REMOVED)
 			continue;
 		v = domu_restore_inode(r, false, lost->f->fs, lost->f->old.ino, &n);
 		for (size_t i = 0; i < n; i++)
-			if (v[i]->state == ITEM_PLANNED && v[i]->f->change == DOMU_CHANGE_ADDED &&
+			if (v[i]->state == ITEM_PLANNED && v[i]->f->change == DOMU_IS_ADDED &&
 			    v[i]->f->new.generation == lost->f->old.generation)
 				refuse(v[i], "its old name cannot be given back");
 	}
@@ -340,8 +340,8 @@ static int open_all(struct restore *r)
 		return domu_nomem(r->ctx);
 	for (size_t i = 0; rc == 0 && i < r->files.n_fs; i++) {
 		rc = open_fs(r, i, r->tree, &r->fs[i]);
-		if (rc == 0 && r->over.tree != NULL)
-			rc = open_fs(r, i, r->over.tree, &r->old_fs[i]);
+		if (rc == 0 && r->old != NULL)
+			rc = open_fs(r, i, r->old, &r->old_fs[i]);
 	}
 	for (r->n = 0; rc == 0 && r->n < r->files.n; r->n++)
 		r->items[r->n].f = &r->files.v[r->n];
@@ -353,20 +353,22 @@ static int open_all(struct restore *r)
 	return rc;
 }
 
+/* As diff tells it. */
 static void put_path(struct domu_msg *m, const struct restore *r, const struct domu_file *f)
 {
 	const struct domu_files_fs *fs = &r->files.fs[f->fs];
-	char *shown = NULL;
-	int n;
+	char *device = NULL, *shown = NULL;
+	const char *at = fs->target;
 
-	if (fs->target == NULL)
-		n = asprintf(&shown, "@%s:%s", fs->node, f->path);
-	else if (strcmp(f->path, "/") == 0 || strcmp(fs->target, "/") == 0)
-		n = asprintf(&shown, "%s", strcmp(f->path, "/") == 0 ? fs->target : f->path);
-	else
-		n = asprintf(&shown, "%s%s", fs->target, f->path);
-	domu_msg_put_str(m, n >= 0 ? shown : f->path);
-	free(n >= 0 ? shown : NULL);
+	if (at == NULL && asprintf(&device, "@%s:/", fs->node) < 0)
+		device = NULL;
+	if (at == NULL)
+		at = device != NULL ? device : "/";
+	if (f->path[1] != '\0')
+		shown = domu_compare_join(at, f->path + 1);
+	domu_msg_put_str(m, shown != NULL ? shown : f->path[1] != '\0' ? f->path : at);
+	free(shown);
+	free(device);
 }
 
 static void put_results(const struct restore *r, struct domu_msg *m)
@@ -401,7 +403,7 @@ static void close_all(struct restore *r)
 	free(r->by_path);
 	free(r->by_old);
 	free(r->by_new);
-	domu_work_over_close(&r->over);
+	domu_work_base_close(r->work);
 	domu_files_free(&r->files);
 	free(r->fs);
 	free(r->old_fs);
@@ -413,7 +415,7 @@ static int begin(struct restore *r, struct domu_work *w, struct domu_msg *req, b
 	int files_fd = domu_msg_take_fd(req), log_fd = with_old ? domu_msg_take_fd(req) : -1, rc = 0;
 
 	r->ctx = w->ctx;
-	r->log_fd = log_fd;
+	r->work = w;
 	if (req->err != 0 || files_fd < 0 || (with_old && log_fd < 0))
 		rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "a request that the worker cannot read");
 	if (rc == 0)
@@ -422,17 +424,13 @@ static int begin(struct restore *r, struct domu_work *w, struct domu_msg *req, b
 		close(files_fd);
 	if (rc == 0)
 		rc = domu_work_tree(w, NULL, &r->tree);
-	if (rc == 0 && with_old)
-		rc = domu_work_over_open(w, log_fd, false, &r->over);
+	if (rc == 0 && with_old) {
+		rc = domu_work_base_tree(w, log_fd, &r->old);
+		log_fd = -1;
+	}
+	if (log_fd >= 0)
+		close(log_fd);
 	return rc == 0 ? open_all(r) : rc;
-}
-
-static int end(struct restore *r, int rc)
-{
-	close_all(r);
-	if (r->log_fd >= 0)
-		close(r->log_fd);
-	return rc;
 }
 
 int domu_op_files_differ(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
@@ -459,7 +457,8 @@ int domu_op_files_differ(struct domu_work *w, struct domu_msg *req, struct domu_
 	}
 	if (rc == 0)
 		put_results(&r, reply);
-	return end(&r, rc);
+	close_all(&r);
+	return rc;
 }
 
 int domu_op_files_restore(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
@@ -477,5 +476,6 @@ int domu_op_files_restore(struct domu_work *w, struct domu_msg *req, struct domu
 		rc = domu_restore_do(&r);
 	if (rc == 0)
 		put_results(&r, reply);
-	return end(&r, rc);
+	close_all(&r);
+	return rc;
 }

@@ -6,6 +6,11 @@
 #include "fence/fence.h"
 #include "task/files.h"
 
+/* The flags that belong to users; the others are the filesystem's own. */
+#define DOMU_USER_FLAGS                                                                                    \
+	(FS_SYNC_FL | FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_JOURNAL_DATA_FL | \
+	 FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_PROJINHERIT_FL)
+
 #define DOMU_RESTORE_SHOWN 10000u /* results that are told one by one */
 
 enum item_state {
@@ -26,12 +31,12 @@ struct restore {
 	struct domu_ctx *ctx;
 	struct domu_files files;
 	struct domu_tree *tree; /* the guest now, writable */
-	struct domu_work_over over; /* as the commit found it, as far as its blocks are still there */
+	struct domu_work *work;
+	struct domu_tree *old; /* as the commit found it, as far as its blocks are still there; NULL: not needed */
 	struct domu_fs **fs, **old_fs; /* by the index of files.fs */
 	struct item *items;
 	size_t n;
 	struct item **by_path, **by_old, **by_new; /* the items, sorted by name, and by the inodes they had and have */
-	int log_fd;
 };
 
 /* A path in one filesystem. */

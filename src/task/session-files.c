@@ -44,26 +44,9 @@ static bool put_nodes(const struct domu_nodes *nodes, const bool *touched, struc
 	return n > 0;
 }
 
-static int record(struct domu_session *s, struct domu_msg *req, int files_fd)
-{
-	struct domu_msg reply = { 0 };
-	int rc;
-
-	s->base_log = domu_session_replay_log(s);
-	if (s->base_log < 0)
-		return s->base_log;
-	domu_msg_put_fd(req, files_fd);
-	domu_msg_put_fd(req, s->base_log);
-	rc = domu_session_look_call(s, req, &reply);
-	close(s->base_log);
-	s->base_log = -1;
-	domu_msg_free(&reply);
-	return rc;
-}
-
 int domu_session_record_files(struct domu_session *s, const struct domu_nodes *nodes)
 {
-	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST);
+	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = { 0 };
 	bool *touched = NULL, wanted = !s->programs && !s->opts.no_undo && !s->opts.engine_guestfs;
 	int fd = -1, rc = 0;
 
@@ -74,12 +57,15 @@ int domu_session_record_files(struct domu_session *s, const struct domu_nodes *n
 		wanted = put_nodes(nodes, touched, &req);
 	if (rc == 0 && wanted)
 		rc = domu_stage_files_create(s->stage, &fd);
-	if (rc == 0 && wanted)
-		rc = record(s, &req, fd);
+	if (rc == 0 && wanted) {
+		domu_msg_put_fd(&req, fd);
+		rc = domu_session_look_call(s, &req, &reply);
+	}
 	if (fd >= 0)
 		s->ctx->io->close(fd);
 	free(touched);
 	domu_msg_free(&req);
+	domu_msg_free(&reply);
 	if (rc == 0 && wanted)
 		return 0;
 	domu_stage_files_drop(s->stage);
@@ -118,10 +104,10 @@ static int get_results(struct domu_session *s, struct domu_msg *m, struct domu_u
 		const char *refused = domu_msg_get_str(m);
 		struct domu_undo_file *f = &out->v[out->n];
 
-		if (m->err != 0 || path == NULL || change < DOMU_CHANGE_ADDED || change > DOMU_CHANGE_METADATA)
+		if (m->err != 0 || path == NULL || change < DOMU_IS_ADDED || change > DOMU_IS_METADATA)
 			break;
 		out->n++;
-		f->change = domu_change_name((enum domu_change)change);
+		f->change = domu_difference_name((enum domu_difference_kind)change);
 		f->path = strdup(path);
 		f->refused = refused != NULL ? strdup(refused) : NULL;
 		if (f->path == NULL || (refused != NULL && f->refused == NULL))

@@ -31,7 +31,6 @@ struct domu_session {
 	bool verified; /* the stage was checked since its last change */
 	bool resumed; /* the stage is of an earlier session */
 	bool programs; /* a program (a repair, a resize) changed the stage: no list of files is kept */
-	int base_log; /* while files are compared: the layer in which the disks' own journals are replayed; else -1 */
 
 	struct domu_worker *worker;
 	bool not_lean; /* it needs the libraries for tables */

@@ -17,15 +17,6 @@ static bool among(const struct domu_commit_info *v, size_t n, const char *id)
 	return false;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-	const struct domu_commit_info *x = a, *y = b;
-
-	if (x->time != y->time)
-		return x->time > y->time ? -1 : 1;
-	return strcmp(y->id, x->id);
-}
-
 /* A commit of two disks is found by either of them, once; one of a bare disk by that. */
 int domu_session_history(struct domu_session *s, struct domu_commit_info **out, size_t *n_out)
 {
@@ -57,7 +48,7 @@ int domu_session_history(struct domu_session *s, struct domu_commit_info **out, 
 		return rc;
 	}
 	if (n > 1)
-		qsort(all, n, sizeof *all, newest_first);
+		qsort(all, n, sizeof *all, domu_commit_newest_first);
 	*out = all;
 	*n_out = n;
 	return 0;

@@ -115,7 +115,7 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 	s->ctx = ctx;
 	s->guest = g;
 	s->opts = *opts;
-	s->replay_fd = s->base_fd = s->base_log = -1;
+	s->replay_fd = s->base_fd = -1;
 	if (g->error != NULL) {
 		rc = domu_fail(ctx, DOMU_FAILED, -EINVAL, "%s: %s", g->source, g->error);
 		goto out;
@@ -312,7 +312,7 @@ static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, 
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
-	if (s->opts.live || s->opts.in_use_ok || (s->looking && s->base_log < 0))
+	if (s->opts.live || s->opts.in_use_ok)
 		return -EBUSY;
 	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
 		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the worker asked for what is on no disk of %s",
@@ -325,23 +325,19 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 {
 	struct domu_session *s = ((struct relay *)user)->s;
 	struct domu_stack_desc stack;
-	int rc = check_replay(s, disk, offset, size, type);
+	int rc = s->looking ? -EBUSY : check_replay(s, disk, offset, size, type);
 
 	if (rc == 0)
 		rc = domu_session_stack(s, disk, &stack);
-	if (rc == 0 && s->base_log >= 0) {
-		stack.stage_fd = -1;
-		stack.replay_fd = s->base_log;
-	}
 	if (rc == 0)
 		rc = replay_journal(s, disk, offset, size, type, &stack);
-	if (rc == 0 && s->base_log < 0)
+	if (rc == 0)
 		domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
 		         s->stage != NULL ? "" : " in a layer that is dropped at the end");
 	return rc;
 }
 
-/* The same for the disk as it is without the stage, which diff compares with. */
+/* The same for the disk as it is without the stage, which the stage is compared with. */
 static int upcall_replay_base(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
 {
 	struct domu_session *s = ((struct relay *)user)->s;
@@ -398,7 +394,7 @@ static int start_worker(struct domu_session *s)
 
 	if (disks == NULL)
 		return domu_nomem(s->ctx);
-	if (s->stage != NULL && !s->looking) {
+	if (s->stage != NULL) {
 		s->base_fd = domu_session_replay_log(s);
 		rc = s->base_fd < 0 ? s->base_fd : 0;
 	}

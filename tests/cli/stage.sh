@@ -278,6 +278,24 @@ works "the stage there: dropped" rollback half --yes
 rm "$T/xen/one.cfg" "$T/xen/other.cfg" "$T/disk2.img"
 rm "$T/xen/two.cfg" "$T/xen/half.cfg" "$T/xen/wide.cfg"
 
+# ---- the guest's own name in its shell: what is staged there, and nobody else
+fresh
+config pair "$disk,raw,xvda,w" "$T/data.img,raw,xvdb,w"
+works "its own name: copies" shell pair -c "write /new < $T/many/7; cp pair:/new /copy; cp /new pair:/twice; cp pair:/new host:$T/new
+	cp host:$T/many/8 pair@xvdb:/eight; cp pair@xvdb:/eight /back; cp /new pair@xvdb:/seven; use xvdb; cp pair@xvdb:/seven /again"
+is "its own name: nobody is warned of" "$(err)" ""
+is "its own name: to the host" "$(cat "$T/new")" 7
+works "its own name: on the command line, from one filesystem to the other" cp pair:/back pair@xvdb:/last
+is "its own name: nobody is warned of there" "$(err)" ""
+kmount "$disk" 0 0 "$T/mnt" ro
+is "its own name: what the kernel sees" "$(cat "$T/mnt/"{copy,twice,back} | tr '\n' ' ')" '7 7 8 '
+kumount "$T/mnt"
+kmount "$T/data.img" 0 0 "$T/mnt" ro
+is "its own name: on the other disk" "$(cat "$T/mnt/"{eight,seven,again,last} | tr '\n' ' ')" '8 7 7 8 '
+kumount "$T/mnt"
+fsck_clean "its own name: e2fsck" "$disk"
+rm "$T/xen/pair.cfg"
+
 # ---- killed
 fresh
 # killed COMMANDS: what a shell has staged when it is killed.

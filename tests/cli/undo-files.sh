@@ -116,6 +116,21 @@ kumount "$T/mnt"
 works "it is a commit that can be undone" undo test
 is "the bytes that the guest left" "$(sha "$disk")" "$(sha "$T/booted.img")"
 
+# ---- one comparison: what diff tells before a commit is what undo --files knows after it
+fresh
+works "diff, then the commit" shell test -c "$edits"$'\nchmod 600 /srv/big\ntouch /srv/attr /srv/big\ndiff'
+sed -nE 's/^[-+Mm] ([^ ]+).*/\1/p' "$T/out" | sort >"$T/told"
+domu undo test --files --dry-run --json
+is "the same files" "$(jq -r '.files[].path' "$T/out" | sort)" "$(cat "$T/told")"
+is "all of the script's" "$(($(grep -c . "$T/told") > 25))" 1
+fresh
+works "a file is touched" touch -d 2001-02-03 test:/srv/big
+is "its content is not kept" "$(($(stat -c %s "$T"/state/history/*/files) < 10000))" 1
+guest 'true'
+works "undo --files" undo test --files
+facts "$T/undone"
+is "its times are as before" "$(changed "$T/before" "$T/undone")" ""
+
 # ---- the guest changed some of the same files
 fresh
 works "the same commit" shell test "$T/script"

@@ -33,7 +33,7 @@ static int make_list(struct domu_ctx *ctx, int result)
 	                           data = { .node = "vg/data", .uuid = "" };
 	struct domu_treeio_xattr xattrs[] = { { "user.a", "value", 5 }, { "security.capability", "\0\1", 2 } };
 	struct domu_file file = { .path = "/etc/hostname",
-		                  .change = DOMU_CHANGE_MODIFIED,
+		                  .change = DOMU_IS_MODIFIED,
 		                  .old = stat_of(12, S_IFREG | 0644, 6),
 		                  .new = stat_of(12, S_IFREG | 0644, 9),
 		                  .data = "hello\n",
@@ -43,10 +43,10 @@ static int make_list(struct domu_ctx *ctx, int result)
 		                  .xattr = xattrs,
 		                  .n_xattr = 2 };
 	struct domu_file link = {
-		.path = "/l", .change = DOMU_CHANGE_REMOVED, .old = stat_of(13, S_IFLNK | 0777, 3), .target = "abc"
+		.path = "/l", .change = DOMU_IS_REMOVED, .old = stat_of(13, S_IFLNK | 0777, 3), .target = "abc"
 	};
-	struct domu_file dir = { .path = "/", .change = DOMU_CHANGE_METADATA };
-	struct domu_file new = { .path = "/a b\n/\xff", .change = DOMU_CHANGE_ADDED, .new = stat_of(14, S_IFIFO, 0) };
+	struct domu_file dir = { .path = "/", .change = DOMU_IS_METADATA };
+	struct domu_file new = { .path = "/a b\n/\xff", .change = DOMU_IS_ADDED, .new = stat_of(14, S_IFIFO, 0) };
 	struct domu_files_writer w;
 	int fd = memfd_create("list", MFD_CLOEXEC);
 
@@ -106,9 +106,7 @@ Test(files, paths_that_lead_elsewhere_are_refused)
 	static const char *const paths[] = { "etc", "", "/..", "/a/../b", "/a//b", "/a/", "/.", "//" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		struct domu_file file = { .path = paths[i],
-			                  .change = DOMU_CHANGE_ADDED,
-			                  .new = stat_of(9, S_IFREG, 0) };
+		struct domu_file file = { .path = paths[i], .change = DOMU_IS_ADDED, .new = stat_of(9, S_IFREG, 0) };
 		const struct domu_files_fs root = { .node = "xvda", .target = "/", .uuid = "" };
 		struct domu_files_writer w;
 		struct domu_ctx ctx;
