@@ -51,6 +51,27 @@ is "is the guest's too" "$(ids test | wc -l)" 3
 ends "undo of an undone one" 1 undo test "$(ids test | tail -n 1)"
 has "it says why" "$(err)" 'undone already'
 
+# ---- which commit undo means
+fresh
+works "a commit" mkdir test:/older
+older=$(ids test)
+works "and one without undo" --no-undo --yes mkdir test:/etc/newest
+newest=$(ids test | head -n 1)
+before=$(sha "$disk")
+ends "undo does not take the older one for the newest" 1 undo test
+has "it says which cannot be undone, and how the older one is" "$(err)" "$newest .*etc/newest.*domu-rescue undo test $older"
+ends "nor does undo --files" 1 undo --files test
+is "nothing was written" "$(sha "$disk")" "$before"
+works "named, the older one is meant" undo --files test "$older"
+is "and the newest stays" "$(domu ls -d test:/older test:/etc/newest 2>/dev/null; out)" /etc/newest
+works "a commit with its undo elsewhere" --undo-dir "$T/elsewhere" mkdir test:/elsewhere
+mv "$T/elsewhere" "$T/unmounted"
+ends "undo while that is gone" 1 undo test
+has "says where it was" "$(err)" "cannot be undone: .*is not there now.*undo-dir"
+mv "$T/unmounted" "$T/elsewhere"
+works "and works when it is back" undo test
+rm -f "$T/elsewhere"/*
+
 # ---- a commit that the guest overtook
 if [ "$(id -u)" = 0 ] && strace -f -o /dev/null true 2>/dev/null && kmount "$T/base.img" 0 0 "$T/mnt" ro; then
 	kumount "$T/mnt"
