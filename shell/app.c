@@ -295,6 +295,13 @@ static int take_data(void *user, const void *bytes, size_t len)
 	return app->rows != NULL ? domu_out_data(app->rows, bytes, len) : -EBADMSG;
 }
 
+int domu_app_limits(struct domu_app *app, unsigned needs)
+{
+	if ((needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) == 0 || app->retain.count != 0)
+		return 0;
+	return domu_conffile_load(app->ctx, &app->retain);
+}
+
 int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
                   struct domu_session **s)
 {
@@ -316,12 +323,9 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.handlers = &app->handlers,
 	};
 	bool write = (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0;
-	int rc = 0;
+	int rc = domu_app_limits(app, needs);
 
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
-	/* Before a change: a file with a mistake in it is no reason not to read. */
-	if (write && app->retain.count == 0)
-		rc = domu_conffile_load(app->ctx, &app->retain);
 	opts.retain = &app->retain;
 	if (rc == 0)
 		rc = domu_app_state(app, write, &opts.state);

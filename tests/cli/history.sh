@@ -116,6 +116,16 @@ is "other disks have their own" "$(ids other | wc -l)" 1
 is "nothing is left of the others" "$(find "$T/state/history" -mindepth 1 -maxdepth 1 | wc -l)" 3
 works "the newest can be undone" undo test
 is "and its undo too" "$(domu undo test; echo $?)" 0
+for how in "mkdir /in-shell" "cp host:$T/conf /in-shell-too" "mkdir /in-shell-3; commit"; do
+	works "shell: $how" shell test -c "$how"
+	is "shell: $how: as many as the file says" "$(ids test | wc -l)" 2
+done
+echo 'history-size = unlimited' >"$T/conf"
+for how in "mkdir /more" "cp host:$T/conf /more-too" "mkdir /more-3; commit"; do
+	before=$(ids test)
+	works "without limits, shell: $how" shell test -c "$how"
+	is "without limits, shell: $how: all are kept" "$(ids test | tail -n +2)" "$before"
+done
 printf 'history-size = 1K\n' >"$T/conf"
 works "a limit below one commit" mkdir test:/x
 is "the newest stays" "$(ids test | wc -l)" 1
