@@ -297,7 +297,8 @@ static int take_data(void *user, const void *bytes, size_t len)
 
 int domu_app_limits(struct domu_app *app, unsigned needs)
 {
-	if ((needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) == 0 || app->retain.count != 0)
+	/* What drops a stage (NEED_LOOK: whatever the disk is) commits nothing. */
+	if ((needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) == 0 || (needs & NEED_LOOK) != 0 || app->retain.count != 0)
 		return 0;
 	return domu_conffile_load(app->ctx, &app->retain);
 }

@@ -158,6 +158,7 @@ history-age = 3 days|history-age .*'3 days'
 history-age|key = value
 END
 works "reading goes on with a wrong file" ls test:/
+works "so does rollback" --yes rollback test
 for line in 'history-count=1' 'history-count = unlimited' 'history-size = 10%' 'history-size = 20G' 'history-age = 12h' \
 	'history-age = 3w' 'history-age = 1y # a comment' '   # nothing' ''; do
 	printf '%s' "$line" >"$T/conf"
