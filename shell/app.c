@@ -265,10 +265,7 @@ int domu_app_state(struct domu_app *app, bool write, struct domu_state **st)
 	struct domu_state **mine = write || app->state != NULL ? &app->state : &app->state_readonly;
 	int rc = 0;
 
-	/* Before a change: a file with a mistake in it is no reason not to read. */
-	if (write && app->retain.count == 0)
-		rc = domu_conffile_load(app->ctx, &app->retain);
-	if (rc == 0 && *mine == NULL)
+	if (*mine == NULL)
 		rc = domu_state_open(app->ctx, state_dir(app), !write, mine);
 	*st = *mine;
 	return rc;
@@ -292,6 +289,14 @@ static int take_data(void *user, const void *bytes, size_t len)
 	return app->rows != NULL ? domu_out_data(app->rows, bytes, len) : -EBADMSG;
 }
 
+int domu_app_limits(struct domu_app *app, unsigned needs)
+{
+	/* What drops a stage (NEED_LOOK: whatever the disk is) commits nothing. */
+	if ((needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) == 0 || (needs & NEED_LOOK) != 0 || app->retain.count != 0)
+		return 0;
+	return domu_conffile_load(app->ctx, &app->retain);
+}
+
 int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
                   struct domu_session **s)
 {
@@ -313,12 +318,12 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.handlers = &app->handlers,
 	};
 	bool write = (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0;
-	int rc;
+	int rc = domu_app_limits(app, needs);
 
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
-	rc = domu_app_state(app, write, &opts.state);
-	/* Where it was not read nothing can be committed, and nothing of the history goes. */
-	opts.retain = app->retain.count != 0 ? &app->retain : NULL;
+	opts.retain = &app->retain;
+	if (rc == 0)
+		rc = domu_app_state(app, write, &opts.state);
 	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);
 }
 

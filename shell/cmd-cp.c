@@ -233,7 +233,7 @@ static int guest_out(struct end *e, int fd)
 static int take_result(struct domu_run *r, int sock, pid_t pid)
 {
 	struct domu_msg m = DOMU_MSG_INIT(0);
-	int status, rc, result = 0;
+	int status = 0, rc, result = 0;
 
 	rc = domu_msg_recv(sock, &m);
 	if (rc == 0)
@@ -241,6 +241,10 @@ static int take_result(struct domu_run *r, int sock, pid_t pid)
 	domu_msg_free(&m);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (rc != 0 && WIFSIGNALED(status))
+		return domu_fail(r->ctx, DOMU_FAILED, -ECONNABORTED,
+		                 "the process at the other end of the copy ended by signal %d (%s)", WTERMSIG(status),
+		                 strsignal(WTERMSIG(status)));
 	if (rc != 0)
 		return domu_fail(r->ctx, DOMU_FAILED, -EPIPE, "the other end of the copy ended early");
 	return result;

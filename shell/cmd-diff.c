@@ -124,6 +124,16 @@ static int run_diff(struct domu_run *r)
 	return rc;
 }
 
+/* A line a file, also where a name has a newline in it: what follows that could be taken for another file's line. */
+static int show_cell(struct domu_out *out, const struct domu_cell *cell)
+{
+	char *text = domu_escape(cell->text, cell->len, false);
+	int rc = text != NULL ? domu_out_print(out, "%s", text) : -ENOMEM;
+
+	free(text);
+	return rc;
+}
+
 static int show_row(struct domu_out *out, const struct domu_cell *cells, size_t n, void *user)
 {
 	static const char marks[] = {
@@ -137,11 +147,11 @@ static int show_row(struct domu_out *out, const struct domu_cell *cells, size_t 
 		if (strcmp(cells[DIFF_CHANGE].text, domu_difference_name(k)) == 0)
 			rc = domu_out_print(out, "%c ", marks[k]);
 	if (rc == 0)
-		rc = domu_out_bytes(out, cells[DIFF_PATH].text, cells[DIFF_PATH].len);
+		rc = show_cell(out, &cells[DIFF_PATH]);
 	if (rc == 0 && cells[DIFF_WHAT].len > 0) {
 		rc = domu_out_print(out, "  (");
 		if (rc == 0)
-			rc = domu_out_bytes(out, cells[DIFF_WHAT].text, cells[DIFF_WHAT].len);
+			rc = show_cell(out, &cells[DIFF_WHAT]);
 		if (rc == 0)
 			rc = domu_out_print(out, ")");
 	}

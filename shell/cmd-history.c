@@ -123,7 +123,7 @@ static const struct domu_option options[] = {
 	{ 0 },
 };
 static const struct domu_column history_columns[] = {
-	{ "id", "ID", CELL_TEXT },         { "time", "TIME", CELL_TIME },        { "state", "STATE", CELL_TEXT },
+	{ "id", "ID", CELL_WORD },         { "time", "TIME", CELL_TIME },        { "state", "STATE", CELL_WORD },
 	{ "undoable", "UNDO", CELL_BOOL }, { "blocks", NULL, CELL_NUMBER },      { "bytes", "SIZE", CELL_SIZE },
 	{ "owner", "WHO", CELL_BYTES },    { "command", "COMMAND", CELL_BYTES }, { "waived", NULL, CELL_TEXT },
 	{ "undoes", NULL, CELL_TEXT },     { "notes", NULL, CELL_OBJECT },       { 0 },

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shell/cmd.h"
+#include "shell/conffile.h"
 
 /* Whatever is in the way of a commit that is due, the end is that it cannot be recovered now. */
 static int stays(struct domu_run *r, const char *guest, const char *id)
@@ -203,12 +204,25 @@ static int recover_all(struct domu_run *r, unsigned *total)
 	return rc;
 }
 
+/* A mistake in the file that says how much history is kept leaves no disk closed: all of it is kept then. */
+static void load_limits(struct domu_run *r)
+{
+	if (r->app->retain.count != 0 || domu_conffile_load(r->ctx, &r->app->retain) == 0)
+		return;
+	domu_say(r->ctx, DOMU_WARNING, "%s",
+	         r->ctx->error.message != NULL ? r->ctx->error.message : "the limits of the history cannot be read");
+	domu_error_clear(r->ctx);
+	r->app->retain =
+	    (struct domu_retain){ .count = UINT64_MAX, .age = UINT64_MAX, .size = UINT64_MAX, .percent = 0 };
+}
+
 static int run_recover(struct domu_run *r)
 {
 	size_t n = domu_args_count(r->args);
 	unsigned total = 0;
 	int rc = 0;
 
+	load_limits(r);
 	if (n == 0 && r->in_shell)
 		rc = recover_session(r, r->app->session, true, &total);
 	else if (n == 0 && r->globals->disks == NULL && r->globals->config == NULL)

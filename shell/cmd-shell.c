@@ -153,7 +153,8 @@ static int finish(struct domu_shell *sh, int rc)
 		sh->status = DOMU_FAILED;
 	if (good && dirty && !app->globals.dry_run) {
 		domu_error_clear(app->ctx);
-		rc = domu_session_commit(s, NULL);
+		rc = domu_app_limits(app, NEED_WRITE);
+		rc = rc == 0 ? domu_session_commit(s, NULL) : rc;
 	}
 	if (good && dirty && app->globals.dry_run && !app->globals.quiet)
 		show_diff(app);

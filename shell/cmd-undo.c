@@ -136,7 +136,7 @@ const struct domu_command domu_cmd_undo = {
 	.topic = "history",
 	.summary = "put back what a commit replaced",
 	.description =
-	    "Puts back exactly the bytes that the commit replaced (the newest one that can be undone, or ID), as a "
+	    "Puts back exactly the bytes that the commit replaced (the newest one, or ID), as a "
 	    "new commit that can itself be undone. Refused when any of those blocks has changed since; after the "
 	    "guest has booted they nearly always have. A backing store that was grown stays long.\n\n"
 	    "With --files the old versions of the files that the commit changed are put back as a new change: what it "

@@ -212,6 +212,8 @@ struct domu_app {
 /* Finds the guest of an operand and opens a session; *g and *s are the caller's to free and close. */
 int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, struct domu_guest **g,
                      struct domu_session **s);
+/* Reads the configuration file, once, before a change: one with a mistake in it is no reason not to read. */
+int domu_app_limits(struct domu_app *app, unsigned needs);
 /* A session on a guest that is found already; use: @DEV or NULL.  g must outlive it. */
 int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *use, unsigned needs,
                   struct domu_session **s);

@@ -309,9 +309,14 @@ static int dispatch(struct exec *e, struct domu_args *args)
 {
 	struct domu_app *app = e->app;
 	bool session = (e->c->needs & NEED_GUEST) != 0 && (e->c->needs & NEED_MANY) == 0;
+	int rc;
 
 	if (domu_args_yes(args))
 		app->globals.yes = true;
+	/* The shell opened its session for reading. */
+	rc = e->in_shell && session ? domu_app_limits(app, e->c->needs) : 0;
+	if (rc != 0)
+		return rc;
 	if (e->in_shell && session)
 		return run_staged(e, args, app->session, domu_guest_shown(domu_session_guest(app->session)), app->use);
 	if (!session)

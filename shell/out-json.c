@@ -130,6 +130,7 @@ static struct json_object *cell_value(struct json_object *row, const struct domu
 		return NULL;
 	switch (c->type) {
 	case CELL_TEXT:
+	case CELL_WORD:
 	case CELL_BYTES:
 		return text_value(row, c->key, cell);
 	case CELL_NUMBER:

@@ -190,6 +190,7 @@ static char *cell_text(const struct domu_cell *cell, enum domu_cell_type type)
 		return strdup("-");
 	switch (type) {
 	case CELL_TEXT:
+	case CELL_WORD:
 	case CELL_BYTES:
 		return domu_escape(cell->text, cell->len, false);
 	case CELL_NUMBER:

@@ -155,6 +155,7 @@ static bool tag_fits(uint8_t tag, enum domu_cell_type type)
 {
 	switch (type) {
 	case CELL_TEXT:
+	case CELL_WORD:
 	case CELL_BYTES:
 		return tag == TAG_BYTES;
 	case CELL_NUMBER:

@@ -14,6 +14,7 @@ struct json_object;
 
 enum domu_cell_type {
 	CELL_TEXT, /* of the program: ASCII or UTF-8 */
+	CELL_WORD, /* the same, and never on two lines: it will be copied */
 	CELL_BYTES, /* of a guest: escaped in text; in JSON with KEY_b64 where it is not UTF-8 */
 	CELL_NUMBER,
 	CELL_SIZE, /* bytes: human in a table, a number in JSON */

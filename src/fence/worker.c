@@ -40,8 +40,9 @@ static int died(struct domu_worker *w, int status)
 		snprintf(how, sizeof how, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
 		snprintf(how, sizeof how, "itself, status %d", WEXITSTATUS(status));
-	return domu_fail(w->ctx, DOMU_FAILED, -EPIPE, "the worker ended by %s during \"%s\"; the disk is unchanged",
-	                 how, w->op);
+	/* Not EPIPE: that is what others say whose pipe to it broke, and this is the cause. */
+	return domu_fail(w->ctx, DOMU_FAILED, -ECONNABORTED,
+	                 "the worker ended by %s during \"%s\"; the disk is unchanged", how, w->op);
 }
 
 /* Ends it; the status as of waitpid(2). */

@@ -179,7 +179,10 @@ int domu_session_commit_room(struct domu_session *s)
 /* The commit is done: whatever goes wrong here is worth a warning and no more. */
 static void shorten_history(struct domu_session *s)
 {
-	if (s->opts.retain == NULL || domu_state_retain(s->opts.state, s->opts.retain) == 0)
+	const struct domu_retain *limits = s->opts.retain;
+
+	/* Limits that nobody has read are none. */
+	if (limits == NULL || limits->count == 0 || domu_state_retain(s->opts.state, limits) == 0)
 		return;
 	domu_say(s->ctx, DOMU_WARNING, "the history could not be shortened: %s",
 	         s->ctx->error.message != NULL ? s->ctx->error.message : "");

@@ -54,6 +54,17 @@ int domu_session_history(struct domu_session *s, struct domu_commit_info **out, 
 	return 0;
 }
 
+/* older: one that could be undone, or NULL. */
+static int not_kept(struct domu_session *s, const struct domu_commit_info *ci, const struct domu_commit_info *older)
+{
+	return domu_fail(
+	    s->ctx, DOMU_FAILED, -EINVAL,
+	    "commit %s (%s) cannot be undone: what it replaced was not kept, or is not there now (--no-undo, "
+	    "or the folder of --undo-dir)%s%s%s%s",
+	    ci->id, ci->command, older != NULL ? "; to undo an older one: domu-rescue undo " : "",
+	    older != NULL ? domu_guest_shown(s->guest) : "", older != NULL ? " " : "", older != NULL ? older->id : "");
+}
+
 static int not_undoable(struct domu_session *s, const struct domu_commit_info *ci)
 {
 	const char *guest = domu_guest_shown(s->guest), *why;
@@ -73,28 +84,48 @@ static int not_undoable(struct domu_session *s, const struct domu_commit_info *c
 		return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY, "commit %s was cut short: domu-rescue recover %s",
 		                 ci->id, guest);
 	default:
-		why = "what it replaced was not kept, or is not there now (--no-undo, or the folder of --undo-dir)";
+		return not_kept(s, ci, NULL);
 	}
 	return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "commit %s cannot be undone: %s", ci->id, why);
+}
+
+/* Without an ID the newest is meant: an older one in its place would be a surprise, so that has to be named. */
+static int newest_undoable(struct domu_session *s, const struct domu_commit_info *v, size_t n, size_t *found)
+{
+	const struct domu_commit_info *newest = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].state != DOMU_COMMIT_COMMITTED)
+			continue;
+		if (newest != NULL && v[i].undoable)
+			return not_kept(s, newest, &v[i]);
+		if (newest == NULL)
+			newest = &v[i];
+		*found = i;
+		if (newest->undoable)
+			return 0;
+	}
+	return newest != NULL ? not_kept(s, newest, NULL) : -ENOENT;
 }
 
 int domu_session_find_undoable(struct domu_session *s, const char *id, struct domu_commit_info *ci)
 {
 	struct domu_commit_info *v;
-	size_t n;
+	size_t n, found = 0;
 	int rc = domu_session_history(s, &v, &n);
 
 	if (rc != 0)
 		return rc;
-	rc = -ENOENT;
-	for (size_t i = 0; i < n && rc == -ENOENT; i++) {
-		if (id != NULL ? strcmp(v[i].id, id) != 0 : !v[i].undoable)
-			continue;
-		rc = v[i].undoable ? 0 : not_undoable(s, &v[i]);
-		if (rc != 0)
-			continue;
-		*ci = v[i];
-		memset(&v[i], 0, sizeof v[i]);
+	if (id == NULL)
+		rc = newest_undoable(s, v, n, &found);
+	else {
+		while (found < n && strcmp(v[found].id, id) != 0)
+			found++;
+		rc = found == n ? -ENOENT : v[found].undoable ? 0 : not_undoable(s, &v[found]);
+	}
+	if (rc == 0) {
+		*ci = v[found];
+		memset(&v[found], 0, sizeof v[found]);
 	}
 	domu_state_list_free(v, n);
 	if (rc == -ENOENT)

@@ -133,6 +133,12 @@ what='^target$' tells "a link's target" "modified /srv/d1/link," "ln -sfT f9 /sr
 what='was a (regular )?file' tells "a file that becomes a folder" "modified /etc/group," "rm /etc/group" "mkdir /etc/group"
 tells "one byte more" "modified /etc/group," "cat /etc/group > $T/group" "!echo >> $T/group" "write /etc/group < $T/group"
 tells "times of a folder alone" "metadata /srv/d1," "touch -d 2001-02-03 /srv/d1"
+fresh base
+mkdir "$T/odd"
+: >"$T/odd/x"$'\n'"- y"
+printf '%s\n' "cp -r host:$T/odd /srv" diff >"$T/script"
+works "a name with a newline" shell test "$T/script"
+is "has one line" "$(out | grep -v blocks)" $'+ /srv/odd\n+ /srv/odd/x\\012- y'
 tells "a new file in a folder" "added /srv/d1/x," "touch /srv/d1/x"
 fresh base
 printf '%s\n' 'touch /srv/d1/x /srv/d2/x' 'cd /srv' "diff --json d2 > $T/json" >"$T/script"

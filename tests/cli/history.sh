@@ -51,6 +51,27 @@ is "is the guest's too" "$(ids test | wc -l)" 3
 ends "undo of an undone one" 1 undo test "$(ids test | tail -n 1)"
 has "it says why" "$(err)" 'undone already'
 
+# ---- which commit undo means
+fresh
+works "a commit" mkdir test:/older
+older=$(ids test)
+works "and one without undo" --no-undo --yes mkdir test:/etc/newest
+newest=$(ids test | head -n 1)
+before=$(sha "$disk")
+ends "undo does not take the older one for the newest" 1 undo test
+has "it says which cannot be undone, and how the older one is" "$(err)" "$newest .*etc/newest.*domu-rescue undo test $older"
+ends "nor does undo --files" 1 undo --files test
+is "nothing was written" "$(sha "$disk")" "$before"
+works "named, the older one is meant" undo --files test "$older"
+is "and the newest stays" "$(domu ls -d test:/older test:/etc/newest 2>/dev/null; out)" /etc/newest
+works "a commit with its undo elsewhere" --undo-dir "$T/elsewhere" mkdir test:/elsewhere
+mv "$T/elsewhere" "$T/unmounted"
+ends "undo while that is gone" 1 undo test
+has "says where it was" "$(err)" "cannot be undone: .*is not there now.*undo-dir"
+mv "$T/unmounted" "$T/elsewhere"
+works "and works when it is back" undo test
+rm -f "$T/elsewhere"/*
+
 # ---- a commit that the guest overtook
 if [ "$(id -u)" = 0 ] && strace -f -o /dev/null true 2>/dev/null && kmount "$T/base.img" 0 0 "$T/mnt" ro; then
 	kumount "$T/mnt"
@@ -95,6 +116,16 @@ is "other disks have their own" "$(ids other | wc -l)" 1
 is "nothing is left of the others" "$(find "$T/state/history" -mindepth 1 -maxdepth 1 | wc -l)" 3
 works "the newest can be undone" undo test
 is "and its undo too" "$(domu undo test; echo $?)" 0
+for how in "mkdir /in-shell" "cp host:$T/conf /in-shell-too" "mkdir /in-shell-3; commit"; do
+	works "shell: $how" shell test -c "$how"
+	is "shell: $how: as many as the file says" "$(ids test | wc -l)" 2
+done
+echo 'history-size = unlimited' >"$T/conf"
+for how in "mkdir /more" "cp host:$T/conf /more-too" "mkdir /more-3; commit"; do
+	before=$(ids test)
+	works "without limits, shell: $how" shell test -c "$how"
+	is "without limits, shell: $how: all are kept" "$(ids test | tail -n +2)" "$before"
+done
 printf 'history-size = 1K\n' >"$T/conf"
 echo 'mkdir /by-the-shell' >"$T/script"
 printf 'history-count = 2\nhistory-size = unlimited\n' >"$T/conf"
@@ -105,8 +136,8 @@ for how in "shell test -c 'mkdir /s1'" "shell test $T/script" "shell test <<<'mk
 done
 printf 'history-count = many\n' >"$T/conf"
 before=$(state_of "$disk")
-ends "a shell with a wrong file changes nothing" 1 shell test -c 'mkdir /wrong'
-has "a wrong file: the shell says why" "$(err)" "nothing can be changed: $T/conf:1: "
+ends "a shell with a wrong file changes nothing" 2 shell test -c 'mkdir /wrong'
+has "a wrong file: the shell says why" "$(err)" "$T/conf:1: "
 is "a wrong file: nothing was written" "$(state_of "$disk")" "$before"
 works "a shell reads with a wrong file" shell test -c 'ls /'
 printf 'history-size = 1K\n' >"$T/conf"
@@ -141,6 +172,7 @@ history-age = 3 days|history-age .*'3 days'
 history-age|key = value
 END
 works "reading goes on with a wrong file" ls test:/
+works "so does rollback" --yes rollback test
 for line in 'history-count=1' 'history-count = unlimited' 'history-size = 10%' 'history-size = 20G' 'history-age = 12h' \
 	'history-age = 3w' 'history-age = 1y # a comment' '   # nothing' ''; do
 	printf '%s' "$line" >"$T/conf"

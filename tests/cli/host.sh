@@ -78,6 +78,21 @@ works "between guests" cp test:/etc/passwd other:/passwd
 works "what came" cat other:/passwd
 has "is it" "$(out)" '^anna:'
 
+# ---- a worker that dies: of all that end then, what is told is that
+if strace -f -o /dev/null true 2>/dev/null; then
+	before=$(sha "$disk")
+	head -c 4000000 /dev/urandom >"$T/big"
+	timeout -k 5 "$time_limit" strace -f -o "$T/trace" -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=30 \
+		"$DOMU" cp "$T/big" test:/root/ >"$T/out" 2>"$T/err"
+	is "a worker that is killed: the copy fails" "$?" 1
+	has "it says who ended" "$(err)" 'the worker ended by signal 9'
+	lacks "and not whose pipe broke" "$(err)" '[Pp]ipe'
+	is "nothing was written" "$(sha "$disk")" "$before"
+	works "and no stage is in the way" cp "$T/big" test:/root/
+else
+	skip "a worker that dies" "no strace to kill with"
+fi
+
 # ---- the editor
 domu undo test
 printf '#!/bin/sh\nexit 3\n' >"$T/failing"

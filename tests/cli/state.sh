@@ -36,6 +36,13 @@ unloop "$dev"
 works "free again: recover" recover
 recovered "free again" "$disk"
 
+# ---- a mistake in the file that says how much history is kept
+cut_short "$at" "$disk" write test:/etc/big
+echo 'history-cuont = 3' >"$T/mistake.conf"
+DOMU_RESCUE_CONF=$T/mistake.conf works "a mistake in the configuration: recover" recover
+has "a mistake in the configuration: is told" "$(err)" "warning: .*mistake.conf:1: unknown key"
+recovered "a mistake in the configuration" "$disk"
+
 # ---- the config is gone
 cut_short "$at" "$disk" write test:/etc/big
 mv "$T/xen/test.cfg" "$T/test.cfg"

@@ -58,6 +58,11 @@ pty_expect "and it asks again" '[Cc]ommit.*[Kk]eep.*[Dd]rop'
 pty_line 'commit'
 pty_ended "quit, commit: it ends" 0
 has_srv "quit, commit: it is written" 1
+domu history --json web1
+id=$(jq -r '.commits[0].id' "$T/out")
+pty_start "$DOMU" history web1
+pty_ended "quit, commit: history" 0
+has "quit, commit: its ID can be copied from 80 columns" "$(pty_screen)" "^$id [0-9: -]+ committed +yes"
 
 fresh
 staged "quit, drop"
