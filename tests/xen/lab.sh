@@ -10,6 +10,18 @@ export TMPDIR=/tmp
 disks=/var/disks logs=/var/log/xen/console
 mkdir -p $disks
 
+# power_cut STEP: the machine loses its power now; the scenario goes on with that step after the next start.
+power_cut() {
+	local file
+	file=/root/step/$(basename "$0" .sh)
+	echo "$1" >"$file"
+	sync "$file" /root/step # alone: what is under way is not to be finished
+	echo cut
+	while :; do
+		sleep 100
+	done
+}
+
 # tree: what a guest's root holds.
 tree() {
 	mkdir -p "$T/tree/etc"
@@ -21,7 +33,7 @@ tree() {
 # image FILE [SIZE]
 image() {
 	tree
-	mke2fs -q -F -t ext4 -d "$T/tree" "$1" "${2:-24M}"
+	mke2fs -q -F -t ext4 -E lazy_itable_init=0 -d "$T/tree" "$1" "${2:-24M}"
 }
 
 # guest NAME TARGET [LINE...]: a config of a PV guest with that disk as xvda.
@@ -29,7 +41,7 @@ guest() {
 	local name=$1 target=$2
 	shift 2
 	{
-		printf 'name = "%s"\nkernel = "/lab/vmlinuz"\nramdisk = "/lab/initrd.gz"\nmemory = 96\n' "$name"
+		printf 'name = "%s"\nkernel = "/lab/vmlinux"\nramdisk = "/lab/initrd.gz"\nmemory = 96\n' "$name"
 		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet %s"\n' "${words-}"
 		printf 'disk = [ "%s,xvda,w" ]\n' "$target"
 		printf '%s\n' "$@"
@@ -75,10 +87,12 @@ destroy() {
 	wait_until 30 gone "$1"
 }
 
-# refused NAME HOLDER ARG...: status 3, the holder named, and no byte of the disk changed.
+# refused NAME DISK HOLDER ARG...: status 3, the holder named, and no byte of the disk changed.
 refused() {
-	local name=$1 holder=$2
-	shift 2
-	ends "$name: refused" 3 "$@"
-	has "$name: the holder is named" "$(err)" "$holder"
+	local name=$1 disk=$2 holder=$3 before
+	shift 3
+	before=$(md5sum <"$disk")
+	ends "$name: refused" 3 "$@" < <(echo "never to be seen")
+	has "$name: by whom" "$(err)" "$holder"
+	is "$name: no byte changed" "$(md5sum <"$disk")" "$before"
 }

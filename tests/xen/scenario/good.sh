@@ -13,7 +13,7 @@ has "by its name and number" "$(err)" "domain good \([0-9]+, running\).*xl shutd
 check "the guest stops" stop good
 works "list" list
 has "list shows it as stopped" "$(out)" "good +stopped"
-ends "edit" 0 write good:/etc/motd < <(echo after)
+works "edit" write good:/etc/motd < <(echo after)
 ends "repair" "0 1" fsck -p good
 ends "grow" 0 --yes resize-root good 48M
 check "the guest starts again" start good
