@@ -96,3 +96,20 @@ refused() {
 	has "$name: by whom" "$(err)" "$holder"
 	is "$name: no byte changed" "$(md5sum <"$disk")" "$before"
 }
+
+# refused_by NAME HOLDER ARG...: where somebody else is writing.
+refused_by() {
+	local name=$1 holder=$2
+	shift 2
+	ends "$name: refused" 3 "$@" < <(echo "never to be seen")
+	has "$name: by whom" "$(err)" "$holder"
+}
+
+# isnt NAME GOT UNWANTED
+isnt() {
+	if [ "$2" = "$3" ]; then
+		not_ok "$1" "got: ${2@Q}"
+	else
+		ok "$1"
+	fi
+}

@@ -22,7 +22,7 @@ check "the domain goes" destroy lv
 
 lvm lvcreate -y -s -n snap -L 8M lab/root
 udevadm settle
-refused "a snapshot of it" $disk 'lab/snap is a snapshot of it' write lv:/etc/motd
+refused "a snapshot of it" $disk 'LV lab/snap \(dm-[0-9]+\) is a snapshot of it' write lv:/etc/motd
 lvm lvremove -y lab/snap
 udevadm settle
 
