@@ -204,6 +204,11 @@ static int run_edit(struct domu_run *r)
 		goto out;
 	}
 	rc = store(r, path, c.file);
+	if (rc != 0) {
+		/* Refused, perhaps because the guest was started meanwhile: the work of an hour is not thrown away. */
+		domu_say(r->ctx, DOMU_WARNING, "what was typed is kept in %s", c.file);
+		return rc;
+	}
 out:
 	remove_copy(&c);
 	return rc;

@@ -190,8 +190,8 @@ static void served(const struct domu_view *v, const struct domu_backend_copy *c,
 	if (c->frontend == 0)
 		domu_answer(a, result, "it is attached to this Dom0 as %s (%s)", c->vdev, c->path);
 	else
-		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)", name != NULL ? name : "without name",
-		            c->frontend, c->vdev, c->path);
+		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)",
+		            name != NULL ? name : "without name", c->frontend, c->vdev, c->path);
 	domu_answer_next(a, "xl block-detach %u %s", c->frontend, c->vdev);
 }
 

@@ -25,7 +25,7 @@ power_cut() {
 # tree: what a guest's root holds.
 tree() {
 	mkdir -p "$T/tree/etc"
-	echo "${1:-before}" >"$T/tree/etc/motd"
+	echo before >"$T/tree/etc/motd"
 	echo "/dev/xvda / ext4 defaults 0 1" >"$T/tree/etc/fstab"
 	seq 2000 >"$T/tree/numbers"
 }
@@ -33,7 +33,7 @@ tree() {
 # image FILE [SIZE]
 image() {
 	tree
-	mke2fs -q -F -t ext4 -E lazy_itable_init=0 -d "$T/tree" "$1" "${2:-24M}"
+	mke2fs -q -F -t ext4 -E lazy_itable_init=0 -d "$T/tree" "$1" "${2:-24M}" >/dev/null
 }
 
 # guest NAME TARGET [LINE...]: a config of a PV guest with that disk as xvda.

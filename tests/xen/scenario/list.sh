@@ -11,7 +11,6 @@ done
 for i in 1 2 3 4 5; do
 	cp $disks/list.img "$disks/list$i.img"
 	guest "many$i" "file:$disks/list$i.img"
-	sed -i 's/^memory.*/memory = 64/' "/etc/xen/many$i.cfg"
 	check "domain $i is built" xl create -p "/etc/xen/many$i.cfg"
 done
 works "list" --config-dir "$T/many" list
@@ -37,4 +36,5 @@ for i in 1 2 3 4 5; do
 	destroy "many$i"
 	rm -f "/etc/xen/many$i.cfg"
 done
-[ "$ours" -lt $((xl * 20)) ] && ok "list is not out of proportion" || not_ok "list is not out of proportion" "$ours ms, xl list $xl ms"
+# Where nothing is emulated xl list takes some 15 ms, and 0.3 s are twenty times that.
+check "list is in proportion to xl list" test "$ours" -lt $((xl * 20))
