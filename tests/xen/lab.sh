@@ -61,16 +61,17 @@ says() {
 	}
 }
 
-# start NAME [XL-OPTION...]: started, and up.
-start() {
+# create NAME [XL-OPTION...]: started, with a console of its own.
+create() {
 	local name=$1
 	shift
 	rm -f "$logs/guest-$name.log"
-	xl create "$@" "/etc/xen/$name.cfg" >"$T/xl" 2>&1 || {
-		cat "$T/xl"
-		return 1
-	} | sed 's/^/# /'
-	says "$name" "guest: up"
+	xl create "$@" "/etc/xen/$name.cfg"
+}
+
+# start NAME: started, and up.
+start() {
+	create "$1" && says "$1" "guest: up"
 }
 
 gone() {
