@@ -79,6 +79,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 {
 	char *params = value(s, path, "params"), *physical = value(s, path, "physical-device");
 	char *state = value(s, path, "state"), *vdev = value(s, path, "dev");
+	char *mode = value(s, path, "mode");
 	struct domu_backend b = {
 		.path = path,
 		.params = params,
@@ -87,6 +88,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 		.frontend = frontend,
 		.state = state != NULL ? (int)strtol(state, NULL, 10) : 0,
 		.vdev = vdev,
+		.readonly = mode != NULL && strcmp(mode, "r") == 0,
 	};
 	int rc = s->fn(s->user, &b);
 
@@ -94,6 +96,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 	free(physical);
 	free(state);
 	free(vdev);
+	free(mode);
 	return rc;
 }
 

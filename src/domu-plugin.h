@@ -308,6 +308,7 @@ struct domu_backend {
 	unsigned frontend; /* whose disk it is */
 	int state; /* 6: closed */
 	const char *vdev; /* what the frontend calls it: xvda */
+	bool readonly;
 };
 
 typedef int (*domu_backend_fn)(void *user, const struct domu_backend *b);

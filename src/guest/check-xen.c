@@ -47,13 +47,14 @@ static int take_backend(void *user, const struct domu_backend *b)
 	memset(c, 0, sizeof *c);
 	c->path = strdup(b->path != NULL ? b->path : "");
 	c->params = b->params != NULL ? strdup(b->params) : NULL;
-	c->vdev = strdup(b->vdev != NULL ? b->vdev : "?");
+	c->vdev = b->vdev != NULL ? strdup(b->vdev) : NULL;
+	c->readonly = b->readonly;
 	c->domain = b->domain;
 	c->frontend = b->frontend;
 	c->state = b->state;
 	if (b->physical_device != NULL && sscanf(b->physical_device, "%x:%x", &ma, &mi) == 2)
 		c->dev = makedev(ma, mi);
-	return c->path != NULL && c->vdev != NULL && (b->params == NULL || c->params != NULL) ? 0 : -ENOMEM;
+	return c->path != NULL && (b->params == NULL || c->params != NULL) ? 0 : -ENOMEM;
 }
 
 static void read_backends(struct domu_view *v)
@@ -182,17 +183,23 @@ static void served(const struct domu_view *v, const struct domu_backend_copy *c,
                    struct domu_answer *a)
 {
 	enum domu_check_result result = same == DOMU_SAME_YES ? DOMU_CHECK_FAIL : DOMU_CHECK_UNKNOWN;
-	const char *name = NULL;
+	const char *vdev = c->vdev != NULL ? c->vdev : "a disk";
+	const struct domu_guest *g = NULL;
 
-	for (size_t i = 0; i < v->live.n && name == NULL; i++)
+	for (size_t i = 0; i < v->live.n && g == NULL; i++)
 		if (v->live.v[i]->domid == (int64_t)c->frontend)
-			name = v->live.v[i]->name;
-	if (c->frontend == 0)
-		domu_answer(a, result, "it is attached to this Dom0 as %s (%s)", c->vdev, c->path);
-	else
-		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)",
-		            name != NULL ? name : "without name", c->frontend, c->vdev, c->path);
-	domu_answer_next(a, "xl block-detach %u %s", c->frontend, c->vdev);
+			g = v->live.v[i];
+	if (c->frontend == 0) {
+		domu_answer(a, result, "it is attached to this Dom0 as %s (%s)", vdev, c->path);
+		domu_answer_next(a, "xl block-detach 0 %s", c->vdev != NULL ? c->vdev : "VDEV");
+	} else if (g != NULL) {
+		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)", g->name, c->frontend, vdev,
+		            c->path);
+		next_for_domain(a, g);
+	} else {
+		domu_answer(a, result, "it is served to domain %u as %s (%s)", c->frontend, vdev, c->path);
+		domu_answer_next(a, "xl block-list %u", c->frontend);
+	}
 }
 
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -207,7 +214,8 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
 
-		if (c->domain != 0 || c->state == XENBUS_CLOSED)
+		/* Nobody can change what everybody only reads. */
+		if (c->domain != 0 || c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
 			continue;
 		same = domu_same_disk(b, path_of_params(c->params));
 		/* A loop that the block script made over the file is among the relatives. */

@@ -50,6 +50,7 @@ struct domu_backend_copy {
 	uint64_t dev; /* 0: not a device, or not known yet */
 	unsigned domain, frontend;
 	int state;
+	bool readonly;
 };
 
 /* One verdict's view of the host: read when first needed, once for all disks. */
