@@ -5,7 +5,7 @@
 lvm() {
 	command lvm "$@" >>"$T/lvm" 2>&1 || sed 's/^/# /' "$T/lvm"
 }
-lvm vgcreate -y lab /dev/vdc
+vgs lab >/dev/null 2>&1 || lvm vgcreate -y lab /dev/vdc
 lvm lvcreate -y -n root -L 16M lab
 lvm lvcreate -y -n root-two -L 16M lab
 udevadm settle
