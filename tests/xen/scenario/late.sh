@@ -7,10 +7,10 @@ case $1 in
 1)
 	make_slow_guest
 	# ---- the power goes again, and nothing recovers at the start
-	: >/root/no-recover
+	: >/root/no-domu-rescue-recover
 	slow 0 600000
 	commit_until closed "in the end"
-	sync -f /root/no-recover
+	sync -f /root/no-domu-rescue-recover
 	power_cut 2
 	;;
 2)
@@ -41,6 +41,6 @@ case $1 in
 	is "nothing was written" "$(md5sum <$disk)" "$before"
 	works "and it can be changed" write slow:/etc/motd < <(echo "new")
 	check "e2fsck finds nothing" e2fsck -fn $disk
-	rm /root/no-recover
+	rm /root/no-domu-rescue-recover
 	;;
 esac
