@@ -81,20 +81,22 @@ static int live_lib_load(struct domu_ctx *ctx, const struct live_lib **out)
 	return 0;
 }
 
-static enum domu_guest_state state_of(const libxl_dominfo *info)
+static void set_state(struct domu_guest *g, const libxl_dominfo *info)
 {
-	if (info->shutdown) {
-		if (info->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
-			return DOMU_STATE_SUSPENDED;
-		if (info->shutdown_reason == LIBXL_SHUTDOWN_REASON_CRASH ||
-		    info->shutdown_reason == LIBXL_SHUTDOWN_REASON_WATCHDOG)
-			return DOMU_STATE_CRASHED;
-		/* Shut down, but its domain and backends are still there. */
-		return DOMU_STATE_RUNNING;
+	g->state = info->paused ? DOMU_STATE_PAUSED : DOMU_STATE_RUNNING;
+	if (info->dying) {
+		g->state = DOMU_STATE_RUNNING;
+		g->condition = "dying";
+	} else if (info->shutdown && info->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND) {
+		g->state = DOMU_STATE_SUSPENDED;
+	} else if (info->shutdown && (info->shutdown_reason == LIBXL_SHUTDOWN_REASON_CRASH ||
+	                              info->shutdown_reason == LIBXL_SHUTDOWN_REASON_WATCHDOG)) {
+		g->state = DOMU_STATE_CRASHED;
+	} else if (info->shutdown) {
+		/* Its domain and backends are still there. */
+		g->state = DOMU_STATE_RUNNING;
+		g->condition = "shut down";
 	}
-	if (info->dying)
-		return DOMU_STATE_RUNNING;
-	return info->paused ? DOMU_STATE_PAUSED : DOMU_STATE_RUNNING;
 }
 
 /* What xenstore has as "aio:/images/a.img": the path alone. */
@@ -114,7 +116,7 @@ static int live_guest(const struct live_lib *lib, libxl_ctx *xl, const libxl_dom
 	if (g == NULL)
 		return -ENOMEM;
 	g->domid = info->domid;
-	g->state = state_of(info);
+	set_state(g, info);
 	g->source = strdup("live");
 	/* A domain that is going away, or being built, may have no name: it still may hold disks. */
 	g->name = lib->domid_to_name(xl, info->domid);

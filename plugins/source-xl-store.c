@@ -78,7 +78,8 @@ static char *value(struct store *s, const char *dir, const char *name)
 static int one_node(struct store *s, const char *path, unsigned domain, unsigned frontend)
 {
 	char *params = value(s, path, "params"), *physical = value(s, path, "physical-device");
-	char *state = value(s, path, "state");
+	char *state = value(s, path, "state"), *vdev = value(s, path, "dev");
+	char *mode = value(s, path, "mode");
 	struct domu_backend b = {
 		.path = path,
 		.params = params,
@@ -86,12 +87,16 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 		.domain = domain,
 		.frontend = frontend,
 		.state = state != NULL ? (int)strtol(state, NULL, 10) : 0,
+		.vdev = vdev,
+		.readonly = mode != NULL && strcmp(mode, "r") == 0,
 	};
 	int rc = s->fn(s->user, &b);
 
 	free(params);
 	free(physical);
 	free(state);
+	free(vdev);
+	free(mode);
 	return rc;
 }
 

@@ -173,6 +173,23 @@ static int run_editor(struct domu_run *r, const char *file)
 
 /* ---- the command ------------------------------------------------------------------------------ */
 
+/* Refused, perhaps because the guest was started meanwhile: the work of an hour is not thrown away. */
+static void keep_copy(struct domu_run *r, const struct copy *c)
+{
+	domu_say(r->ctx, DOMU_WARNING, "what was typed is kept in %s", c->file);
+}
+
+static void committed(struct domu_run *r, int rc)
+{
+	struct copy *c = r->after_data;
+
+	if (rc == 0)
+		remove_copy(c);
+	else
+		keep_copy(r, c);
+	free(c);
+}
+
 static int run_edit(struct domu_run *r)
 {
 	const char *path = domu_run_path(r, 0);
@@ -204,6 +221,15 @@ static int run_edit(struct domu_run *r)
 		goto out;
 	}
 	rc = store(r, path, c.file);
+	if (rc == 0 && !r->in_shell && (r->after_data = malloc(sizeof c)) != NULL) {
+		memcpy(r->after_data, &c, sizeof c);
+		r->after = committed;
+		return 0;
+	}
+	if (rc != 0) {
+		keep_copy(r, &c);
+		return rc;
+	}
 out:
 	remove_copy(&c);
 	return rc;

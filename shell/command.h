@@ -161,6 +161,9 @@ struct domu_run {
 	struct domu_session
 	    *session; /* of the guest named by the first operand (or the shell's); NULL with NEED_MANY */
 	struct domu_app *app; /* where, state directory, how to open further sessions */
+	/* Set by a command that has to know how its commit went: called once, with that result. */
+	void (*after)(struct domu_run *r, int rc);
+	void *after_data;
 };
 
 /*

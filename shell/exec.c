@@ -139,6 +139,9 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 		rc = run_staged(e, args, s, domu_guest_shown(g), t.at);
 	if ((e->c->needs & NEED_WRITE) != 0)
 		rc = domu_run_finish(&e->run, s, rc);
+	if (e->run.after != NULL)
+		e->run.after(&e->run, rc);
+	e->run.after = NULL;
 	r = domu_session_close(s);
 	rc = rc != 0 ? rc : r;
 out:

@@ -282,6 +282,8 @@ struct domu_guest {
 	struct domu_disk *disks;
 	size_t n_disks;
 	char *root_hint; /* what root= or extra= says the guest boots from, or NULL */
+	/* Of a live domain, where the state has no word for it: "shut down", "dying".  Static text, or NULL. */
+	const char *condition;
 };
 
 /* Allocate with these, so that the program can free with domu_guest_free(). */
@@ -299,6 +301,8 @@ struct domu_backend {
 	unsigned domain; /* where the backend runs; 0: here */
 	unsigned frontend; /* whose disk it is */
 	int state; /* 6: closed */
+	const char *vdev; /* what the frontend calls it: xvda */
+	bool readonly;
 };
 
 typedef int (*domu_backend_fn)(void *user, const struct domu_backend *b);

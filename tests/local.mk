@@ -29,4 +29,8 @@ check-local: check-programs
 # Every state of every workload, without a limit: hours.
 crash-all: tests/crash/explore
 	for w in $$(tests/crash/explore --workloads); do tests/crash/explore $$w || exit 1; done
-.PHONY: check-programs crash-all
+
+# Every scenario on a real Xen: see doc/testing.md.
+check-xen: all
+	DOMU_BUILD=$(abs_builddir) $(top_srcdir)/tests/xen/check
+.PHONY: check-programs crash-all check-xen

@@ -17,35 +17,78 @@
 
 #include "guest/check.h"
 
+#define DM_NAME    130 /* device-mapper's own limit is 128 */
+#define SHOWN_NAME 320
+
 /* ---- stacked ------------------------------------------------------------------- */
 
-static void dm_name(const struct domu_related *h, char out[160])
+/* The first line of a file of a device's folder. */
+static bool sys_line(const char *name, const char *file, char *out, size_t size)
 {
-	char path[96], name[120];
+	char path[PATH_MAX];
 	FILE *f;
 
-	snprintf(out, 160, "%s", h->name);
-	if (strncmp(h->name, "dm-", 3) != 0)
-		return;
-	snprintf(path, sizeof path, "/sys/block/%s/dm/name", h->name);
+	snprintf(path, sizeof path, "/sys/block/%s/%s", name, file);
 	f = fopen(path, "re");
+	out[0] = '\0';
 	if (f == NULL)
-		return;
-	if (fgets(name, sizeof name, f) != NULL) {
-		name[strcspn(name, "\n")] = '\0';
-		snprintf(out, 160, "%.31s (%.119s)", h->name, name);
-	}
+		return false;
+	if (fgets(out, (int)size, f) == NULL)
+		out[0] = '\0';
 	fclose(f);
+	out[strcspn(out, "\n")] = '\0';
+	return out[0] != '\0';
 }
 
-static void next_for_holder(struct domu_answer *a, const struct domu_related *h)
+/* device-mapper's "my--vg-root" is lvm's my-vg/root.  false: not an LV. */
+static bool lv_name(const char *device, char vg[DM_NAME], char lv[DM_NAME])
 {
-	if (strncmp(h->name, "loop", 4) == 0)
-		domu_answer_next(a, "losetup -d /dev/%.*s", 4 + (int)strspn(h->name + 4, "0123456789"), h->name);
-	else if (strncmp(h->name, "dm-", 3) == 0)
-		domu_answer_next(a, "dmsetup info /dev/%s", h->name);
-	else if (strncmp(h->name, "md", 2) == 0)
-		domu_answer_next(a, "mdadm --stop /dev/%s", h->name);
+	char name[DM_NAME], uuid[192], *to = vg;
+	size_t n = 0;
+
+	if (!sys_line(device, "dm/uuid", uuid, sizeof uuid) || strncmp(uuid, "LVM-", 4) != 0 ||
+	    !sys_line(device, "dm/name", name, sizeof name))
+		return false;
+	lv[0] = '\0';
+	for (const char *p = name; *p != '\0'; p++) {
+		if (*p == '-' && p[1] != '-' && to == vg) {
+			vg[n] = '\0';
+			to = lv;
+			n = 0;
+			continue;
+		}
+		p += *p == '-' && p[1] == '-';
+		to[n++] = *p;
+	}
+	to[n] = '\0';
+	return to == lv && lv[0] != '\0';
+}
+
+/* As an administrator calls it: "LV vg/root (dm-3)", "dm-4 (over)", "md7". */
+static void device_name(const char *device, char out[SHOWN_NAME])
+{
+	char vg[DM_NAME], lv[DM_NAME];
+
+	if (lv_name(device, vg, lv))
+		snprintf(out, SHOWN_NAME, "LV %s/%s (%.31s)", vg, lv, device);
+	else if (sys_line(device, "dm/name", vg, sizeof vg))
+		snprintf(out, SHOWN_NAME, "%.31s (%s)", device, vg);
+	else
+		snprintf(out, SHOWN_NAME, "%.31s", device);
+}
+
+static void next_for_holder(struct domu_answer *a, const char *device)
+{
+	char vg[DM_NAME], lv[DM_NAME];
+
+	if (strncmp(device, "loop", 4) == 0)
+		domu_answer_next(a, "losetup -d /dev/%.*s", 4 + (int)strspn(device + 4, "0123456789"), device);
+	else if (lv_name(device, vg, lv))
+		domu_answer_next(a, "vgchange -an %s", vg);
+	else if (sys_line(device, "dm/name", vg, sizeof vg))
+		domu_answer_next(a, "dmsetup remove %s", vg);
+	else if (strncmp(device, "md", 2) == 0)
+		domu_answer_next(a, "mdadm --stop /dev/%s", device);
 }
 
 /* Is a loop's backing on a disk that a loop device itself is? Two loops over one file are one disk. */
@@ -75,12 +118,32 @@ static void check_below(struct domu_view *v, const struct domu_backing *b, struc
  * snapshots hold too.  Writing the origin would grow them, and a merge in
  * progress would be written over.
  */
+static void name_snapshots(const char *real, const struct domu_backing *b, struct domu_answer *a)
+{
+	char path[PATH_MAX], vg[DM_NAME], lv[DM_NAME], text[SHOWN_NAME];
+	struct dirent *h;
+	DIR *holders;
+
+	snprintf(path, sizeof path, "/sys/block/%s/holders", real);
+	holders = opendir(path);
+	while (holders != NULL && (h = readdir(holders)) != NULL) {
+		snprintf(path, sizeof path, "/sys/block/%s", h->d_name);
+		if (h->d_name[0] == '.' || domu_sysfs_dev(path) == b->dev)
+			continue;
+		device_name(h->d_name, text);
+		domu_answer(a, DOMU_CHECK_FAIL, "%s is a snapshot of it", text);
+		if (lv_name(h->d_name, vg, lv))
+			domu_answer_next(a, "lvs -o name,origin,data_percent %s", vg);
+	}
+	if (holders != NULL)
+		closedir(holders);
+}
+
 static void check_snapshots(const struct domu_backing *b, struct domu_answer *a)
 {
 	char dir[64], path[PATH_MAX], uuid[192];
-	struct dirent *e, *h;
-	DIR *slaves, *holders;
-	FILE *f;
+	struct dirent *e;
+	DIR *slaves;
 
 	if (!b->is_device)
 		return;
@@ -90,48 +153,38 @@ static void check_snapshots(const struct domu_backing *b, struct domu_answer *a)
 	while (slaves != NULL && (e = readdir(slaves)) != NULL) {
 		size_t n;
 
-		if (e->d_name[0] == '.')
+		if (e->d_name[0] == '.' || !sys_line(e->d_name, "dm/uuid", uuid, sizeof uuid))
 			continue;
-		snprintf(path, sizeof path, "/sys/block/%s/dm/uuid", e->d_name);
-		f = fopen(path, "re");
-		if (f == NULL)
-			continue;
-		if (fgets(uuid, sizeof uuid, f) == NULL)
-			uuid[0] = '\0';
-		fclose(f);
-		n = strcspn(uuid, "\n");
-		if (n < 5 || strncmp(uuid + n - 5, "-real", 5) != 0)
-			continue;
-		snprintf(path, sizeof path, "/sys/block/%s/holders", e->d_name);
-		holders = opendir(path);
-		while (holders != NULL && (h = readdir(holders)) != NULL) {
-			snprintf(path, sizeof path, "/sys/block/%s", h->d_name);
-			if (h->d_name[0] != '.' && domu_sysfs_dev(path) != b->dev) {
-				domu_answer(a, DOMU_CHECK_FAIL, "%s is a snapshot of it", h->d_name);
-				domu_answer_next(a, "lvs -o name,origin");
-			}
-		}
-		if (holders != NULL)
-			closedir(holders);
+		n = strlen(uuid);
+		if (n >= 5 && strcmp(uuid + n - 5, "-real") == 0)
+			name_snapshots(e->d_name, b, a);
 	}
 	if (slaves != NULL)
 		closedir(slaves);
+}
+
+/* What Xen's block script makes over a file that a guest only reads: nobody changes it, so it may be read. */
+static bool read_only_loop(const char *device)
+{
+	char ro[8];
+
+	return strncmp(device, "loop", 4) == 0 && sys_line(device, "ro", ro, sizeof ro) && strcmp(ro, "1") == 0;
 }
 
 void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a)
 {
 	const struct domu_loops *ls;
-	char text[160];
+	char text[SHOWN_NAME];
 
 	for (size_t i = 0; i < r->n; i++) {
 		const struct domu_related *h = &r->v[i];
 
-		if (!h->holder)
+		if (!h->holder || (v->depth == DOMU_VERDICT_READ && read_only_loop(h->name)))
 			continue;
-		dm_name(h, text);
+		device_name(h->name, text);
 		domu_answer(a, DOMU_CHECK_FAIL, "%s is over it", text);
-		next_for_holder(a, h);
+		next_for_holder(a, h->name);
 	}
 	check_below(v, b, a);
 	if (v->depth != DOMU_VERDICT_READ)

@@ -47,6 +47,8 @@ static int take_backend(void *user, const struct domu_backend *b)
 	memset(c, 0, sizeof *c);
 	c->path = strdup(b->path != NULL ? b->path : "");
 	c->params = b->params != NULL ? strdup(b->params) : NULL;
+	c->vdev = b->vdev != NULL ? strdup(b->vdev) : NULL;
+	c->readonly = b->readonly;
 	c->domain = b->domain;
 	c->frontend = b->frontend;
 	c->state = b->state;
@@ -88,6 +90,7 @@ void domu_view_free(struct domu_view *v)
 	for (size_t i = 0; i < v->n_backends; i++) {
 		free(v->backends[i].path);
 		free(v->backends[i].params);
+		free(v->backends[i].vdev);
 	}
 	free(v->backends);
 	free(v->live_error);
@@ -124,6 +127,17 @@ void domu_check_xen(struct domu_view *v, const struct domu_backing *b, const str
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->live_error != NULL ? v->live_error : v->backends_error);
 }
 
+/* Destroying is for what cannot come back by itself. */
+static void next_for_domain(struct domu_answer *a, const struct domu_guest *g)
+{
+	if (g->state == DOMU_STATE_PAUSED)
+		domu_answer_next(a, "xl unpause %s && xl shutdown %s", g->name, g->name);
+	else if (g->state == DOMU_STATE_RUNNING && g->condition == NULL)
+		domu_answer_next(a, "xl shutdown %s", g->name);
+	else
+		domu_answer_next(a, "xl destroy %s", g->name);
+}
+
 void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a)
 {
@@ -149,9 +163,9 @@ void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const
 				continue;
 			}
 			domu_answer(a, DOMU_CHECK_FAIL, "domain %s (%lld, %s) has it as %s", g->name,
-			            (long long)g->domid, domu_state_name(g->state), d->vdev);
-			domu_answer_next(a, "xl %s %s", g->state == DOMU_STATE_RUNNING ? "shutdown" : "destroy",
-			                 g->name);
+			            (long long)g->domid,
+			            g->condition != NULL ? g->condition : domu_state_name(g->state), d->vdev);
+			next_for_domain(a, g);
 		}
 	}
 }
@@ -162,6 +176,30 @@ static const char *path_of_params(const char *params)
 	const char *colon = params != NULL && params[0] != '/' ? strchr(params, ':') : NULL;
 
 	return colon != NULL ? colon + 1 : params;
+}
+
+/* A disk may be attached to the Dom0 itself, which is not among the guests. */
+static void served(const struct domu_view *v, const struct domu_backend_copy *c, enum domu_same same,
+                   struct domu_answer *a)
+{
+	enum domu_check_result result = same == DOMU_SAME_YES ? DOMU_CHECK_FAIL : DOMU_CHECK_UNKNOWN;
+	const char *vdev = c->vdev != NULL ? c->vdev : "a disk";
+	const struct domu_guest *g = NULL;
+
+	for (size_t i = 0; i < v->live.n && g == NULL; i++)
+		if (v->live.v[i]->domid == (int64_t)c->frontend)
+			g = v->live.v[i];
+	if (c->frontend == 0) {
+		domu_answer(a, result, "it is attached to this Dom0 as %s (%s)", vdev, c->path);
+		domu_answer_next(a, "xl block-detach 0 %s", c->vdev != NULL ? c->vdev : "VDEV");
+	} else if (g != NULL) {
+		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)", g->name, c->frontend, vdev,
+		            c->path);
+		next_for_domain(a, g);
+	} else {
+		domu_answer(a, result, "it is served to domain %u as %s (%s)", c->frontend, vdev, c->path);
+		domu_answer_next(a, "xl block-list %u", c->frontend);
+	}
 }
 
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -176,7 +214,8 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
 
-		if (c->domain != 0 || c->state == XENBUS_CLOSED)
+		/* Nobody can change what everybody only reads. */
+		if (c->domain != 0 || c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
 			continue;
 		same = domu_same_disk(b, path_of_params(c->params));
 		/* A loop that the block script made over the file is among the relatives. */
@@ -184,9 +223,7 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 			same = DOMU_SAME_YES;
 		if (same == DOMU_SAME_NO)
 			continue;
-		domu_answer(a, same == DOMU_SAME_YES ? DOMU_CHECK_FAIL : DOMU_CHECK_UNKNOWN,
-		            "the backend %s serves it to domain %u", c->path, c->frontend);
-		domu_answer_next(a, "xl block-list %u", c->frontend);
+		served(v, c, same, a);
 	}
 }
 

@@ -46,10 +46,11 @@ struct domu_relatives {
 
 /* A struct domu_backend that outlives the call. */
 struct domu_backend_copy {
-	char *path, *params;
+	char *path, *params, *vdev;
 	uint64_t dev; /* 0: not a device, or not known yet */
 	unsigned domain, frontend;
 	int state;
+	bool readonly;
 };
 
 /* One verdict's view of the host: read when first needed, once for all disks. */

@@ -241,16 +241,23 @@ void domu_verdict_free(struct domu_verdict *v)
 	memset(v, 0, sizeof *v);
 }
 
-/* The first reason; a mount says more than the loop that it is made through. */
+/*
+ * The first reason; a mount says more than the loop that it is made through,
+ * and another domu-rescue more than that the kernel holds the device for it.
+ */
 static const struct domu_verdict_line *reason(const struct domu_verdict *v)
 {
-	const struct domu_verdict_line *first = NULL;
+	const struct domu_verdict_line *first = NULL, *own = NULL;
 
 	for (size_t i = 0; i < v->n; i++) {
 		const struct domu_verdict_line *l = &v->v[i];
 
+		if (l->result == DOMU_CHECK_FAIL && strcmp(l->check, "own-lock") == 0)
+			own = l;
 		if (!l->blocks)
 			continue;
+		if (own != NULL && strcmp(l->check, "mounts") == 0 && strcmp(own->disk, l->disk) == 0)
+			return own;
 		if (first == NULL)
 			first = l;
 		else if (strcmp(first->check, "stacked") == 0 && strcmp(l->check, "mounts") == 0 &&

@@ -272,7 +272,7 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)
-		rc = domu_session_recheck(s);
+		rc = domu_session_still_free(s);
 	/* A guest that ran meanwhile is told as such, and not as what a checker makes of the mixture. */
 	if (rc == 0 && (s->resumed || s->opts.announce) && !grown(s))
 		rc = domu_session_fits(s);

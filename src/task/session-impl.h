@@ -66,6 +66,8 @@ void domu_session_announce(struct domu_session *s);
 void domu_session_rest(struct domu_session *s);
 /* Our own lock and the whole verdict; DOMU_INUSE names the holder. */
 int domu_session_lock(struct domu_session *s);
+/* The whole verdict once more, before a commit begins and without the hotplug lock. */
+int domu_session_still_free(struct domu_session *s);
 /* The verdict under the hotplug lock: domu_commit_opts.recheck. */
 int domu_session_recheck(void *session);
 /* O_RDWR descriptors of every disk that may be written. */

@@ -59,21 +59,28 @@ static int keep_off(struct domu_session *s, const char *what, const char *dir)
 	return rc;
 }
 
-int domu_session_lock(struct domu_session *s)
+static int verdict(struct domu_session *s, enum domu_verdict_depth depth)
 {
 	struct domu_verdict v;
+	int rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, depth, s->opts.waive, &v);
+
+	if (rc != 0)
+		return rc;
+	if (v.in_use)
+		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
+	domu_verdict_free(&v);
+	return rc;
+}
+
+int domu_session_lock(struct domu_session *s)
+{
 	int rc = need_state(s);
 
 	if (rc == 0)
 		rc = take_locks(s, domu_backing_lock);
 	if (rc != 0 || s->locked)
 		return rc;
-	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_CHANGE, s->opts.waive, &v);
-	if (rc != 0)
-		return rc;
-	if (v.in_use)
-		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
-	domu_verdict_free(&v);
+	rc = verdict(s, DOMU_VERDICT_CHANGE);
 	if (rc == 0)
 		rc = keep_off(s, "state directory", domu_state_dir(s->opts.state));
 	if (rc == 0 && s->opts.undo_dir != NULL)
@@ -116,19 +123,14 @@ const char *domu_session_held(const struct domu_session *s)
 	return s->held;
 }
 
+int domu_session_still_free(struct domu_session *s)
+{
+	return verdict(s, DOMU_VERDICT_CHANGE);
+}
+
 int domu_session_recheck(void *session)
 {
-	struct domu_session *s = session;
-	struct domu_verdict v;
-	int rc;
-
-	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_RECHECK, s->opts.waive, &v);
-	if (rc != 0)
-		return rc;
-	if (v.in_use)
-		rc = domu_verdict_refuse(s->ctx, s->guest, &v);
-	domu_verdict_free(&v);
-	return rc;
+	return verdict(session, DOMU_VERDICT_RECHECK);
 }
 
 /* ---- what is pending on these disks ------------------------------------------- */

@@ -69,6 +69,17 @@ static int open_disks(struct domu_session *s)
 	return 0;
 }
 
+/* A device that somebody commits to is claimed by that: where our own lock tells who it is, that is the reason. */
+static int ask_owner(struct domu_session *s, struct domu_verdict *v)
+{
+	if (s->opts.state == NULL || !s->opts.changes)
+		return 0;
+	for (size_t i = 0; i < s->n_backings; i++)
+		s->backings[i].state_dir = domu_state_dir(s->opts.state);
+	domu_verdict_free(v);
+	return domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_READ, s->opts.waive, v);
+}
+
 /* The verdict before reading; a guest in use is read only when asked to. */
 static int read_verdict(struct domu_session *s)
 {
@@ -76,6 +87,8 @@ static int read_verdict(struct domu_session *s)
 	int rc;
 
 	rc = domu_verdict_make(s->ctx, s->guest, s->backings, s->n_backings, DOMU_VERDICT_READ, s->opts.waive, &v);
+	if (rc == 0 && v.in_use && !s->opts.live)
+		rc = ask_owner(s, &v);
 	if (rc != 0)
 		return rc;
 	if (v.in_use && s->opts.live)

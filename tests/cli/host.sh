@@ -113,4 +113,12 @@ VISUAL=$T/appending works "vi is edit" vi test:/etc/newfile
 is "a new file" "$(domu cat test:/etc/newfile; out)" more
 VISUAL=$T/appending ends "a folder cannot be edited" 1 edit test:/etc
 is "no copies are left behind" "$(ls -A "$T/tmp")" ""
+if [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; then
+	printf '#!/bin/sh\necho typed >"$1"; loop=$(losetup -f --show %s); echo $loop >%s/loops/${loop##*/}\n' "$disk" "$T" >"$T/holding"
+	chmod 755 "$T/holding"
+	VISUAL=$T/holding ends "a guest that is taken while the editor is open" 3 edit test:/etc/passwd
+	is "what was typed is kept, and said where" "$(cat "$(sed -n 's/.*what was typed is kept in //p' "$T/err")")" typed
+else
+	skip "a guest that is taken while the editor is open" "no loop device can be had"
+fi
 done_testing

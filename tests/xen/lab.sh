@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# lab.sh - what every scenario sources: TAP, the program, guests, and what the guests' disks held before.
+# shellcheck shell=bash disable=SC2034
+DOMU_TEST_NAMESPACE=1 DOMU=/usr/local/bin/domu-rescue
+export DOMU_TEST_NAMESPACE DOMU
+# shellcheck source=tests/lib/functions.sh
+. /lab/functions.sh
+unset DOMU_RESCUE_CONFIG_DIR DOMU_RESCUE_STATE_DIR
+export TMPDIR=/tmp
+disks=/var/disks logs=/var/log/xen/console
+mkdir -p $disks
+
+# power_cut STEP: the machine loses its power now; the scenario goes on with that step after the next start.
+power_cut() {
+	local file
+	file=/root/step/$(basename "$0" .sh)
+	echo "$1" >"$file"
+	sync "$file" /root/step # alone: what is under way is not to be finished
+	echo cut
+	while :; do
+		sleep 100
+	done
+}
+
+# tree: what a guest's root holds.
+tree() {
+	mkdir -p "$T/tree/etc"
+	echo before >"$T/tree/etc/motd"
+	echo "/dev/xvda / ext4 defaults 0 1" >"$T/tree/etc/fstab"
+	seq 2000 >"$T/tree/numbers"
+}
+
+# image FILE [SIZE]
+image() {
+	tree
+	mke2fs -q -F -t ext4 -E lazy_itable_init=0 -d "$T/tree" "$1" "${2:-24M}" >/dev/null
+}
+
+# guest NAME TARGET [LINE...]: a config of a PV guest with that disk as xvda.
+guest() {
+	local name=$1 target=$2
+	shift 2
+	{
+		printf 'name = "%s"\nkernel = "/lab/vmlinux"\nramdisk = "/lab/initrd.gz"\nmemory = 96\n' "$name"
+		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet mitigations=off lpj=1000000 %s"\n' "${words-}"
+		printf 'disk = [ "%s,xvda,w" ]\n' "$target"
+		printf '%s\n' "$@"
+	} >"/etc/xen/$name.cfg"
+}
+
+console() {
+	tr -d '\r' <"$logs/guest-$1.log" 2>/dev/null
+}
+
+# says NAME TEXT [SECONDS]: the guest's console has had a line with TEXT.
+says() {
+	wait_until "${3:-60}" eval "console '$1' | grep -q '$2'" || {
+		echo "# the console of $1:"
+		console "$1" | tail -n 15 | sed 's/^/#   /'
+		return 1
+	}
+}
+
+# create NAME [XL-OPTION...]: started, with a console of its own.
+create() {
+	local name=$1
+	shift
+	rm -f "$logs/guest-$name.log"
+	xl create "$@" "/etc/xen/$name.cfg"
+}
+
+# start NAME: started, and up.
+start() {
+	create "$1" && says "$1" "guest: up"
+}
+
+gone() {
+	! xl domid "$1" >/dev/null 2>&1
+}
+
+stop() {
+	xl shutdown "$1" >/dev/null 2>&1
+	wait_until 60 gone "$1"
+}
+
+destroy() {
+	xl destroy "$1" >/dev/null 2>&1
+	wait_until 30 gone "$1"
+}
+
+# refused NAME DISK HOLDER ARG...: status 3, the holder named, and no byte of the disk changed.
+refused() {
+	local name=$1 disk=$2 holder=$3 before
+	shift 3
+	before=$(md5sum <"$disk")
+	ends "$name: refused" 3 "$@" < <(echo "never to be seen")
+	has "$name: by whom" "$(err)" "$holder"
+	is "$name: no byte changed" "$(md5sum <"$disk")" "$before"
+}
+
+# refused_by NAME HOLDER ARG...: where somebody else is writing.
+refused_by() {
+	local name=$1 holder=$2
+	shift 2
+	ends "$name: refused" 3 "$@" < <(echo "never to be seen")
+	has "$name: by whom" "$(err)" "$holder"
+}
+
+# isnt NAME GOT UNWANTED
+isnt() {
+	if [ "$2" = "$3" ]; then
+		not_ok "$1" "got: ${2@Q}"
+	else
+		ok "$1"
+	fi
+}
