@@ -16,6 +16,12 @@
 #include "base/num.h"
 #include "shell/cmd.h"
 
+/* What all rows share. */
+struct listing {
+	struct domu_state *st; /* or NULL */
+	bool pending; /* something is: nearly always nothing is, and a thousand guests need not be asked about */
+};
+
 /* What STATE/seen holds of a guest. */
 struct seen {
 	struct json_object *o;
@@ -121,11 +127,11 @@ static void disks_text(const struct domu_guest *g, char *out, size_t size)
 }
 
 /* With --look the session has said it. */
-static bool recover_due(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
+static bool recover_due(struct domu_run *r, const struct listing *l, const struct domu_guest *g)
 {
 	char id[DOMU_ID_LEN + 1];
 
-	if (st == NULL || !domu_app_due(st, g, id))
+	if (!l->pending || !domu_app_due(l->st, g, id))
 		return false;
 	if (!domu_args_flag(r->args, "look"))
 		domu_say(r->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
@@ -133,7 +139,7 @@ static bool recover_due(struct domu_run *r, struct domu_state *st, const struct 
 	return true;
 }
 
-static int row(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
+static int row(struct domu_run *r, const struct listing *l, const struct domu_guest *g)
 {
 	struct domu_out *o = r->out;
 	bool json = domu_out_json(o);
@@ -141,7 +147,7 @@ static int row(struct domu_run *r, struct domu_state *st, const struct domu_gues
 	struct seen s;
 	uint64_t n;
 
-	read_seen(st, g, &s);
+	read_seen(l->st, g, &s);
 	disks_text(g, disks, sizeof disks);
 	domu_row_text(o, json ? g->name : domu_guest_shown(g));
 	domu_row_text(o, g->source);
@@ -163,7 +169,7 @@ static int row(struct domu_run *r, struct domu_state *st, const struct domu_gues
 		domu_row_time(o, (struct timespec){ .tv_sec = (time_t)s.time });
 	else
 		domu_row_null(o);
-	domu_row_number(o, recover_due(r, st, g));
+	domu_row_number(o, recover_due(r, l, g));
 	domu_row_text(o, g->error);
 	json_object_put(s.o);
 	return domu_row_end(o);
@@ -202,17 +208,17 @@ static bool wanted(const struct domu_run *r, const struct domu_guest *g, bool *f
 	return yes;
 }
 
-static int show(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
+static int show(struct domu_run *r, const struct listing *l, const struct domu_guest *g)
 {
 	if (domu_args_flag(r->args, "look"))
 		look(r, g);
 	if (g->error != NULL)
 		domu_say(r->ctx, DOMU_WARNING, "%s: %s", g->source, g->error);
-	return row(r, st, g);
+	return row(r, l, g);
 }
 
 /* Operands that are no name in the list: paths, or nothing at all. */
-static int others(struct domu_run *r, struct domu_state *st, const struct domu_where *where, const bool *found)
+static int others(struct domu_run *r, const struct listing *l, const struct domu_where *where, const bool *found)
 {
 	int rc = 0;
 
@@ -223,10 +229,24 @@ static int others(struct domu_run *r, struct domu_state *st, const struct domu_w
 			continue;
 		rc = domu_guest_find(r->ctx, where, domu_args_get(r->args, i), &g);
 		if (rc == 0)
-			rc = show(r, st, g);
+			rc = show(r, l, g);
 		domu_guest_free(g);
 	}
 	return rc;
+}
+
+/* What cannot be read is asked about guest by guest, as if there were something. */
+static bool any_pending(struct domu_state *st)
+{
+	struct domu_commit_info *v = NULL;
+	size_t n = 0;
+
+	if (st == NULL)
+		return false;
+	if (domu_state_list(st, NULL, true, &v, &n) != 0)
+		return true;
+	domu_state_list_free(v, n);
+	return n > 0;
 }
 
 static int run(struct domu_run *r)
@@ -234,22 +254,24 @@ static int run(struct domu_run *r)
 	bool look_now = domu_args_flag(r->args, "look");
 	bool *found = calloc(domu_args_count(r->args) + 1, sizeof *found);
 	struct domu_guests all = { 0 };
-	struct domu_state *st = NULL;
+	struct listing l = { 0 };
 	struct domu_where where;
 	int rc = found != NULL ? domu_app_where(r->app, r->globals, &where) : domu_nomem(r->ctx);
 
 	if (rc == 0)
-		rc = domu_app_state(r->app, look_now, &st);
+		rc = domu_app_state(r->app, look_now, &l.st);
+	if (rc == 0)
+		l.pending = any_pending(l.st);
 	if (rc == 0)
 		rc = domu_guest_list(r->ctx, &where, &all);
 	for (size_t i = 0; rc == 0 && i < all.n; i++) {
 		if (domu_interrupted(r->ctx))
 			rc = domu_fail(r->ctx, DOMU_DECLINED, -EINTR, "interrupted");
 		else if (wanted(r, all.v[i], found))
-			rc = show(r, st, all.v[i]);
+			rc = show(r, &l, all.v[i]);
 	}
 	if (rc == 0)
-		rc = others(r, st, &where, found);
+		rc = others(r, &l, &where, found);
 	if (rc == 0 && all.n == 0 && domu_args_count(r->args) == 0)
 		domu_say(r->ctx, DOMU_INFO, "no guests in %s%s",
 		         where.config_dirs[0] != NULL ? where.config_dirs[0] : "(no folder)",
