@@ -355,7 +355,8 @@ bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOM
 		struct domu_commit_info *v = NULL;
 		size_t n = 0;
 
-		if (g->disks[i].path == NULL || domu_state_list(st, g->disks[i].path, true, &v, &n) != 0)
+		if (g->disks[i].path == NULL ||
+		    domu_state_list_of(st, g->name, g->disks[i].path, true, &v, &n) != 0)
 			continue;
 		for (size_t k = 0; k < n && id[0] == '\0'; k++)
 			if (v[k].state == DOMU_COMMIT_INTERRUPTED)

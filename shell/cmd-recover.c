@@ -146,6 +146,8 @@ static int recover_disks(struct domu_run *r, const struct domu_commit_info *ci, 
 		rc = domu_guest_find(r->ctx, &where, NULL, &g);
 	if (rc == 0)
 		rc = recover_found(r, g, NULL, false, total);
+	if (rc == 0)
+		rc = check_left(r, ci->guest);
 	if (rc != 0)
 		rc = stays(r, ci->guest, ci->id);
 	domu_guest_free(g);

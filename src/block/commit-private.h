@@ -117,7 +117,8 @@ int domu_meta_parse(const char *json, size_t len, struct domu_meta *m);
 int domu_identity_of_path(const char *path, struct domu_identity *id);
 enum domu_likeness {
 	DOMU_OTHER_DISK,
-	DOMU_SAME_PATH, /* and something else there, or nothing */
+	DOMU_REPLACED, /* the same path, and surely another disk there: the number of a device, or a file, exchanged */
+	DOMU_SAME_PATH, /* and nothing there, or what cannot be told apart */
 	DOMU_SAME_DISK,
 };
 enum domu_likeness domu_identity_like(const struct domu_identity *id, const struct domu_identity *now);

@@ -75,6 +75,12 @@ const char *domu_state_dir(const struct domu_state *st);
  * disks.
  */
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
+/*
+ * The same for the guest of that name (NULL: it has none).  Where another disk has the path of the one that a commit
+ * was made on, only the commit's own guest is told.
+ */
+int domu_state_list_of(struct domu_state *st, const char *guest, const char *path, bool pending_only,
+                       struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
 
 /* How much of the history is kept.  Nothing pending goes, nor the newest commit of a disk that can be undone. */
