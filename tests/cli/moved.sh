@@ -252,12 +252,15 @@ setup "$T/b/other.img"
 two=$dev
 cut_short "$at_dev" "$one" --waive writers write "$one:/etc/big"
 unloop "$one"
+unloop "$two"
 losetup "$one" "$T/b/other.img"
 : >"$T/loops/${one##*/}"
 refused "a device without a guest, and another in its place: recover" "$id.*pending.*no disk of $one now" "$T/b/other.img" --waive writers recover
 unloop "$one"
 losetup "$one" "$disk"
+losetup "$two" "$T/b/other.img"
 : >"$T/loops/${one##*/}"
+: >"$T/loops/${two##*/}"
 config dev "$one,raw,xvda,w"
 config other "$two,raw,xvda,w"
 cut_short "$at_dev" "$one" --waive writers write dev:/etc/big
