@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -123,11 +124,16 @@ static void disks_text(const struct domu_guest *g, char *out, size_t size)
 /* With --look the session has said it. */
 static bool recover_due(struct domu_run *r, struct domu_state *st, const struct domu_guest *g)
 {
+	bool quiet = domu_args_flag(r->args, "look");
 	char id[DOMU_ID_LEN + 1];
+	int64_t pid;
 
+	if (st != NULL && !quiet && domu_app_under_way(st, g, id, &pid))
+		domu_say(r->ctx, DOMU_WARNING, "a commit on %s is under way (%s, process %" PRId64 ")",
+		         domu_guest_shown(g), id, pid);
 	if (st == NULL || !domu_app_due(st, g, id))
 		return false;
-	if (!domu_args_flag(r->args, "look"))
+	if (!quiet)
 		domu_say(r->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
 		         domu_guest_shown(g), id, domu_guest_shown(g));
 	return true;

@@ -51,6 +51,8 @@ struct domu_commit_info {
 	int64_t time; /* of the commit, or of the stage's start; seconds since the epoch */
 	uint64_t blocks, bytes;
 	bool undoable;
+	bool under_way; /* of an interrupted one: it is not, somebody has it open: a commit, or a recover */
+	int64_t holder_pid; /* who; 0: it cannot be told */
 	bool torn; /* of a stage: it has a seal, which is not whole */
 	char *undoes; /* the ID of the commit that this one reverses, or NULL */
 	char *waived; /* checks waived, comma-separated, or NULL */

@@ -189,10 +189,15 @@ static int list_pending(struct list *l, const char *id)
 	enum domu_mark mark = DOMU_MARK_NONE;
 	struct domu_seal whole = { 0 };
 	struct domu_meta m = { 0 };
+	int64_t pid = 0;
+	/* Before the mark is read: whoever lets go of the lock has set it. */
+	bool held = exists(l, "pending", id, "seal", NULL) && domu_lock_held(l->st, id, &pid);
 	int rc = path == NULL ? -ENOMEM : domu_seal_peek(&l->quiet, path, &m, &mark);
 
 	if (rc == 0 && strcmp(m.info.id, id) != 0)
 		rc = -EBADMSG;
+	m.info.under_way = held;
+	m.info.holder_pid = pid;
 	/* Read as a whole, to tell a torn one: that is no seal, and nothing would ever recover it. */
 	if (rc == 0 && mark == DOMU_MARK_NONE) {
 		rc = domu_seal_load(&l->quiet, path, &whole);

@@ -36,6 +36,36 @@ unloop "$dev"
 works "free again: recover" recover
 recovered "free again" "$disk"
 
+# ---- under way: the commit is stopped with its disk closed, and goes on
+rm -rf "$state"
+cp --sparse=always "$T/base.img" "$disk"
+strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=STOP:when=$at" \
+	"$DOMU" write test:/etc/big <"$T/payload" >"$T/commit.out" 2>"$T/commit.err" &
+tracer=$!
+# stopped: sets $pid.
+stopped() {
+	pid=$(tr -d ' ' <"$(echo "$state"/pending/*/lock)") && [ -n "$pid" ] && grep -q '^State:.[Tt]' "/proc/$pid/status" && closed "$disk"
+}
+check "under way: the commit is stopped" wait_until 20 stopped
+stopped
+id=$(ls "$state/pending")
+works "under way: list" list --json
+is "under way: no recover is due" "$(jq '.guests[] | select(.name == "test") | .recover_due' "$T/out")" false
+has "under way: list says by whom" "$(err)" "commit on test is under way \($id, process $pid\)"
+works "under way: status" status test
+has "under way: status says by whom" "$(err)" "under way \($id, process $pid\)"
+lacks "under way: and nothing of a recover" "$(err)" "cut short"
+works "under way: history" history test
+has "under way: history says by whom" "$(out)" "$id is under way: process $pid"
+works "under way: recover" recover
+has "under way: recover passes it over" "$(err)" "$id.*under way.*process $pid"
+ends "under way: recover test" 3 recover test
+lacks "under way: recover test does not call it due" "$(err)" "cut short|stays pending"
+kill -CONT "$pid"
+wait "$tracer"
+is "under way: the commit ends" "$? $(grep -c . "$T/commit.err")" "0 0"
+recovered "under way" "$disk"
+
 # ---- the config is gone
 cut_short "$at" "$disk" write test:/etc/big
 mv "$T/xen/test.cfg" "$T/test.cfg"
