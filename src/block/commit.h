@@ -126,7 +126,7 @@ int domu_stage_discard(struct domu_state *st, const char *id);
 
 /*
  * Are these the disks that the stage was made on?  By index, the caller's descriptors.  A failure says which is not,
- * and why.
+ * and why.  An image that a resize has made longer, before its commit was cut, is one.
  */
 int domu_stage_disks(struct domu_stage *s, const int *fds, size_t n);
 /* What has become of the blocks that a stage rests on. */
