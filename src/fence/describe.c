@@ -21,7 +21,7 @@ int domu_fence_describe(domu_line_fn fn, void *user)
 	bool root = geteuid() == 0;
 	char uid[64];
 
-	snprintf(uid, sizeof uid, "own uid and gid (%u)", DOMU_WORKER_UID);
+	snprintf(uid, sizeof uid, "own uid and gid (%d)", DOMU_WORKER_UID);
 	say(fn, user, uid, root, "no: not started by root");
 	say(fn, user, "empty root folder", root, "no: not started by root");
 	say(fn, user, "no capabilities", true, "");
