@@ -353,21 +353,36 @@ int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, 
 	return rc;
 }
 
-bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1])
+static bool find_sealed(struct domu_state *st, const struct domu_guest *g, bool under_way, char id[DOMU_ID_LEN + 1],
+                        int64_t *pid)
 {
 	id[0] = '\0';
 	for (size_t i = 0; id[0] == '\0' && i < g->n_disks; i++) {
 		struct domu_commit_info *v = NULL;
 		size_t n = 0;
 
-		if (g->disks[i].path == NULL || domu_state_list(st, g->disks[i].path, true, &v, &n) != 0)
+		if (g->disks[i].path == NULL || domu_state_list_of(st, g->name, g->disks[i].path, true, &v, &n) != 0)
 			continue;
 		for (size_t k = 0; k < n && id[0] == '\0'; k++)
-			if (v[k].state == DOMU_COMMIT_INTERRUPTED)
+			if (v[k].state == DOMU_COMMIT_INTERRUPTED && v[k].under_way == under_way) {
 				snprintf(id, DOMU_ID_LEN + 1, "%s", v[k].id);
+				*pid = v[k].holder_pid;
+			}
 		domu_state_list_free(v, n);
 	}
 	return id[0] != '\0';
+}
+
+bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1])
+{
+	int64_t pid;
+
+	return find_sealed(st, g, false, id, &pid);
+}
+
+bool domu_app_under_way(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1], int64_t *pid)
+{
+	return find_sealed(st, g, true, id, pid);
 }
 
 /* ---- failures --------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -73,7 +74,9 @@ static void remarks(struct domu_run *r, const struct domu_commit_info *ci)
 		domu_out_line(r->out, "%s was made without these checks (--waive): %s", ci->id, ci->waived);
 	if (ci->undoes != NULL)
 		domu_out_line(r->out, "%s undoes %s", ci->id, ci->undoes);
-	if (ci->state == DOMU_COMMIT_INTERRUPTED)
+	if (ci->state == DOMU_COMMIT_INTERRUPTED && ci->under_way)
+		domu_out_line(r->out, "%s is under way: process %" PRId64, ci->id, ci->holder_pid);
+	else if (ci->state == DOMU_COMMIT_INTERRUPTED)
 		domu_out_line(r->out, "%s was cut short: domu-rescue recover %s", ci->id, shown(r));
 	if (ci->state == DOMU_COMMIT_SUPERSEDED)
 		domu_out_line(r->out, "%s was cut short, and the guest ran before it was finished: it was not written",

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -129,11 +130,18 @@ static void disks_text(const struct domu_guest *g, char *out, size_t size)
 /* With --look the session has said it. */
 static bool recover_due(struct domu_run *r, const struct listing *l, const struct domu_guest *g)
 {
+	bool quiet = domu_args_flag(r->args, "look");
 	char id[DOMU_ID_LEN + 1];
+	int64_t pid;
 
-	if (!l->pending || !domu_app_due(l->st, g, id))
+	if (!l->pending)
 		return false;
-	if (!domu_args_flag(r->args, "look"))
+	if (!quiet && domu_app_under_way(l->st, g, id, &pid))
+		domu_say(r->ctx, DOMU_WARNING, "a commit on %s is under way (%s, process %" PRId64 ")",
+		         domu_guest_shown(g), id, pid);
+	if (!domu_app_due(l->st, g, id))
+		return false;
+	if (!quiet)
 		domu_say(r->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
 		         domu_guest_shown(g), id, domu_guest_shown(g));
 	return true;

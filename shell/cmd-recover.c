@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +96,8 @@ static int check_left(struct domu_run *r, const char *guest)
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (v[i].state == DOMU_COMMIT_INTERRUPTED && v[i].guest != NULL && strcmp(v[i].guest, guest) == 0)
+		if (v[i].state == DOMU_COMMIT_INTERRUPTED && !v[i].under_way && v[i].guest != NULL &&
+		    strcmp(v[i].guest, guest) == 0)
 			rc = left(r, st, &v[i]);
 	domu_state_list_free(v, n);
 	return rc;
@@ -147,6 +149,8 @@ static int recover_disks(struct domu_run *r, const struct domu_commit_info *ci, 
 		rc = domu_guest_find(r->ctx, &where, NULL, &g);
 	if (rc == 0)
 		rc = recover_found(r, g, NULL, false, total);
+	if (rc == 0)
+		rc = check_left(r, ci->guest);
 	if (rc != 0)
 		rc = stays(r, ci->guest, ci->id);
 	domu_guest_free(g);
@@ -173,7 +177,8 @@ static int recover_one(struct domu_run *r, const struct domu_commit_info *ci, un
 static bool seen_before(const struct domu_commit_info *v, size_t i)
 {
 	for (size_t k = 0; k < i && v[i].guest != NULL; k++)
-		if (v[k].state == DOMU_COMMIT_INTERRUPTED && v[k].guest != NULL && strcmp(v[k].guest, v[i].guest) == 0)
+		if (v[k].state == DOMU_COMMIT_INTERRUPTED && !v[k].under_way && v[k].guest != NULL &&
+		    strcmp(v[k].guest, v[i].guest) == 0)
 			return true;
 	return false;
 }
@@ -190,6 +195,11 @@ static int recover_all(struct domu_run *r, unsigned *total)
 	if (rc == 0)
 		rc = domu_state_list(st, NULL, true, &v, &n);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (v[i].state == DOMU_COMMIT_INTERRUPTED && v[i].under_way) {
+			domu_say(r->ctx, DOMU_WARNING, "commit %s on %s is under way (process %" PRId64 ")", v[i].id,
+			         v[i].guest != NULL ? v[i].guest : "another guest", v[i].holder_pid);
+			continue;
+		}
 		if (v[i].state != DOMU_COMMIT_INTERRUPTED || seen_before(v, i) || recover_one(r, &v[i], total) == 0)
 			continue;
 		domu_say(r->ctx, DOMU_WARNING, "%s",

@@ -229,6 +229,8 @@ int domu_app_run(struct domu_app *app, int argc, char *const *argv);
 int domu_app_state(struct domu_app *app, bool write, struct domu_state **st);
 /* Is a commit due on one of the guest's disks, be it there or not?  id: the first, or "". */
 bool domu_app_due(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1]);
+/* The same of one that is not cut short: somebody is about it.  pid 0: it cannot be told who. */
+bool domu_app_under_way(struct domu_state *st, const struct domu_guest *g, char id[DOMU_ID_LEN + 1], int64_t *pid);
 /* Loads the source plugins and says where guests are looked for. */
 int domu_app_where(struct domu_app *app, const struct domu_globals *g, struct domu_where *where);
 /*

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "fs/compare.h"
 #include "shell/diff.h"
 
-#define MAX_TEXT   (UINT64_C(4) << 20) /* bytes of one side of a file */
+#define MAX_TEXT   DOMU_DIFF_TEXT
 #define MAX_FILES  1000 /* that are shown */
 #define MAX_ROWS   20000 /* that are kept until they are shown... */
 #define MAX_KEPT   (16u << 20) /* ...and bytes in them: a guest's names may be many and long */
@@ -208,6 +209,20 @@ struct sides {
 	uint32_t mode[2];
 };
 
+/* What a worker writes into it is held in memory: it has its full length, and cannot get longer. */
+int domu_diff_text_file(void)
+{
+	int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, MAX_TEXT) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0) {
+		rc = -errno;
+		close(fd);
+	}
+	return rc < 0 ? rc : fd;
+}
+
 static int get_texts(struct unified *u, const struct change *c, struct sides *s)
 {
 	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = { 0 };
@@ -228,6 +243,9 @@ static int get_texts(struct unified *u, const struct change *c, struct sides *s)
 	}
 	if (rc == 0 && reply.err != 0)
 		rc = domu_fail(u->r->ctx, DOMU_FAILED, reply.err, "diff-texts: malformed answer");
+	for (int i = 0; rc == 0 && i < 2; i++)
+		if (s->size[i] <= MAX_TEXT && ftruncate(s->fd[i], (off_t)s->size[i]) < 0)
+			rc = domu_fail(u->r->ctx, DOMU_FAILED, -errno, "diff-texts: %s", strerror(errno));
 	domu_msg_free(&req);
 	domu_msg_free(&reply);
 	return rc;
@@ -318,7 +336,7 @@ static int show_sides(struct unified *u, const struct change *c, bool old, bool 
 	int rc = 0;
 
 	for (int i = 0; i < 2; i++) {
-		s.fd[i] = memfd_create("text", MFD_CLOEXEC);
+		s.fd[i] = domu_diff_text_file();
 		s.name[i] = name_of(i == 0 ? 'a' : 'b', c->path);
 		if (s.fd[i] < 0 || s.name[i] == NULL)
 			rc = domu_nomem(u->r->ctx);

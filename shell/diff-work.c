@@ -313,6 +313,8 @@ static int copy_file(struct domu_work *w, struct domu_fs *fs, uint64_t ino, int 
 		rc = domu_write_full(fd, buf, (size_t)n);
 		offset += (uint64_t)n;
 	}
+	if (rc == 0)
+		t->size = offset; /* an inode may say more */
 	free(buf);
 	return rc;
 }

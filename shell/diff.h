@@ -33,6 +33,10 @@ int domu_diff_work(struct domu_run *r);
  */
 int domu_op_diff_texts(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 
+#define DOMU_DIFF_TEXT (UINT64_C(4) << 20) /* bytes of one side of a file that are compared */
+/* A file in memory for one, which the worker cannot make longer; or a negative errno. */
+int domu_diff_text_file(void);
+
 /* Runs the worker's half and shows its rows as unified diffs with that many lines of context. */
 int domu_diff_unified(struct domu_run *r, unsigned context);
 

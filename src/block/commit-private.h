@@ -120,7 +120,8 @@ int domu_meta_parse(const char *json, size_t len, struct domu_meta *m);
 int domu_identity_of_path(const char *path, struct domu_identity *id);
 enum domu_likeness {
 	DOMU_OTHER_DISK,
-	DOMU_SAME_PATH, /* and something else there, or nothing */
+	DOMU_REPLACED, /* the same path, and surely another disk there: the number of a device, or a file, exchanged */
+	DOMU_SAME_PATH, /* and nothing there, or what cannot be told apart */
 	DOMU_SAME_DISK,
 };
 enum domu_likeness domu_identity_like(const struct domu_identity *id, const struct domu_identity *now);
@@ -137,6 +138,8 @@ int domu_identity_check(struct domu_ctx *ctx, enum domu_status status, const str
 int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd);
 /* The same, made where there is none. */
 int domu_lock_make(struct domu_state *st, const char *id, int *lock_fd);
+/* Has somebody this one open?  pid: who; 0: it cannot be told. */
+bool domu_lock_held(const struct domu_state *st, const char *id, int64_t *pid);
 int domu_stage_write_meta(struct domu_ctx *ctx, const char *dir, const struct domu_meta *m, bool sync);
 /* A log whose sync failed is not synced by another: its bytes into a new file, synced, in its place. */
 int domu_stage_rewrite_log(struct domu_stage *s);

@@ -51,6 +51,8 @@ struct domu_commit_info {
 	int64_t time; /* of the commit, or of the stage's start; seconds since the epoch */
 	uint64_t blocks, bytes;
 	bool undoable;
+	bool under_way; /* of an interrupted one: it is not, somebody has it open: a commit, or a recover */
+	int64_t holder_pid; /* who; 0: it cannot be told */
 	bool torn; /* of a stage: it has a seal, which is not whole */
 	char *undoes; /* the ID of the commit that this one reverses, or NULL */
 	char *waived; /* checks waived, comma-separated, or NULL */
@@ -75,6 +77,12 @@ const char *domu_state_dir(const struct domu_state *st);
  * disks.
  */
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n);
+/*
+ * The same for the guest of that name (NULL: it has none).  Where another disk has the path of the one that a commit
+ * was made on, only the commit's own guest is told.
+ */
+int domu_state_list_of(struct domu_state *st, const char *guest, const char *path, bool pending_only,
+                       struct domu_commit_info **v, size_t *n);
 void domu_state_list_free(struct domu_commit_info *v, size_t n);
 int domu_commit_newest_first(const void *a, const void *b); /* two domu_commit_info, for qsort(3) */
 
@@ -119,7 +127,7 @@ int domu_stage_discard(struct domu_state *st, const char *id);
 
 /*
  * Are these the disks that the stage was made on?  By index, the caller's descriptors.  A failure says which is not,
- * and why.
+ * and why.  An image that a resize has made longer, before its commit was cut, is one.
  */
 int domu_stage_disks(struct domu_stage *s, const int *fds, size_t n);
 /* What has become of the blocks that a stage rests on. */

@@ -230,13 +230,23 @@ static const char *difference(const struct domu_identity *id, const struct domu_
 	return same_path(id, now) ? NULL : "it has no stable name, and another path";
 }
 
+/* Not only unlike: what each is known by is known, and differs. */
+static bool surely_other(const struct domu_identity *id, const struct domu_identity *now)
+{
+	if (id->inode != 0 || now->inode != 0)
+		return true;
+	return id->by_id != NULL && now->by_id != NULL;
+}
+
 enum domu_likeness domu_identity_like(const struct domu_identity *id, const struct domu_identity *now)
 {
 	bool there = now->inode != 0 || now->dev != 0;
 
 	if (there && difference(id, now) == NULL)
 		return DOMU_SAME_DISK;
-	return same_path(id, now) ? DOMU_SAME_PATH : DOMU_OTHER_DISK;
+	if (!same_path(id, now))
+		return DOMU_OTHER_DISK;
+	return there && surely_other(id, now) ? DOMU_REPLACED : DOMU_SAME_PATH;
 }
 
 /* The node of the device that the kernel knows by this name. */

@@ -17,18 +17,34 @@ struct list {
 	struct domu_state *st;
 	struct domu_ctx quiet; /* what cannot be read is left out with a warning */
 	const struct domu_identity *path; /* NULL: all */
+	const char *guest; /* who has the disk there now */
 	int fd; /* of what is there, opened when first needed; -1: not yet, or it cannot be */
 	struct domu_commit_info *v;
 	size_t n, cap;
 };
 
+/*
+ * Another disk has the path of this one.  Devices get other numbers, so that
+ * says nothing to another guest; the commit's own has to be told.  A guest
+ * without a name is the file that it is called by.
+ */
+static bool own(const struct list *l, const struct domu_commit_info *ci)
+{
+	const char *guest = l->guest != NULL ? l->guest : l->path->inode != 0 ? l->path->path : NULL;
+
+	return guest != NULL && ci->guest != NULL && strcmp(guest, ci->guest) == 0;
+}
+
 static bool wanted(const struct list *l, const struct domu_commit_info *ci)
 {
 	if (l->path == NULL)
 		return true;
-	for (size_t i = 0; i < ci->n_disks; i++)
-		if (domu_identity_like(&ci->disks[i], l->path) != DOMU_OTHER_DISK)
+	for (size_t i = 0; i < ci->n_disks; i++) {
+		enum domu_likeness like = domu_identity_like(&ci->disks[i], l->path);
+
+		if (like == DOMU_SAME_DISK || like == DOMU_SAME_PATH || (like == DOMU_REPLACED && own(l, ci)))
 			return true;
+	}
 	/* Of a newer version: it may be anybody's. */
 	return ci->n_disks == 0;
 }
@@ -173,10 +189,15 @@ static int list_pending(struct list *l, const char *id)
 	enum domu_mark mark = DOMU_MARK_NONE;
 	struct domu_seal whole = { 0 };
 	struct domu_meta m = { 0 };
+	int64_t pid = 0;
+	/* Before the mark is read: whoever lets go of the lock has set it. */
+	bool held = exists(l, "pending", id, "seal", NULL) && domu_lock_held(l->st, id, &pid);
 	int rc = path == NULL ? -ENOMEM : domu_seal_peek(&l->quiet, path, &m, &mark);
 
 	if (rc == 0 && strcmp(m.info.id, id) != 0)
 		rc = -EBADMSG;
+	m.info.under_way = held;
+	m.info.holder_pid = pid;
 	/* Read as a whole, to tell a torn one: that is no seal, and nothing would ever recover it. */
 	if (rc == 0 && mark == DOMU_MARK_NONE) {
 		rc = domu_seal_load(&l->quiet, path, &whole);
@@ -247,7 +268,13 @@ int domu_commit_newest_first(const void *a, const void *b)
 
 int domu_state_list(struct domu_state *st, const char *path, bool pending_only, struct domu_commit_info **v, size_t *n)
 {
-	struct list l = { .st = st, .fd = -1 };
+	return domu_state_list_of(st, NULL, path, pending_only, v, n);
+}
+
+int domu_state_list_of(struct domu_state *st, const char *guest, const char *path, bool pending_only,
+                       struct domu_commit_info **v, size_t *n)
+{
+	struct list l = { .st = st, .guest = guest, .fd = -1 };
 	struct domu_identity id = { 0 };
 	int rc = 0;
 

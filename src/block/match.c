@@ -35,7 +35,7 @@ static bool is(const struct match *x, unsigned disk, size_t k, enum by by)
 	case BY_DOOR: /* beside one that is closed: not closed yet, or open already */
 		return fd >= 0 && x->m->named && x->closed && domu_seal_door_on(&x->seal, disk, fd, true);
 	default: /* something else has its name: who looks at the identity says what */
-		return like == DOMU_SAME_PATH;
+		return like != DOMU_OTHER_DISK;
 	}
 }
 

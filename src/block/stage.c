@@ -16,7 +16,8 @@
 
 #include "block/commit-private.h"
 
-#define LOG_NAPS 500 /* of 10 ms: more than the kernel needs to end a process */
+#define LOCK_NAPS 5 /* of 2 ms: who lists commits has the lock for a moment */
+#define LOG_NAPS  500 /* of 10 ms: more than the kernel needs to end a process */
 
 /* ---- the lock ----------------------------------------------------------------- */
 
@@ -42,6 +43,19 @@ static int busy(struct domu_state *st, const char *id, const char *lock)
 	return rc;
 }
 
+static bool flock_now(int fd)
+{
+	const struct timespec nap = { .tv_nsec = 2000000 };
+	int tries = 0;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR && (errno != EWOULDBLOCK || ++tries > LOCK_NAPS))
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
 static int take_lock(struct domu_state *st, const char *id, int flags, int *lock_fd)
 {
 	char *path = domu_state_path(st, "pending", id, "lock");
@@ -59,7 +73,7 @@ static int take_lock(struct domu_state *st, const char *id, int flags, int *lock
 			domu_fail(st->ctx, DOMU_FAILED, rc, "%s: %s", path, strerror(-rc));
 		goto out;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (!flock_now(fd)) {
 		rc = busy(st, id, path);
 		goto out;
 	}
@@ -91,6 +105,24 @@ int domu_lock_open(struct domu_state *st, const char *id, int *lock_fd)
 int domu_lock_make(struct domu_state *st, const char *id, int *lock_fd)
 {
 	return take_lock(st, id, O_CREAT, lock_fd);
+}
+
+bool domu_lock_held(const struct domu_state *st, const char *id, int64_t *pid)
+{
+	char *path = domu_state_path(st, "pending", id, "lock"), text[24] = "", *end;
+	int fd = path != NULL ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+	bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	*pid = 0;
+	if (held && pread(fd, text, sizeof text - 1, 0) > 0) {
+		*pid = strtoll(text, &end, 10);
+		if (end == text || *pid < 0)
+			*pid = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return held;
 }
 
 int domu_pending_remove(struct domu_state *st, const char *id)

@@ -160,6 +160,67 @@ int domu_stage_settle(struct domu_stage *s)
 
 /* ---- does it still fit? ------------------------------------------------------------ */
 
+/* Holes are passed over; room that was only reserved may look like data. */
+static int reads_zero(struct domu_stage *s, int fd, uint64_t from, uint64_t end, bool *zero)
+{
+	static const uint8_t zeros[DOMU_UNIT];
+	uint8_t buf[DOMU_UNIT];
+	int rc = 0;
+
+	*zero = true;
+	while (rc == 0 && *zero && from < end) {
+		off_t data = lseek(fd, (off_t)from, SEEK_DATA);
+		size_t n = DOMU_UNIT - from % DOMU_UNIT;
+
+		if (data < 0 && errno == ENXIO)
+			break;
+		if (data > (off_t)from) {
+			from = (uint64_t)data;
+			continue;
+		}
+		if (n > end - from)
+			n = (size_t)(end - from);
+		rc = domu_interrupted(s->st->ctx) ? -EINTR : domu_pread_full(fd, buf, n, from);
+		*zero = rc == 0 && memcmp(buf, zeros, n) == 0;
+		from += n;
+	}
+	return rc;
+}
+
+/*
+ * A resize makes an image longer before its commit, and may have been cut
+ * there: it ends behind all that is staged, something of which is beyond the
+ * old end, and what was added holds nothing, as the stage saw it.
+ */
+static int accept_grown(struct domu_stage *s, unsigned disk, int fd)
+{
+	struct domu_identity *id = &s->meta.info.disks[disk];
+	struct domu_log_entry *v = NULL;
+	uint64_t size = 0, last = 0;
+	bool zero = false;
+	size_t n = 0;
+	int rc;
+
+	if (id->inode == 0 || fd < 0 || domu_fd_size(fd, &size) < 0 || size <= id->size || size > INT64_MAX)
+		return 0;
+	rc = domu_log_scan(s->st->ctx, s->log_fd, &v, &n, NULL);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		if (v[i].disk == disk && v[i].unit > last)
+			last = v[i].unit;
+	free(v);
+	if (last < (id->size + DOMU_UNIT - 1) / DOMU_UNIT || last >= (size + DOMU_UNIT - 1) / DOMU_UNIT)
+		return 0;
+	rc = reads_zero(s, fd, id->size, size, &zero);
+	if (rc < 0)
+		return domu_fail(s->st->ctx, rc == -EINTR ? DOMU_DECLINED : DOMU_FAILED, rc, "%s: %s: %s", id->vdev,
+		                 id->path, rc == -EINTR ? "interrupted" : strerror(-rc));
+	if (zero)
+		id->size = size;
+	return 0;
+}
+
 int domu_stage_disks(struct domu_stage *s, const int *fds, size_t n)
 {
 	const struct domu_commit_info *ci = &s->meta.info;
@@ -168,8 +229,11 @@ int domu_stage_disks(struct domu_stage *s, const int *fds, size_t n)
 	if (n != ci->n_disks)
 		return domu_fail(s->st->ctx, DOMU_FAILED, -ESTALE, "stage %s is of %zu disks, and there are %zu",
 		                 ci->id, ci->n_disks, n);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = domu_identity_check(s->st->ctx, DOMU_FAILED, &ci->disks[i], ci->disks[i].size, fds[i]);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = accept_grown(s, (unsigned)i, fds[i]);
+		if (rc == 0)
+			rc = domu_identity_check(s->st->ctx, DOMU_FAILED, &ci->disks[i], ci->disks[i].size, fds[i]);
+	}
 	return rc;
 }
 

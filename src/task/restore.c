@@ -277,6 +277,7 @@ static int plan_one(struct restore *r, struct item *i)
 	}
 	if (rc != 0 && rc != -ENOENT)
 		return rc;
+	i->in_missing = rc == -ENOENT;
 	if (rc == 0)
 		plan_here(i, &p);
 	return 0;
@@ -290,6 +291,11 @@ static int plan_old(struct restore *r, struct item *i)
 
 	if (i->state != ITEM_PLANNED || f->change == DOMU_IS_ADDED)
 		return 0;
+	/* Directories come before what is in them: this one may have been refused just now. */
+	if (i->in_missing && !parent_comes(r, i)) {
+		refuse(i, "the directory that it was in cannot be made again");
+		return 0;
+	}
 	content = f->change != DOMU_IS_METADATA && !folder;
 	if (f->change == DOMU_IS_REMOVED && lives_on(r, i))
 		content = false;

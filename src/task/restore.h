@@ -23,6 +23,7 @@ struct item {
 	const struct domu_file *f;
 	enum item_state state;
 	char why[96];
+	bool in_missing; /* the directory that it was in is not there, and has to come first */
 	uint64_t link_to; /* its old name is given to this inode; 0: it is made anew */
 	uint64_t made; /* the inode that has its old name again */
 };

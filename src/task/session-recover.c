@@ -136,16 +136,56 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done)
 #define XFS_INCOMPAT      216 /* big-endian; see xfs_format.h */
 #define XFS_CLOSED        0x40
 
+/* text with every c replaced; the caller frees. */
+static char *replaced(const char *text, char c, const char *by)
+{
+	char *out = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&out, &len);
+
+	for (const char *p = text; f != NULL && *p != '\0'; p++) {
+		if (*p == c)
+			fputs(by, f);
+		else
+			fputc(*p, f);
+	}
+	if (f != NULL && fclose(f) != 0) {
+		free(out);
+		out = NULL;
+	}
+	return out;
+}
+
+/* A word of a command to paste.  No backslash, which a message doubles. */
+static char *shell_word(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+:@%,-";
+	char *inner = replaced(text, '\'', "'\"'\"'"), *word = NULL;
+
+	if (*text != '\0' && strspn(text, plain) == strlen(text))
+		return inner;
+	if (inner != NULL && asprintf(&word, "'%s'", inner) < 0)
+		word = NULL;
+	free(inner);
+	return word;
+}
+
 /* The door took metadata_csum off, which a filesystem that has the type of a checksum and no gdt_csum had. */
 static char *open_ext(const struct domu_backing *b, const struct domu_node *n, const uint8_t *head)
 {
 	bool csum = head[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(head + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
-	char *text;
+	char *path = replaced(b->path, '"', "\"\""), *open = NULL, *word = NULL, *text = NULL;
 
-	if (asprintf(&text,
-	             "(echo 'open -w -f \"%s?offset=%" PRIu64 "\"'; echo 'feature -FEATURE_I30%s') | debugfs -f -",
-	             b->path, n->start, csum ? " metadata_csum" : "") < 0)
+	if (path != NULL && asprintf(&open, "open -w -f \"%s?offset=%" PRIu64 "\"", path, n->start) < 0)
+		open = NULL;
+	if (open != NULL)
+		word = shell_word(open);
+	if (word != NULL && asprintf(&text, "(echo %s; echo 'feature -FEATURE_I30%s') | debugfs -f -", word,
+	                             csum ? " metadata_csum" : "") < 0)
 		text = NULL;
+	free(path);
+	free(open);
+	free(word);
 	return text;
 }
 
@@ -154,13 +194,14 @@ static char *open_xfs(const struct domu_backing *b, const struct domu_node *n, c
 {
 	const uint8_t *p = head + XFS_INCOMPAT;
 	unsigned bits = (p[0] & ~XFS_CLOSED) << 24 | p[1] << 16 | p[2] << 8 | p[3];
-	char *text;
+	char *path = shell_word(b->path), *text = NULL;
 
-	if (asprintf(&text,
-	             "(d=$(losetup -f --show -o %" PRIu64 " --sizelimit %" PRIu64
-	             " '%s') && xfs_db -x -c 'sb 0' -c 'write features_incompat 0x%x' $d; losetup -d $d)",
-	             n->start, n->size, b->path, bits) < 0)
+	if (path != NULL && asprintf(&text,
+	                             "(d=$(losetup -f --show -o %" PRIu64 " --sizelimit %" PRIu64
+	                             " %s) && xfs_db -x -c 'sb 0' -c 'write features_incompat 0x%x' $d; losetup -d $d)",
+	                             n->start, n->size, path, bits) < 0)
 		text = NULL;
+	free(path);
 	return text;
 }
 
@@ -169,7 +210,7 @@ static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 {
 	const struct domu_backing *b = &s->backings[n->disk];
 	uint8_t head[EXT_CHECKSUM_TYPE + 1] = { 0 };
-	char *way = NULL, *text = NULL;
+	char *way = NULL, *text = NULL, *guest = shell_word(domu_guest_shown(s->guest));
 
 	if (domu_pread_full(b->fd, head, sizeof head, n->start) == 0) {
 		if (strncmp(n->probe.type, "ext", 3) == 0)
@@ -177,11 +218,13 @@ static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 		else if (strcmp(n->probe.type, "xfs") == 0)
 			way = open_xfs(b, n, head);
 	}
-	if (way != NULL && asprintf(&text,
-	                            "; or open it half written, and lose what cannot be repaired: %s, then "
-	                            "domu-rescue fsck -y %s",
-	                            way, domu_guest_shown(s->guest)) < 0)
+	if (way != NULL && guest != NULL &&
+	    asprintf(&text,
+	             "; or open it half written, and lose what cannot be repaired: %s, then "
+	             "domu-rescue fsck -y %s",
+	             way, guest) < 0)
 		text = NULL;
+	free(guest);
 	free(way);
 	return text;
 }

@@ -152,7 +152,7 @@ int domu_session_pending(struct domu_session *s, enum domu_commit_state state, s
 		/* On what this guest only reads it stages nothing, and its guests stage nothing of each other's. */
 		if (state == DOMU_COMMIT_STAGED && s->backings[i].disk->readonly)
 			continue;
-		rc = domu_state_list(s->opts.state, s->backings[i].path, true, &all, &n_all);
+		rc = domu_state_list_of(s->opts.state, s->guest->name, s->backings[i].path, true, &all, &n_all);
 		if (rc != 0)
 			return rc;
 		for (size_t k = 0; k < n_all; k++) {

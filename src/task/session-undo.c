@@ -28,7 +28,7 @@ int domu_session_history(struct domu_session *s, struct domu_commit_info **out, 
 		struct domu_commit_info *v, *more;
 		size_t k = 0, n_v;
 
-		rc = domu_state_list(s->opts.state, s->backings[i].path, false, &v, &n_v);
+		rc = domu_state_list_of(s->opts.state, s->guest->name, s->backings[i].path, false, &v, &n_v);
 		if (rc != 0)
 			break;
 		more = realloc(all, (n + n_v + 1) * sizeof *more);

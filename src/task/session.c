@@ -110,7 +110,10 @@ static void warn_recover(struct domu_session *s)
 
 	if (domu_session_pending(s, DOMU_COMMIT_INTERRUPTED, &v, &n) != 0)
 		return;
-	if (n > 0)
+	if (n > 0 && v[0].under_way)
+		domu_say(s->ctx, DOMU_WARNING, "a commit on %s is under way (%s, process %" PRId64 ")",
+		         domu_guest_shown(s->guest), v[0].id, v[0].holder_pid);
+	else if (n > 0)
 		domu_say(s->ctx, DOMU_WARNING, "a commit on %s was cut short (%s): domu-rescue recover %s",
 		         domu_guest_shown(s->guest), v[0].id, domu_guest_shown(s->guest));
 	domu_state_list_free(v, n);

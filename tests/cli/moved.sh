@@ -244,6 +244,50 @@ unloop "$dev"
 recovered "another number" "$disk"
 rm "$T/xen/dev.cfg"
 
+# ---- two devices exchange their numbers
+cp --sparse=always "$T/base.img" "$T/b/other.img"
+setup "$disk"
+one=$dev
+setup "$T/b/other.img"
+two=$dev
+cut_short "$at_dev" "$one" --waive writers write "$one:/etc/big"
+unloop "$one"
+unloop "$two"
+losetup "$one" "$T/b/other.img"
+: >"$T/loops/${one##*/}"
+refused "a device without a guest, and another in its place: recover" "$id.*pending.*no disk of $one now" "$T/b/other.img" --waive writers recover
+unloop "$one"
+losetup "$one" "$disk"
+losetup "$two" "$T/b/other.img"
+: >"$T/loops/${one##*/}"
+: >"$T/loops/${two##*/}"
+config dev "$one,raw,xvda,w"
+config other "$two,raw,xvda,w"
+cut_short "$at_dev" "$one" --waive writers write dev:/etc/big
+unloop "$one"
+unloop "$two"
+losetup "$one" "$T/b/other.img"
+losetup "$two" "$disk"
+: >"$T/loops/${one##*/}"
+: >"$T/loops/${two##*/}"
+config dev "$two,raw,xvda,w"
+config other "$one,raw,xvda,w"
+due "exchanged numbers" dev
+is "exchanged numbers: the other guest is not due" "$(jq '.guests[] | select(.name == "other") | .recover_due' "$T/out")" false
+works "exchanged numbers: the other is told nothing" status other
+lacks "exchanged numbers: of a recover" "$(err)" "$id"
+works "exchanged numbers: the other's history" history other --json
+is "exchanged numbers: is empty" "$(jq '.commits | length' "$T/out")" 0
+works "exchanged numbers: a change of the other" --waive writers mkdir other:/srv
+works "exchanged numbers: recover" --waive writers recover
+works "exchanged numbers: the other's undo without ID" --waive writers undo other
+cmp -s "$T/b/other.img" "$T/base.img"
+is "exchanged numbers: is of its own commit" "$?" 0
+unloop "$one"
+unloop "$two"
+recovered "exchanged numbers" "$disk"
+rm "$T/xen/dev.cfg" "$T/xen/other.cfg"
+
 # ---- a state directory on the disk that is to be changed
 setup "$disk"
 mkdir "$T/held"

@@ -88,6 +88,40 @@ for type in ext4 ext3 ext2; do
 	done
 done
 
+# Cut between the growing of the image and the closing of its door: a stage again, that can be committed.
+if strace -o /dev/null true 2>/dev/null; then
+	make_fs ext4 "$T/fs.img" plain_tree
+	disk=$T/disk.img fs_offset=0
+	fresh() {
+		rm -rf "$T/state"
+		cp --sparse=always "$T/fs.img" "$disk"
+		config test "$disk,raw,xvda,w"
+	}
+	fresh
+	size=$(stat -c %s "$disk")
+	check "cut when grown: a whole commit" strace -o "$T/calls" -e trace=ftruncate,fdatasync "$DOMU" --yes resize-root test +16M
+	at=$(awk -v to=", $((size + 16 * MiB)))" '/^fdatasync/ { n++ } /^ftruncate/ && index($0, to) { at = n + 1 } END { print at }' "$T/calls")
+	fresh
+	{
+		strace -o "$T/calls" -e trace=ftruncate,fdatasync -e inject="fdatasync:signal=KILL:when=$at" "$DOMU" --yes resize-root test +16M
+	} >/dev/null 2>&1
+	is "cut when grown: the image is longer" "$(stat -c %s "$disk")" $((size + 16 * MiB))
+	is "cut when grown: the file system is as before" "$(bytes_of "$disk")" "$size"
+	works "cut when grown: diff" diff test
+	printf x | dd of="$disk" bs=1 seek=$((size + 4 * MiB)) conv=notrunc status=none
+	ends "cut when grown, and somebody wrote behind the old end: commit" 1 commit test
+	has "cut when grown, and somebody wrote there: why" "$(err)" "bytes, not the $size"
+	truncate -s "$size" "$disk"
+	truncate -s +8M "$disk"
+	ends "cut when grown, and cut back in between: commit" 1 commit test
+	truncate -s $((size + 16 * MiB)) "$disk"
+	works "cut when grown: commit" commit test
+	is "cut when grown: the file system is bigger" "$(bytes_of "$disk")" $((size + 16 * MiB))
+	fsck_clean "cut when grown: e2fsck" "$disk"
+else
+	skip "cut when grown" "no tracing here"
+fi
+
 # What is not possible says so and changes nothing.
 make_disk gpt "$T/fs.img" "$disk" 40
 rm -rf "$T/state"

@@ -42,6 +42,35 @@ echo 'history-cuont = 3' >"$T/mistake.conf"
 DOMU_RESCUE_CONF=$T/mistake.conf works "a mistake in the configuration: recover" recover
 has "a mistake in the configuration: is told" "$(err)" "warning: .*mistake.conf:1: unknown key"
 recovered "a mistake in the configuration" "$disk"
+# ---- under way: the commit is stopped with its disk closed, and goes on
+rm -rf "$state"
+cp --sparse=always "$T/base.img" "$disk"
+strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=STOP:when=$at" \
+	"$DOMU" write test:/etc/big <"$T/payload" >"$T/commit.out" 2>"$T/commit.err" &
+tracer=$!
+# stopped: sets $pid.
+stopped() {
+	pid=$(tr -d ' ' <"$(echo "$state"/pending/*/lock)") && [ -n "$pid" ] && grep -q '^State:.[Tt]' "/proc/$pid/status" && closed "$disk"
+}
+check "under way: the commit is stopped" wait_until 20 stopped
+stopped
+id=$(ls "$state/pending")
+works "under way: list" list --json
+is "under way: no recover is due" "$(jq '.guests[] | select(.name == "test") | .recover_due' "$T/out")" false
+has "under way: list says by whom" "$(err)" "commit on test is under way \($id, process $pid\)"
+works "under way: status" status test
+has "under way: status says by whom" "$(err)" "under way \($id, process $pid\)"
+lacks "under way: and nothing of a recover" "$(err)" "cut short"
+works "under way: history" history test
+has "under way: history says by whom" "$(out)" "$id is under way: process $pid"
+works "under way: recover" recover
+has "under way: recover passes it over" "$(err)" "$id.*under way.*process $pid"
+ends "under way: recover test" 3 recover test
+lacks "under way: recover test does not call it due" "$(err)" "cut short|stays pending"
+kill -CONT "$pid"
+wait "$tracer"
+is "under way: the commit ends" "$? $(grep -c . "$T/commit.err")" "0 0"
+recovered "under way" "$disk"
 
 # ---- the config is gone
 cut_short "$at" "$disk" write test:/etc/big
@@ -131,10 +160,10 @@ recovered "in a shell" "$disk"
 # opened NAME DISK: what recover says opens the disk; then it can be repaired, and the kernel mounts it.
 opened() {
 	local way
-	way=$(err | sed -n 's/.*cannot be repaired: \(.*\), then domu-rescue fsck -y test$/\1/p')
+	way=$(err | sed -n 's/.*cannot be repaired: \(.*\), then domu-rescue fsck -y .*$/\1/p')
 	bash -c "$way" >"$T/way" 2>&1
 	if closed "$2?offset=$fs_offset"; then not_ok "$1: opened" "$way" "$(cat "$T/way")"; else ok "$1: opened"; fi
-	domu fsck -y test
+	eval "domu $(err | sed -n 's/.*, then domu-rescue \(fsck -y .*\)$/\1/p')"
 	is "$1: repaired" "$((status & ~1))" 0
 	fsck_clean "$1: e2fsck" "$2"
 	is "$1: its features are as before" "$(features "$2")" "$features"
@@ -165,7 +194,10 @@ is "gone: fsck" "$status" 8
 has "gone: fsck says so" "$(err)$(out)" "$id.*recover test"
 is "gone: no stage is left" "$(find "$state/pending" -mindepth 1 2>/dev/null | wc -l)" 0
 refused "gone: recover test" "xvda is closed by commit $id.*$state has nothing whole.*--state-dir" "$disk" recover test
+cp --sparse=always "$disk" "$T/it's \"my\" disk.img"
 opened "gone" "$disk"
+ends "gone, with quotes in its path" 7 recover "$T/it's \"my\" disk.img"
+opened "gone, with quotes in its path" "$T/it's \"my\" disk.img"
 
 disk=$T/gpt.img
 for type in 'ext4 -O ^metadata_csum,uninit_bg,^64bit' ext3; do
@@ -214,9 +246,10 @@ if command -v mkfs.xfs xfs_db >/dev/null; then
 	head -c $((fs_offset + 4096)) "$T/xfs.img" >"$T/xfs.before"
 	id=20260102T030405-1a2b3c
 	close_xfs "$T/xfs.img" "$fs_offset" "$id"
-	ends "xfs: recover" 7 recover test
+	ln "$T/xfs.img" "$T/it's xfs.img"
+	ends "xfs: recover" 7 recover "$T/it's xfs.img"
 	has "xfs: the message" "$(err)" "closed by commit $id.*xfs_db"
-	way=$(err | sed -n 's/.*cannot be repaired: \(.*\), then domu-rescue fsck -y test$/\1/p')
+	way=$(err | sed -n 's/.*cannot be repaired: \(.*\), then domu-rescue fsck -y .*$/\1/p')
 	bash -c "$way" >"$T/way" 2>&1
 	is "xfs: opened" "$(cmp -l -n $((fs_offset + 4096)) "$T/xfs.before" "$T/xfs.img" | awk -v o="$fs_offset" '{ i = $1 - 1 - o } i < 448 && (i < 224 || i > 227)')" ''
 	dev=$(loop "$T/xfs.img" "$fs_offset" "$fs_size")

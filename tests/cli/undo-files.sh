@@ -172,6 +172,26 @@ is "leaves it as it is" "$(jq -r '[.files[] | select(.result == "refused") | .pa
 is "and goes on" "$(domu cat test:/srv/mode; out)" mode
 fsck_clean "a directory that became a file: e2fsck" "$disk"
 
+# ---- a directory that cannot be made again, for it had more attributes than are kept
+fresh
+truncate -s 32M "$T/fat.img"
+mkdir "$T/fat"
+tree "$T/fat"
+mke2fs -q -F -t ext4 -O ea_inode -d "$T/fat" "$T/fat.img"
+mv "$T/fat.img" "$disk"
+long=$(head -c 40000 /dev/zero | tr '\0' x)
+guest 'mkdir -p srv/fat/sub; echo in >srv/fat/file; echo deep >srv/fat/sub/deep
+	setfattr -n user.a -v "$long" srv/fat; setfattr -n user.b -v "$long" srv/fat'
+works "a directory with many attributes is removed" shell test -c "mv /srv/fat/file /srv/kept; rm -r /srv/fat; write /srv/mode < $T/new"
+guest 'true'
+ends "undo --files" 1 undo test --files --json
+is "leaves out what was in it" "$(jq -r '[.files[] | select(.result == "refused") | .path] | sort | join(" ")' "$T/out")" \
+	"/srv/fat /srv/fat/file /srv/fat/sub /srv/fat/sub/deep /srv/kept"
+has "with the reason" "$(jq -r '.files[] | select(.path == "/srv/fat/sub/deep") | .reason' "$T/out")" 'directory.*cannot be made again'
+is "and goes on" "$(domu cat test:/srv/mode; out)" mode
+is "what was in it lives on under its new name" "$(domu cat test:/srv/kept; out)" in
+fsck_clean "a directory that cannot be made again: e2fsck" "$disk"
+
 # ---- blocks that were used again
 fresh
 guest 'head -c 20000000 /dev/urandom >srv/huge'

@@ -125,7 +125,7 @@ Test(identity, is_kept_by_a_move_and_by_growing_and_not_by_a_copy)
 	cr_expect(like(&id, copy) == DOMU_OTHER_DISK);
 	cr_expect(like(&id, r.disk[0]) == DOMU_SAME_PATH, "it is gone, and known by its name alone");
 	cr_assert(rig_run("mv %s %s", copy, r.disk[0]) == 0);
-	cr_expect(like(&id, r.disk[0]) == DOMU_SAME_PATH, "another file has its name");
+	cr_expect(like(&id, r.disk[0]) == DOMU_REPLACED, "another file has its name");
 	domu_identity_free(&id);
 	rig_close(&r);
 }
