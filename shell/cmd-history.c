@@ -145,6 +145,6 @@ const struct domu_command domu_cmd_history = {
 	.columns = history_columns,
 	.json_key = "commits",
 	.example = "domu-rescue history web1",
-	.needs = NEED_GUEST | NEED_LOOK,
+	.needs = NEED_GUEST | NEED_LOOK | NO_DISKS,
 	.front = run_history,
 };

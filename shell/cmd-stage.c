@@ -101,6 +101,6 @@ const struct domu_command domu_cmd_rollback = {
 	.summary = "drop what is staged",
 	.args = guest_arg,
 	.example = "domu-rescue rollback web1",
-	.needs = NEED_GUEST | NEED_LOOK | NEED_STATE,
+	.needs = NEED_GUEST | NEED_LOOK | NO_DISKS | NEED_STATE,
 	.front = run_rollback,
 };

@@ -55,6 +55,7 @@ enum domu_needs {
 	HIDDEN = 1 << 11, /* not in lists */
 	OWN_OUTPUT = 1 << 13, /* the commands that it runs give the output */
 	STAGE_OPTIONAL = 1 << 14, /* with NEED_STAGE: no stage is no failure */
+	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
 };
 

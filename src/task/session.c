@@ -40,6 +40,20 @@ static void drop_replay(struct domu_session *s)
 
 /* ---- opening -------------------------------------------------------------- */
 
+/* Of a disk that is not there its path is all that is known of it. */
+static int open_disk(struct domu_session *s, const struct domu_disk *d, struct domu_backing *b)
+{
+	int rc = domu_backing_open(s->ctx, d, b);
+
+	if (rc == 0 || !s->opts.missing_ok || domu_error_status(s->ctx) != DOMU_NOTFOUND)
+		return rc;
+	domu_say(s->ctx, DOMU_WARNING, "%s", s->ctx->error.message != NULL ? s->ctx->error.message : d->path);
+	domu_error_clear(s->ctx);
+	b->disk = d;
+	b->path = strdup(d->path);
+	return b->path != NULL ? 0 : domu_nomem(s->ctx);
+}
+
 static int open_disks(struct domu_session *s)
 {
 	const struct domu_guest *g = s->guest;
@@ -56,7 +70,7 @@ static int open_disks(struct domu_session *s)
 		if (s->n_backings == DOMU_MAX_DISKS)
 			return domu_fail(s->ctx, DOMU_UNSUPPORTED, -E2BIG, "%s: more than %u disks",
 			                 domu_guest_shown(g), DOMU_MAX_DISKS);
-		rc = domu_backing_open(s->ctx, &g->disks[i], &s->backings[s->n_backings]);
+		rc = open_disk(s, &g->disks[i], &s->backings[s->n_backings]);
 		if (rc != 0)
 			return rc;
 		/* Who takes the lock is told by that who has it. */

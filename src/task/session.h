@@ -23,6 +23,7 @@ struct domu_session_opts {
 	const char *use; /* @DEV */
 	const char *command; /* as typed, for the history */
 	bool in_use_ok; /* info, status: no verdict, and no journal replay */
+	bool missing_ok; /* history, rollback: no disk is looked at, one that is missing is a warning */
 	bool changes; /* what is to be done takes the lock: who has it is said once, when it cannot */
 	bool announce; /* a shell: it takes the disks' locks when it opens, and reads where somebody else has one */
 	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */

@@ -403,4 +403,29 @@ for signal in HUP INT TERM; do
 	is "$signal while the disk is closed: said once" "$(err)" 'domu-rescue: warning: the disk is closed: the commit is finished first'
 	works "$signal while the disk is closed: it is there" ls -d "test:/$signal"
 done
+# ---- a disk of the guest is missing: what was done is told all the same, and a stage can be dropped
+mkdir "$T/pair"
+truncate -s 8M "$T/pair/a.img" "$T/pair/b.img"
+mke2fs -q -F -t ext4 "$T/pair/a.img"
+mke2fs -q -F -t ext4 "$T/pair/b.img"
+config pair "$T/pair/a.img,raw,xvda,w" "$T/pair/b.img,raw,xvdb,w"
+works "two disks: a change" mkdir pair@xvda:/one
+"$DOMU" shell pair@xvda -c 'mkdir /two; !kill -HUP $PPID' >"$T/out" 2>"$T/err"
+works "two disks: a stage is kept" history pair
+has "two disks: it is" "$(out)" 'is staged by'
+before=$(sha "$T/pair/a.img")
+for d in a b; do
+	mv "$T/pair/$d.img" "$T/pair/away"
+	works "without disk $d: history" history pair
+	has "without disk $d: history tells the commit" "$(out)" 'mkdir pair@xvda:/one'
+	has "without disk $d: history says which" "$(err)" "pair/$d.img"
+	ends "without disk $d: nothing is read" 4 ls pair@xvda:/
+	mv "$T/pair/away" "$T/pair/$d.img"
+done
+mv "$T/pair/a.img" "$T/pair/away"
+works "without a disk: the stage is dropped" rollback pair --yes
+mv "$T/pair/away" "$T/pair/a.img"
+works "two disks: history again" history pair
+lacks "two disks: nothing is staged any more" "$(out)" 'is staged'
+is "two disks: nothing was written" "$(sha "$T/pair/a.img")" "$before"
 done_testing
