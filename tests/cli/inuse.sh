@@ -66,10 +66,16 @@ works "the loop device itself can be looked at" --disk "$dev" info
 unloop "$dev"
 rm "$T/hard.img"
 
-# A writer
-exec 8<>"$disk"
-refused "a writer" 'writer|open|process' "$$|bash"
-exec 8>&-
+# A writer: a process of its own, since whatever this shell has open its children have too.
+tail -f /dev/null 8<>"$disk" &
+writer=$!
+writes() {
+	[ "$(readlink "/proc/$writer/fd/8")" = "$disk" ] && [ "$(cat "/proc/$writer/comm")" = tail ]
+}
+check "a writer is there" wait_until 10 writes
+refused "a writer" 'writer|open|process' "process $writer \(tail\)"
+kill "$writer"
+wait "$writer" 2>/dev/null
 works "free when the writer is gone" status test --json
 is "its verdict then" "$(jq -r .verdict "$T/out")" free
 exec 8<"$disk"
