@@ -96,8 +96,8 @@ void domu_session_identities_free(struct domu_session *s, struct domu_identity *
 int domu_session_pending(struct domu_session *s, enum domu_commit_state state, struct domu_commit_info **v, size_t *n);
 /* Which nodes the stage changes: an array as long as nodes, freed by the caller. */
 int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes, bool **touched);
-/* An earlier stage in the way is refused (DOMU_INUSE), an empty and ownerless one dropped. */
-int domu_session_clear_stage(struct domu_session *s);
+/* Before anything is staged: locks and the whole verdict, what was cut short finished, no earlier stage in the way. */
+int domu_session_make_way(struct domu_session *s);
 /* What a new stage says of itself; freed with domu_commit_info_free(). */
 int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci);
 

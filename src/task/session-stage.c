@@ -243,8 +243,8 @@ static bool drop_if_empty(struct domu_session *s, const char *id)
 	return false;
 }
 
-/* An earlier stage is in the way, unless it is empty. */
-int domu_session_clear_stage(struct domu_session *s)
+/* An earlier stage in the way is refused (DOMU_INUSE), an empty one that nobody has open dropped. */
+static int clear_stage(struct domu_session *s)
 {
 	struct domu_commit_info ci;
 	int rc;
@@ -282,22 +282,25 @@ int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci)
 	return rc;
 }
 
+int domu_session_make_way(struct domu_session *s)
+{
+	unsigned n;
+	int rc = domu_session_lock(s);
+
+	if (rc == 0)
+		rc = domu_session_recover(s, &n);
+	return rc == 0 ? clear_stage(s) : rc;
+}
+
 static int begin(struct domu_session *s)
 {
 	struct domu_commit_info ci = { 0 };
-	unsigned n;
 	int rc;
 
 	if (s->opts.live)
 		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY, "%s is in use: with --live it can only be read",
 		                 domu_guest_shown(s->guest));
-	rc = need_state(s);
-	if (rc == 0)
-		rc = domu_session_lock(s);
-	if (rc == 0)
-		rc = domu_session_recover(s, &n);
-	if (rc == 0)
-		rc = domu_session_clear_stage(s);
+	rc = domu_session_make_way(s);
 	if (rc != 0)
 		return rc;
 	/* What the reader saw through its throw-away layer is seen anew through the stage. */

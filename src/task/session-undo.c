@@ -141,18 +141,13 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	struct domu_nodes nodes = { 0 };
 	struct domu_door *doors = NULL;
 	size_t n_doors = 0;
-	unsigned n;
 	int rc;
 
 	for (size_t i = 0; i < s->n_backings; i++)
 		mine[i].fd = -1;
 	rc = domu_session_ask_no_undo(s);
 	if (rc == 0)
-		rc = domu_session_lock(s);
-	if (rc == 0)
-		rc = domu_session_recover(s, &n);
-	if (rc == 0)
-		rc = domu_session_clear_stage(s);
+		rc = domu_session_make_way(s);
 	if (rc == 0)
 		rc = domu_session_find_undoable(s, id, &old);
 	if (rc == 0)
