@@ -19,6 +19,7 @@ struct live_lib {
 	__typeof__(&libxl_domid_to_name) domid_to_name;
 	__typeof__(&libxl_device_disk_list) disk_list;
 	__typeof__(&libxl_device_disk_list_free) disk_list_free;
+	__typeof__(&libxl_is_stubdom) is_stubdom;
 };
 
 /* libxl's log: the last thing it complained of, instead of stderr. */
@@ -76,6 +77,7 @@ static int live_lib_load(struct domu_ctx *ctx, const struct live_lib **out)
 	NEED(domid_to_name, libxl_domid_to_name);
 	NEED(disk_list, libxl_device_disk_list);
 	NEED(disk_list_free, libxl_device_disk_list_free);
+	NEED(is_stubdom, libxl_is_stubdom);
 #undef NEED
 	loaded = true;
 	return 0;
@@ -99,12 +101,25 @@ static void set_state(struct domu_guest *g, const libxl_dominfo *info)
 	}
 }
 
-/* What xenstore has as "aio:/images/a.img": the path alone. */
+/* What xenstore has as "aio:/images/a.img": the path alone.  A script's target stays what it is. */
 static const char *live_path(const libxl_device_disk *d)
 {
-	const char *p = d->pdev_path, *colon = p != NULL && p[0] != '/' && d->script == NULL ? strchr(p, ':') : NULL;
+	const char *p = d->pdev_path, *colon = p != NULL && p[0] != '/' && d->script == NULL ? strstr(p, ":/") : NULL;
 
 	return colon != NULL ? colon + 1 : p;
+}
+
+/* A stub domain has the disks of the guest whose device model it is. */
+static int set_stub(const struct live_lib *lib, libxl_ctx *xl, struct domu_guest *g)
+{
+	uint32_t target;
+
+	if (!lib->is_stubdom(xl, (uint32_t)g->domid, &target))
+		return 0;
+	g->stub_of = lib->domid_to_name(xl, target);
+	if (g->stub_of == NULL && asprintf(&g->stub_of, "domain-%u", target) < 0)
+		g->stub_of = NULL;
+	return g->stub_of != NULL ? 0 : -ENOMEM;
 }
 
 static int live_guest(const struct live_lib *lib, libxl_ctx *xl, const libxl_dominfo *info, struct domu_guest **out)
@@ -122,7 +137,7 @@ static int live_guest(const struct live_lib *lib, libxl_ctx *xl, const libxl_dom
 	g->name = lib->domid_to_name(xl, info->domid);
 	if (g->name == NULL && asprintf(&g->name, "domain-%u", info->domid) < 0)
 		g->name = NULL;
-	if (g->source == NULL || g->name == NULL)
+	if (g->source == NULL || g->name == NULL || set_stub(lib, xl, g) < 0)
 		goto out;
 	disks = lib->disk_list(xl, info->domid, &n);
 	for (int i = 0; disks != NULL && i < n; i++) {

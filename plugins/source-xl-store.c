@@ -75,11 +75,18 @@ static char *value(struct store *s, const char *dir, const char *name)
 	return s->lib->read(s->xs, XBT_NULL, path, &len);
 }
 
+/* "block" takes a path as it is; every other script knows what its target means. */
+static const char *own_script(const char *script)
+{
+	return script != NULL && strcmp(script, "block") != 0 ? script : NULL;
+}
+
 static int one_node(struct store *s, const char *path, unsigned domain, unsigned frontend)
 {
 	char *params = value(s, path, "params"), *physical = value(s, path, "physical-device");
 	char *state = value(s, path, "state"), *vdev = value(s, path, "dev");
-	char *mode = value(s, path, "mode");
+	char *mode = value(s, path, "mode"), *script = value(s, path, "script");
+	const char *base = script != NULL ? strrchr(script, '/') : NULL;
 	struct domu_backend b = {
 		.path = path,
 		.params = params,
@@ -89,6 +96,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 		.state = state != NULL ? (int)strtol(state, NULL, 10) : 0,
 		.vdev = vdev,
 		.readonly = mode != NULL && strcmp(mode, "r") == 0,
+		.script = own_script(base != NULL ? base + 1 : script),
 	};
 	int rc = s->fn(s->user, &b);
 
@@ -97,6 +105,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 	free(state);
 	free(vdev);
 	free(mode);
+	free(script);
 	return rc;
 }
 

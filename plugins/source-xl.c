@@ -300,6 +300,36 @@ static int read_root(struct reading *r)
 	return rc;
 }
 
+/* What xl does at the end of a domain; a reboot starts it again unless the config says otherwise. */
+static int read_restarts(struct reading *r)
+{
+	static const struct {
+		const char *key, *otherwise;
+	} events[] = {
+		{ "on_poweroff", "destroy" }, { "on_reboot", "restart" },          { "on_crash", "destroy" },
+		{ "on_watchdog", "destroy" }, { "on_soft_reset", "soft-reset" },
+	};
+	char *list = NULL, *longer;
+
+	for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+		const char *action = NULL;
+
+		if (r->lib->cfg_get_string(r->cfg, events[i].key, &action, 1) != 0)
+			action = events[i].otherwise;
+		if (strstr(action, "restart") == NULL)
+			continue;
+		if (asprintf(&longer, "%s%s%s", list != NULL ? list : "", list != NULL ? ", " : "", events[i].key) <
+		    0) {
+			free(list);
+			return -ENOMEM;
+		}
+		free(list);
+		list = longer;
+	}
+	r->g->restarts = list;
+	return 0;
+}
+
 /* A name that could not be typed, or that would name something else. */
 static void check_name(struct domu_guest *g)
 {
@@ -408,7 +438,8 @@ static int read_values(struct reading *r, bool *counts)
 		guest_error(r->g, "%s: gives no name", r->g->source);
 	if (!any)
 		guest_error(r->g, "%s: gives no disk", r->g->source);
-	return read_root(r);
+	rc = read_root(r);
+	return rc < 0 ? rc : read_restarts(r);
 }
 
 /*

@@ -284,6 +284,8 @@ struct domu_guest {
 	char *root_hint; /* what root= or extra= says the guest boots from, or NULL */
 	/* Of a live domain, where the state has no word for it: "shut down", "dying".  Static text, or NULL. */
 	const char *condition;
+	char *stub_of; /* of a live domain: the guest whose device model it is (a stub domain), or NULL */
+	char *restarts; /* the config's events after which xl starts it again: "on_reboot, on_crash", or NULL */
 };
 
 /* Allocate with these, so that the program can free with domu_guest_free(). */
@@ -303,6 +305,7 @@ struct domu_backend {
 	int state; /* 6: closed */
 	const char *vdev; /* what the frontend calls it: xvda */
 	bool readonly;
+	const char *script; /* the block script that makes the device of params, when it is not Xen's own; or NULL */
 };
 
 typedef int (*domu_backend_fn)(void *user, const struct domu_backend *b);

@@ -22,14 +22,16 @@
 
 /* ---- stacked ------------------------------------------------------------------- */
 
-/* The first line of a file of a device's folder. */
-static bool sys_line(const char *name, const char *file, char *out, size_t size)
+static const char *root_of(const struct domu_view *v)
 {
-	char path[PATH_MAX];
-	FILE *f;
+	return v->root != NULL ? v->root : "";
+}
 
-	snprintf(path, sizeof path, "/sys/block/%s/%s", name, file);
-	f = fopen(path, "re");
+/* The first line of a file. */
+static bool first_line(const char *path, char *out, size_t size)
+{
+	FILE *f = fopen(path, "re");
+
 	out[0] = '\0';
 	if (f == NULL)
 		return false;
@@ -40,14 +42,23 @@ static bool sys_line(const char *name, const char *file, char *out, size_t size)
 	return out[0] != '\0';
 }
 
+/* Of a file of a device's folder. */
+static bool sys_line(const struct domu_view *v, const char *name, const char *file, char *out, size_t size)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/sys/block/%s/%s", root_of(v), name, file);
+	return first_line(path, out, size);
+}
+
 /* device-mapper's "my--vg-root" is lvm's my-vg/root.  false: not an LV. */
-static bool lv_name(const char *device, char vg[DM_NAME], char lv[DM_NAME])
+static bool lv_name(const struct domu_view *v, const char *device, char vg[DM_NAME], char lv[DM_NAME])
 {
 	char name[DM_NAME], uuid[192], *to = vg;
 	size_t n = 0;
 
-	if (!sys_line(device, "dm/uuid", uuid, sizeof uuid) || strncmp(uuid, "LVM-", 4) != 0 ||
-	    !sys_line(device, "dm/name", name, sizeof name))
+	if (!sys_line(v, device, "dm/uuid", uuid, sizeof uuid) || strncmp(uuid, "LVM-", 4) != 0 ||
+	    !sys_line(v, device, "dm/name", name, sizeof name))
 		return false;
 	lv[0] = '\0';
 	for (const char *p = name; *p != '\0'; p++) {
@@ -64,31 +75,56 @@ static bool lv_name(const char *device, char vg[DM_NAME], char lv[DM_NAME])
 	return to == lv && lv[0] != '\0';
 }
 
-/* As an administrator calls it: "LV vg/root (dm-3)", "dm-4 (over)", "md7". */
-static void device_name(const char *device, char out[SHOWN_NAME])
+/* What made a device-mapper device is in its UUID; the rest of them has none that says it. */
+static const struct {
+	const char *uuid, *kind, *remove;
+} dm_kinds[] = {
+	{ "LVM-", "LV", "vgchange -an" },
+	{ "CRYPT-", "dm-crypt", "cryptsetup close" },
+	{ "mpath-", "multipath", "multipath -f" },
+	{ "part", "partition", "kpartx -d" },
+	{ "DMRAID-", "dmraid", "dmraid -an" },
+	{ "", "device-mapper", "dmsetup remove" },
+};
+
+static size_t dm_kind(const struct domu_view *v, const char *device)
+{
+	char uuid[192];
+	size_t i = 0;
+
+	sys_line(v, device, "dm/uuid", uuid, sizeof uuid);
+	while (strncmp(uuid, dm_kinds[i].uuid, strlen(dm_kinds[i].uuid)) != 0)
+		i++;
+	return i;
+}
+
+/* As an administrator calls it: "LV vg/root (dm-3)", "dm-crypt secret (dm-4)", "md7". */
+static void device_name(const struct domu_view *v, const char *device, char out[SHOWN_NAME])
 {
 	char vg[DM_NAME], lv[DM_NAME];
 
-	if (lv_name(device, vg, lv))
+	if (lv_name(v, device, vg, lv))
 		snprintf(out, SHOWN_NAME, "LV %s/%s (%.31s)", vg, lv, device);
-	else if (sys_line(device, "dm/name", vg, sizeof vg))
-		snprintf(out, SHOWN_NAME, "%.31s (%s)", device, vg);
+	else if (sys_line(v, device, "dm/name", vg, sizeof vg))
+		snprintf(out, SHOWN_NAME, "%s %s (%.31s)", dm_kinds[dm_kind(v, device)].kind, vg, device);
 	else
 		snprintf(out, SHOWN_NAME, "%.31s", device);
 }
 
-static void next_for_holder(struct domu_answer *a, const char *device)
+static void next_for_holder(const struct domu_view *v, struct domu_answer *a, const char *device)
 {
 	char vg[DM_NAME], lv[DM_NAME];
 
 	if (strncmp(device, "loop", 4) == 0)
 		domu_answer_next(a, "losetup -d /dev/%.*s", 4 + (int)strspn(device + 4, "0123456789"), device);
-	else if (lv_name(device, vg, lv))
+	else if (lv_name(v, device, vg, lv))
 		domu_answer_next(a, "vgchange -an %s", vg);
-	else if (sys_line(device, "dm/name", vg, sizeof vg))
-		domu_answer_next(a, "dmsetup remove %s", vg);
+	else if (sys_line(v, device, "dm/name", vg, sizeof vg) && dm_kind(v, device) != 3)
+		domu_answer_next(a, "%s %s", dm_kinds[dm_kind(v, device)].remove, vg);
 	else if (strncmp(device, "md", 2) == 0)
 		domu_answer_next(a, "mdadm --stop /dev/%s", device);
+	else if (strncmp(device, "bcache", 6) == 0)
+		domu_answer_next(a, "echo 1 >/sys/block/%s/bcache/stop", device);
 }
 
 /* Is a loop's backing on a disk that a loop device itself is? Two loops over one file are one disk. */
@@ -118,7 +154,7 @@ static void check_below(struct domu_view *v, const struct domu_backing *b, struc
  * snapshots hold too.  Writing the origin would grow them, and a merge in
  * progress would be written over.
  */
-static void name_snapshots(const char *real, const struct domu_backing *b, struct domu_answer *a)
+static void name_snapshots(const struct domu_view *v, const char *real, const struct domu_backing *b, struct domu_answer *a)
 {
 	char path[PATH_MAX], vg[DM_NAME], lv[DM_NAME], text[SHOWN_NAME];
 	struct dirent *h;
@@ -130,16 +166,16 @@ static void name_snapshots(const char *real, const struct domu_backing *b, struc
 		snprintf(path, sizeof path, "/sys/block/%s", h->d_name);
 		if (h->d_name[0] == '.' || domu_sysfs_dev(path) == b->dev)
 			continue;
-		device_name(h->d_name, text);
+		device_name(v, h->d_name, text);
 		domu_answer(a, DOMU_CHECK_FAIL, "%s is a snapshot of it", text);
-		if (lv_name(h->d_name, vg, lv))
+		if (lv_name(v, h->d_name, vg, lv))
 			domu_answer_next(a, "lvs -o name,origin,data_percent %s", vg);
 	}
 	if (holders != NULL)
 		closedir(holders);
 }
 
-static void check_snapshots(const struct domu_backing *b, struct domu_answer *a)
+static void check_snapshots(const struct domu_view *v, const struct domu_backing *b, struct domu_answer *a)
 {
 	char dir[64], path[PATH_MAX], uuid[192];
 	struct dirent *e;
@@ -153,22 +189,53 @@ static void check_snapshots(const struct domu_backing *b, struct domu_answer *a)
 	while (slaves != NULL && (e = readdir(slaves)) != NULL) {
 		size_t n;
 
-		if (e->d_name[0] == '.' || !sys_line(e->d_name, "dm/uuid", uuid, sizeof uuid))
+		if (e->d_name[0] == '.' || !sys_line(v, e->d_name, "dm/uuid", uuid, sizeof uuid))
 			continue;
 		n = strlen(uuid);
 		if (n >= 5 && strcmp(uuid + n - 5, "-real") == 0)
-			name_snapshots(e->d_name, b, a);
+			name_snapshots(v, e->d_name, b, a);
 	}
 	if (slaves != NULL)
 		closedir(slaves);
 }
 
 /* What Xen's block script makes over a file that a guest only reads: nobody changes it, so it may be read. */
-static bool read_only_loop(const char *device)
+static bool read_only_loop(const struct domu_view *v, const char *device)
 {
 	char ro[8];
 
-	return strncmp(device, "loop", 4) == 0 && sys_line(device, "ro", ro, sizeof ro) && strcmp(ro, "1") == 0;
+	return strncmp(device, "loop", 4) == 0 && sys_line(v, device, "ro", ro, sizeof ro) && strcmp(ro, "1") == 0;
+}
+
+/*
+ * XenServer's tapdisk serves what it has open as a device of its own, which is no holder of it for the kernel: the
+ * blktap driver's "name" is what it was told to open, "vhd:/images/a.vhd".
+ */
+static void check_tapdisks(const struct domu_view *v, const struct domu_backing *b, struct domu_answer *a)
+{
+	char dir[PATH_MAX], path[PATH_MAX + 300], name[PATH_MAX], pid[32];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(dir, sizeof dir, "%s/sys/class/blktap2", root_of(v));
+	d = opendir(dir);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		const char *colon;
+
+		snprintf(path, sizeof path, "%s/%s/name", dir, e->d_name);
+		if (e->d_name[0] == '.' || !first_line(path, name, sizeof name))
+			continue;
+		colon = strchr(name, ':');
+		if (domu_same_disk(b, colon != NULL ? colon + 1 : name) != DOMU_SAME_YES)
+			continue;
+		snprintf(path, sizeof path, "%s/%s/task", dir, e->d_name);
+		first_line(path, pid, sizeof pid);
+		domu_answer(a, DOMU_CHECK_FAIL, "tapdisk serves it as %s (%s, process %s)", e->d_name, name,
+		            pid[0] != '\0' ? pid : "unknown");
+		domu_answer_next(a, "tap-ctl list");
+	}
+	if (d != NULL)
+		closedir(d);
 }
 
 void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -180,15 +247,16 @@ void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const
 	for (size_t i = 0; i < r->n; i++) {
 		const struct domu_related *h = &r->v[i];
 
-		if (!h->holder || (v->depth == DOMU_VERDICT_READ && read_only_loop(h->name)))
+		if (!h->holder || (v->depth == DOMU_VERDICT_READ && read_only_loop(v, h->name)))
 			continue;
-		device_name(h->name, text);
+		device_name(v, h->name, text);
 		domu_answer(a, DOMU_CHECK_FAIL, "%s is over it", text);
-		next_for_holder(a, h->name);
+		next_for_holder(v, a, h->name);
 	}
 	check_below(v, b, a);
+	check_tapdisks(v, b, a);
 	if (v->depth != DOMU_VERDICT_READ)
-		check_snapshots(b, a);
+		check_snapshots(v, b, a);
 	if (domu_view_loops(v, &ls) < 0) {
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "out of memory");
 		return;
@@ -414,13 +482,15 @@ void domu_check_exclusive(struct domu_view *v, const struct domu_backing *b, con
 /* ---- other hosts ----------------------------------------------------------------- */
 
 /* drbd8's /proc/drbd: " 0: cs:Connected ro:Secondary/Primary ..." */
-static void check_drbd(uint64_t dev, struct domu_answer *a)
+static void check_drbd(const struct domu_view *v, uint64_t dev, struct domu_answer *a)
 {
-	char *line = NULL, *ro;
+	char *line = NULL, *ro, path[PATH_MAX];
 	unsigned number;
 	size_t cap = 0;
-	FILE *f = fopen("/proc/drbd", "re");
+	FILE *f;
 
+	snprintf(path, sizeof path, "%s/proc/drbd", root_of(v));
+	f = fopen(path, "re");
 	while (f != NULL && getline(&line, &cap, f) > 0) {
 		if (sscanf(line, " %u:", &number) != 1 || number != minor((dev_t)dev))
 			continue;
@@ -435,7 +505,7 @@ static void check_drbd(uint64_t dev, struct domu_answer *a)
 	domu_answer(a, DOMU_CHECK_UNKNOWN, "it is replicated by DRBD: look at the other node");
 }
 
-static void check_transport(uint64_t dev, struct domu_answer *a, unsigned depth)
+static void check_transport(const struct domu_view *v, uint64_t dev, struct domu_answer *a, unsigned depth)
 {
 	static const struct {
 		const char *part, *what;
@@ -443,18 +513,19 @@ static void check_transport(uint64_t dev, struct domu_answer *a, unsigned depth)
 		{ "/session", "iSCSI" }, { "/rport-", "Fibre Channel" },          { "/block/rbd", "Ceph RBD" },
 		{ "/block/nbd", "NBD" }, { "nvme-fabrics", "NVMe over fabrics" },
 	};
-	char dir[64], path[PATH_MAX], real[PATH_MAX];
+	char own[64], dir[PATH_MAX / 2], path[PATH_MAX], real[PATH_MAX];
 	struct dirent *e;
 	ssize_t n;
 	DIR *d;
 
-	domu_sysfs_path(dev, dir);
+	domu_sysfs_path(dev, own);
+	snprintf(dir, sizeof dir, "%s%s", root_of(v), own);
 	n = readlink(dir, real, sizeof real - 1);
 	if (n < 0)
 		return;
 	real[n] = '\0';
 	if (strstr(real, "/block/drbd") != NULL)
-		check_drbd(dev, a);
+		check_drbd(v, dev, a);
 	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
 		if (strstr(real, shared[i].part) != NULL)
 			domu_answer(a, DOMU_CHECK_UNKNOWN, "it comes over %s: another host may use it", shared[i].what);
@@ -464,7 +535,7 @@ static void check_transport(uint64_t dev, struct domu_answer *a, unsigned depth)
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
-		check_transport(domu_sysfs_dev(path), a, depth + 1);
+		check_transport(v, domu_sysfs_dev(path), a, depth + 1);
 	}
 	if (d != NULL)
 		closedir(d);
@@ -483,10 +554,9 @@ void domu_check_other_hosts(struct domu_view *v, const struct domu_backing *b, c
 	};
 	struct statfs sf;
 
-	(void)v;
 	(void)r;
 	if (b->is_device) {
-		check_transport(b->whole_dev, a, 0);
+		check_transport(v, b->whole_dev, a, 0);
 		return;
 	}
 	if (fstatfs(b->fd, &sf) < 0)

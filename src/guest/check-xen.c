@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,13 +47,16 @@ static int take_backend(void *user, const struct domu_backend *b)
 	c->path = strdup(b->path != NULL ? b->path : "");
 	c->params = b->params != NULL ? strdup(b->params) : NULL;
 	c->vdev = b->vdev != NULL ? strdup(b->vdev) : NULL;
+	c->script = b->script != NULL ? strdup(b->script) : NULL;
 	c->readonly = b->readonly;
 	c->domain = b->domain;
 	c->frontend = b->frontend;
 	c->state = b->state;
 	if (b->physical_device != NULL && sscanf(b->physical_device, "%x:%x", &ma, &mi) == 2)
 		c->dev = makedev(ma, mi);
-	return c->path != NULL && (b->params == NULL || c->params != NULL) ? 0 : -ENOMEM;
+	return c->path != NULL && (b->params == NULL || c->params != NULL) && (b->script == NULL || c->script != NULL)
+	           ? 0
+	           : -ENOMEM;
 }
 
 static void read_backends(struct domu_view *v)
@@ -91,8 +93,10 @@ void domu_view_free(struct domu_view *v)
 		free(v->backends[i].path);
 		free(v->backends[i].params);
 		free(v->backends[i].vdev);
+		free(v->backends[i].script);
 	}
 	free(v->backends);
+	domu_toolstacks_free(&v->toolstacks);
 	free(v->live_error);
 	free(v->backends_error);
 	memset(v, 0, sizeof *v);
@@ -127,15 +131,73 @@ void domu_check_xen(struct domu_view *v, const struct domu_backing *b, const str
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->live_error != NULL ? v->live_error : v->backends_error);
 }
 
-/* Destroying is for what cannot come back by itself. */
-static void next_for_domain(struct domu_answer *a, const struct domu_guest *g)
+/* "web1" of "web1--incoming"; false: the name does not end so. */
+static bool ends_in(const char *name, const char *suffix)
 {
-	if (g->state == DOMU_STATE_PAUSED)
-		domu_answer_next(a, "xl unpause %s && xl shutdown %s", g->name, g->name);
-	else if (g->state == DOMU_STATE_RUNNING && g->condition == NULL)
-		domu_answer_next(a, "xl shutdown %s", g->name);
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+#define INCOMING "--incoming" /* as libxl names them while a domain migrates */
+#define AWAY     "--migratedaway"
+
+/* "domain web1 (7, running)", and what it is where the name alone does not say it.  The caller frees. */
+static char *domain_name(const struct domu_guest *g)
+{
+	const char *state = g->condition != NULL ? g->condition : domu_state_name(g->state);
+	long long id = (long long)g->domid;
+	int n = (int)strlen(g->name);
+	char *text;
+	int rc;
+
+	if (g->stub_of != NULL)
+		rc = asprintf(&text, "domain %s (%lld, %s), the device model of %s,", g->name, id, state, g->stub_of);
+	else if (ends_in(g->name, INCOMING))
+		rc = asprintf(&text, "domain %s (%lld, %s), which is %.*s on its way here from another host,", g->name,
+		              id, state, n - (int)strlen(INCOMING), g->name);
+	else if (ends_in(g->name, AWAY))
+		rc = asprintf(&text, "domain %s (%lld, %s), which is what is left of %.*s that went to another host,",
+		              g->name, id, state, n - (int)strlen(AWAY), g->name);
 	else
-		domu_answer_next(a, "xl destroy %s", g->name);
+		rc = asprintf(&text, "domain %s (%lld, %s)", g->name, id, state);
+	return rc < 0 ? NULL : text;
+}
+
+static const struct domu_toolstack *keeper(struct domu_view *v, const char *name)
+{
+	const struct domu_kept *kept;
+
+	if (!v->toolstacks_read) {
+		struct domu_ctx quiet;
+
+		domu_ctx_init(&quiet);
+		v->toolstacks_read = domu_toolstacks_read(&quiet, v->root != NULL ? v->root : "", &v->toolstacks) == 0;
+		domu_ctx_free(&quiet);
+	}
+	return domu_toolstack_of(&v->toolstacks, name, &kept);
+}
+
+/*
+ * As the toolstack says it that keeps the guest: xl would go behind its back.  Destroying is for what cannot come
+ * back by itself, and a domain on its way between hosts is let alone: unpaused, it would run on both.
+ */
+static void next_for_domain(struct domu_view *v, struct domu_answer *a, const struct domu_guest *g)
+{
+	const char *name = g->stub_of != NULL ? g->stub_of : g->name;
+	const struct domu_toolstack *t = keeper(v, name);
+	const char *stop = t != NULL ? t->stop : "xl shutdown", *kill = t != NULL ? t->kill : "xl destroy";
+	const char *resume = t != NULL ? t->resume : "xl unpause";
+	const char *gap = t != NULL && ends_in(stop, "=") ? "" : " ";
+
+	if (ends_in(name, INCOMING) || ends_in(name, AWAY))
+		domu_answer_next(a, "xl list (wait until the migration has ended)");
+	else if (g->state == DOMU_STATE_PAUSED)
+		domu_answer_next(a, "%s%s%s && %s%s%s", resume, gap, name, stop, gap, name);
+	else if (g->state == DOMU_STATE_RUNNING && g->condition == NULL)
+		domu_answer_next(a, "%s%s%s", stop, gap, name);
+	else
+		domu_answer_next(a, "%s%s%s", kill, gap, name);
 }
 
 void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -152,54 +214,134 @@ void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const
 
 		for (size_t j = 0; j < g->n_disks; j++) {
 			const struct domu_disk *d = &g->disks[j];
-			enum domu_same same = domu_same_disk(b, d->path);
+			enum domu_same same;
+			char *name;
 
-			/* Nobody can change what everybody only reads. */
-			if (same == DOMU_SAME_NO || (v->depth == DOMU_VERDICT_READ && d->readonly))
+			/* Nobody can change what everybody only reads.  What is no path the check of backends knows. */
+			if (d->path == NULL || d->path[0] != '/' || (v->depth == DOMU_VERDICT_READ && d->readonly))
 				continue;
+			same = domu_same_disk(b, d->path);
+			if (same == DOMU_SAME_NO)
+				continue;
+			name = domain_name(g);
 			if (same == DOMU_SAME_UNKNOWN) {
-				domu_answer(a, DOMU_CHECK_UNKNOWN,
-				            "whether %s of domain %s is this disk cannot be told", d->path, g->name);
-				continue;
+				domu_answer(a, DOMU_CHECK_UNKNOWN, "whether %s of %s is this disk cannot be told",
+				            d->path, name != NULL ? name : g->name);
+			} else {
+				domu_answer(a, DOMU_CHECK_FAIL, "%s has it as %s%s", name != NULL ? name : g->name,
+				            d->vdev, d->readonly ? ", to read only" : "");
+				next_for_domain(v, a, g);
 			}
-			domu_answer(a, DOMU_CHECK_FAIL, "domain %s (%lld, %s) has it as %s", g->name,
-			            (long long)g->domid,
-			            g->condition != NULL ? g->condition : domu_state_name(g->state), d->vdev);
-			next_for_domain(a, g);
+			free(name);
 		}
 	}
 }
 
-/* "raw:/images/a.img", "aio:/images/a.img", "/dev/vg/a": what follows a format is a path. */
+/* "raw:/images/a.img", "tap:aio:/images/a.img", "/dev/vg/a": what follows the formats is a path. */
 static const char *path_of_params(const char *params)
 {
-	const char *colon = params != NULL && params[0] != '/' ? strchr(params, ':') : NULL;
+	const char *colon = params != NULL && params[0] != '/' ? strstr(params, ":/") : NULL;
 
 	return colon != NULL ? colon + 1 : params;
 }
 
-/* A disk may be attached to the Dom0 itself, which is not among the guests. */
-static void served(const struct domu_view *v, const struct domu_backend_copy *c, enum domu_same same,
-                   struct domu_answer *a)
+static const char *last_part(const char *path)
 {
-	enum domu_check_result result = same == DOMU_SAME_YES ? DOMU_CHECK_FAIL : DOMU_CHECK_UNKNOWN;
-	const char *vdev = c->vdev != NULL ? c->vdev : "a disk";
-	const struct domu_guest *g = NULL;
+	const char *end = path + strlen(path);
 
-	for (size_t i = 0; i < v->live.n && g == NULL; i++)
-		if (v->live.v[i]->domid == (int64_t)c->frontend)
-			g = v->live.v[i];
-	if (c->frontend == 0) {
-		domu_answer(a, result, "it is attached to this Dom0 as %s (%s)", vdev, c->path);
+	while (end > path && end[-1] != '/' && end[-1] != ':')
+		end--;
+	return end;
+}
+
+/*
+ * The device that the backend has open decides where it is known.  What only the script that makes the device
+ * understands, or what is a path from where a domain was started, cannot be compared.
+ */
+static enum domu_same same_as(const struct domu_backing *b, const struct domu_relatives *r,
+                              const struct domu_backend_copy *c)
+{
+	const char *path = path_of_params(c->params);
+	char in_dev[PATH_MAX];
+
+	/* A loop that the block script made over the file is among the relatives. */
+	if (c->dev != 0 && (domu_same_device(b, c->dev) || domu_related_find(r, c->dev) != NULL))
+		return DOMU_SAME_YES;
+	if (path == NULL || path[0] == '\0')
+		return DOMU_SAME_NO;
+	if (path[0] == '/' && (c->script == NULL || domu_same_disk(b, path) == DOMU_SAME_YES))
+		return domu_same_disk(b, path);
+	if (c->dev != 0)
+		return DOMU_SAME_NO;
+	if (c->script != NULL)
+		return DOMU_SAME_UNKNOWN;
+	if (snprintf(in_dev, sizeof in_dev, "/dev/%s", path) < (int)sizeof in_dev &&
+	    domu_same_disk(b, in_dev) == DOMU_SAME_YES)
+		return DOMU_SAME_YES;
+	return strcmp(last_part(path), last_part(b->path)) == 0 ? DOMU_SAME_UNKNOWN : DOMU_SAME_NO;
+}
+
+/* "qdisk" of "/local/domain/0/backend/qdisk/7/51712", as backendtype= calls it. */
+static const char *backend_type(const struct domu_backend_copy *c)
+{
+	static const char *const kinds[][2] = {
+		{ "/backend/vbd/", "phy" }, { "/backend/qdisk/", "qdisk" }, { "/backend/tap/", "tap" },
+		{ "/backend/vbd3/", "tap" }, { "/backend/virtio_disk/", "standalone" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strstr(c->path, kinds[i][0]) != NULL)
+			return kinds[i][1];
+	return "unknown";
+}
+
+static const struct domu_guest *live_domain(const struct domu_view *v, unsigned id)
+{
+	for (size_t i = 0; i < v->live.n; i++)
+		if (v->live.v[i]->domid == (int64_t)id)
+			return v->live.v[i];
+	return NULL;
+}
+
+/* "domain web1 (7)", "domain 7" where nobody knows its name, "this Dom0".  The caller frees. */
+static char *short_name(const struct domu_view *v, unsigned id)
+{
+	const struct domu_guest *g = live_domain(v, id);
+	char *text;
+	int rc;
+
+	if (id == 0)
+		return strdup("this Dom0");
+	rc = g != NULL ? asprintf(&text, "domain %s (%u)", g->name, id) : asprintf(&text, "domain %u", id);
+	return rc < 0 ? NULL : text;
+}
+
+/* A disk may be attached to the Dom0 itself, which is not among the guests. */
+static void served(struct domu_view *v, const struct domu_backend_copy *c, enum domu_same same, struct domu_answer *a)
+{
+	const char *vdev = c->vdev != NULL ? c->vdev : "a disk", *type = backend_type(c);
+	const struct domu_guest *g = live_domain(v, c->frontend);
+	char *name = short_name(v, c->frontend);
+	const char *to = name != NULL ? name : "a domain";
+
+	if (same == DOMU_SAME_UNKNOWN && c->script != NULL)
+		domu_answer(a, DOMU_CHECK_UNKNOWN,
+		            "what the script %s makes of %s for %s as %s, and so whether it is this disk, cannot be told "
+		            "(%s)",
+		            c->script, c->params, to, vdev, c->path);
+	else if (same == DOMU_SAME_UNKNOWN)
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "whether %s, which %s has as %s, is this disk cannot be told (%s)",
+		            c->params, to, vdev, c->path);
+	else
+		domu_answer(a, DOMU_CHECK_FAIL, "it is %s %s as %s (backendtype %s, %s)",
+		            c->frontend == 0 ? "attached to" : "served to", to, vdev, type, c->path);
+	if (c->frontend == 0)
 		domu_answer_next(a, "xl block-detach 0 %s", c->vdev != NULL ? c->vdev : "VDEV");
-	} else if (g != NULL) {
-		domu_answer(a, result, "it is served to domain %s (%u) as %s (%s)", g->name, c->frontend, vdev,
-		            c->path);
-		next_for_domain(a, g);
-	} else {
-		domu_answer(a, result, "it is served to domain %u as %s (%s)", c->frontend, vdev, c->path);
+	else if (g != NULL)
+		next_for_domain(v, a, g);
+	else
 		domu_answer_next(a, "xl block-list %u", c->frontend);
-	}
+	free(name);
 }
 
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -207,6 +349,7 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 {
 	if (no_xen(v, a))
 		return;
+	read_live(v);
 	read_backends(v);
 	if (v->backends_error != NULL)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
@@ -217,14 +360,27 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 		/* Nobody can change what everybody only reads. */
 		if (c->domain != 0 || c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
 			continue;
-		same = domu_same_disk(b, path_of_params(c->params));
-		/* A loop that the block script made over the file is among the relatives. */
-		if (c->dev != 0 && (domu_same_device(b, c->dev) || domu_related_find(r, c->dev) != NULL))
-			same = DOMU_SAME_YES;
-		if (same == DOMU_SAME_NO)
-			continue;
-		served(v, c, same, a);
+		same = same_as(b, r, c);
+		if (same != DOMU_SAME_NO)
+			served(v, c, same, a);
 	}
+}
+
+/* Its paths and device numbers are those of that domain: nothing here can be compared with them. */
+static void served_elsewhere(struct domu_view *v, const struct domu_backend_copy *c, struct domu_answer *a)
+{
+	char *from = short_name(v, c->domain), *to = short_name(v, c->frontend);
+	const struct domu_guest *g = live_domain(v, c->frontend);
+
+	domu_answer(a, DOMU_CHECK_UNKNOWN, "the driver %s serves %s to %s as %s; whether that is this disk cannot be seen here",
+	            from != NULL ? from : "domain", c->params != NULL ? c->params : "a disk", to != NULL ? to : "a domain",
+	            c->vdev != NULL ? c->vdev : "a disk");
+	if (g != NULL)
+		next_for_domain(v, a, g);
+	else
+		domu_answer_next(a, "xl list");
+	free(from);
+	free(to);
 }
 
 void domu_check_driver_domains(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -234,20 +390,20 @@ void domu_check_driver_domains(struct domu_view *v, const struct domu_backing *b
 	(void)r;
 	if (no_xen(v, a))
 		return;
+	read_live(v);
 	read_backends(v);
 	if (v->backends_error != NULL)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
 	for (size_t i = 0; i < v->n_backends; i++)
 		if (v->backends[i].domain != 0 && v->backends[i].state != XENBUS_CLOSED)
-			domu_answer(a, DOMU_CHECK_UNKNOWN,
-			            "whether domain %u serves it to domain %u cannot be seen from here",
-			            v->backends[i].domain, v->backends[i].frontend);
+			served_elsewhere(v, &v->backends[i], a);
 }
 
 void domu_check_hotplug(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a)
 {
 	struct stat named, mine;
+	char path[PATH_MAX];
 	struct dirent *e;
 	bool held = false;
 	DIR *d;
@@ -257,8 +413,9 @@ void domu_check_hotplug(struct domu_view *v, const struct domu_backing *b, const
 	/* Before a commit there is nothing to hold yet. */
 	if (no_xen(v, a) || v->depth != DOMU_VERDICT_RECHECK)
 		return;
+	snprintf(path, sizeof path, "%s/var/run/xen-hotplug/block", v->root != NULL ? v->root : "");
 	d = opendir("/proc/self/fd");
-	if (stat("/var/run/xen-hotplug/block", &named) == 0)
+	if (stat(path, &named) == 0)
 		while (d != NULL && !held && (e = readdir(d)) != NULL)
 			held = fstatat(dirfd(d), e->d_name, &mine, 0) == 0 && mine.st_dev == named.st_dev &&
 			       mine.st_ino == named.st_ino;
@@ -266,128 +423,4 @@ void domu_check_hotplug(struct domu_view *v, const struct domu_backing *b, const
 		closedir(d);
 	if (!held)
 		domu_answer(a, DOMU_CHECK_FAIL, "Xen's hotplug lock is not held");
-}
-
-/* ---- saved states -------------------------------------------------------------------- */
-
-/*
- * xl save's header (tools/xl/xl.h): 32 bytes of magic, byte order, mandatory
- * flags, optional flags, length of the optional data, which begins with the
- * config's length and the config: JSON when the first mandatory flag is set.
- */
-#define XL_MAGIC      "Xen saved domain, xl format\n \0 \r"
-#define XL_MAGIC_LEN  32
-#define XL_BYTE_ORDER 0x01020304u
-#define SAVE_TEXT_MAX (1u << 20)
-
-#define LIBVIRT_MAGIC "libvirt-xml\n \0 \r"
-
-/* The first megabyte of a save file, its NULs made blanks, so that a config in it is text. */
-static char *save_text(const char *path, bool *known)
-{
-	char *text = malloc(SAVE_TEXT_MAX + 1);
-	uint32_t order = 0;
-	ssize_t n = -1;
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	*known = false;
-	if (fd >= 0 && text != NULL)
-		n = pread(fd, text, SAVE_TEXT_MAX, 0);
-	if (fd >= 0)
-		close(fd);
-	if (n < 64) {
-		free(text);
-		return NULL;
-	}
-	memcpy(&order, text + XL_MAGIC_LEN, sizeof order);
-	if (memcmp(text, XL_MAGIC, XL_MAGIC_LEN) == 0 && order == XL_BYTE_ORDER) {
-		uint32_t len = 0;
-
-		memcpy(&len, text + XL_MAGIC_LEN + 16, sizeof len);
-		n = len < (size_t)n - XL_MAGIC_LEN - 20 ? (ssize_t)len + XL_MAGIC_LEN + 20 : n;
-		*known = true;
-	} else if (memcmp(text, LIBVIRT_MAGIC, sizeof LIBVIRT_MAGIC - 1) == 0) {
-		*known = true;
-	}
-	for (ssize_t i = 0; i < n; i++)
-		if (text[i] == '\0')
-			text[i] = ' ';
-	text[n] = '\0';
-	return text;
-}
-
-/*
- * Every quoted string of a saved config that is a path is compared with the
- * disk: that finds pdev_path in JSON, 'phy:/dev/vg/a,xvda,w' in xl's own
- * syntax and file='...' in libvirt's XML, without a parser for each.
- */
-static enum domu_same names_disk(const char *text, const struct domu_backing *b)
-{
-	char path[PATH_MAX];
-
-	for (const char *p = text; (p = strchr(p, '/')) != NULL;) {
-		size_t n = strcspn(p, "\"',\n<>\\ \t"), m = strcspn(p, "\"'\n<>\\");
-
-		if (p > text && strchr("\"':=", p[-1]) != NULL && n < sizeof path && m < sizeof path) {
-			/* A path may have commas and blanks in it where it is a value by itself. */
-			memcpy(path, p, n);
-			path[n] = '\0';
-			if (n > 1 && domu_same_disk(b, path) == DOMU_SAME_YES)
-				return DOMU_SAME_YES;
-			memcpy(path, p, m);
-			path[m] = '\0';
-			if (m != n && domu_same_disk(b, path) == DOMU_SAME_YES)
-				return DOMU_SAME_YES;
-		}
-		p += n > 0 ? n : 1;
-	}
-	return DOMU_SAME_NO;
-}
-
-static void look_at_save(const struct domu_view *v, const char *path, const char *name, const struct domu_backing *b,
-                         struct domu_answer *a)
-{
-	size_t len = v->guest->name != NULL ? strlen(v->guest->name) : 0;
-	bool known, mine = len > 0 && strncmp(name, v->guest->name, len) == 0 &&
-	                   (name[len] == '\0' || strcmp(name + len, ".save") == 0);
-	char *text = save_text(path, &known);
-
-	if (mine || (text != NULL && names_disk(text, b) == DOMU_SAME_YES)) {
-		domu_answer(a, DOMU_CHECK_FAIL, "the saved state %s would resume on it", path);
-		if (strstr(path, "libvirt") != NULL)
-			domu_answer_next(a, "virsh managedsave-remove %.*s", (int)strcspn(name, "."), name);
-		else
-			domu_answer_next(a, "xl restore %s", path);
-	} else if (text == NULL || !known) {
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s may be a saved state; what it would resume on cannot be read",
-		            path);
-	}
-	free(text);
-}
-
-/* Also without a Xen: a Dom0 that was started without it resumes its guests the next time. */
-void domu_check_saved(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                      struct domu_answer *a)
-{
-	char path[PATH_MAX];
-	bool any = false;
-	struct dirent *e;
-	struct stat st;
-
-	(void)r;
-	for (const char *const *dir = v->save_dirs; *dir != NULL; dir++) {
-		DIR *d = opendir(*dir);
-
-		while (d != NULL && (e = readdir(d)) != NULL) {
-			snprintf(path, sizeof path, "%s/%s", *dir, e->d_name);
-			if (e->d_name[0] == '.' || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-				continue;
-			any = true;
-			look_at_save(v, path, e->d_name, b, a);
-		}
-		if (d != NULL)
-			closedir(d);
-	}
-	if (!any)
-		no_xen(v, a);
 }

@@ -4,6 +4,7 @@
 #define DOMU_CHECK_H
 
 #include "guest/inuse.h"
+#include "guest/toolstack.h"
 
 /* What one check says of one disk; starts as a pass. */
 struct domu_answer {
@@ -46,7 +47,7 @@ struct domu_relatives {
 
 /* A struct domu_backend that outlives the call. */
 struct domu_backend_copy {
-	char *path, *params, *vdev;
+	char *path, *params, *vdev, *script;
 	uint64_t dev; /* 0: not a device, or not known yet */
 	unsigned domain, frontend;
 	int state;
@@ -60,6 +61,7 @@ struct domu_view {
 	enum domu_verdict_depth depth;
 	bool xen;
 	const char *const *save_dirs; /* NULL-terminated */
+	const char *root; /* before the paths of toolstacks and of some of sysfs: "", but for a test */
 	struct domu_loops loops;
 	bool loops_read;
 	struct domu_guests live; /* what libxl says runs */
@@ -69,6 +71,8 @@ struct domu_view {
 	size_t n_backends;
 	char *backends_error;
 	bool backends_read;
+	struct domu_toolstacks toolstacks; /* who else starts and stops domains */
+	bool toolstacks_read;
 };
 
 void domu_view_free(struct domu_view *v);
@@ -98,6 +102,12 @@ bool domu_same_device(const struct domu_backing *b, uint64_t dev);
 typedef void (*domu_check_fn)(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                               struct domu_answer *a);
 
+void domu_check_resolve(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                        struct domu_answer *a);
+void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                        struct domu_answer *a);
+void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
+                        struct domu_answer *a);
 void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a);
 void domu_check_mounts(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,

@@ -12,6 +12,7 @@
 #include "base/escape.h"
 #include "base/plugins.h"
 #include "guest/guest.h"
+#include "guest/toolstack.h"
 
 /* No list of guests is that long: a folder of somebody's making is. */
 #define MAX_GUESTS 65536
@@ -43,6 +44,8 @@ void domu_guest_free(struct domu_guest *g)
 	free(g->source);
 	free(g->error);
 	free(g->root_hint);
+	free(g->stub_of);
+	free(g->restarts);
 	free(g);
 }
 
@@ -235,7 +238,8 @@ static int take_config(void *user, struct domu_guest *g)
 static int take_live(void *user, struct domu_guest *live)
 {
 	struct gather *ga = user;
-	bool found = false;
+	/* A device model is part of another guest. */
+	bool found = live->stub_of != NULL;
 
 	for (size_t i = 0; i < ga->guests->n; i++) {
 		struct domu_guest *g = ga->guests->v[i];
@@ -351,16 +355,30 @@ static void gather_live(struct domu_ctx *ctx, struct gather *ga)
 	}
 }
 
-static int list_all(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out)
+int domu_guest_configs(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out)
 {
 	struct gather ga = { .guests = out };
-	int rc = gather_configs(ctx, where, &ga);
+	int rc;
 
+	memset(out, 0, sizeof *out);
+	rc = domu_plugins_load(ctx, DOMU_PLUGIN_SOURCE);
+	if (rc == 0)
+		rc = gather_configs(ctx, where, &ga);
 	free(ga.ids);
 	if (rc < 0) {
 		domu_guests_free(out);
 		return rc == -ENOMEM ? domu_nomem(ctx) : rc;
 	}
+	return 0;
+}
+
+static int list_all(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out)
+{
+	struct gather ga = { .guests = out };
+	int rc = domu_guest_configs(ctx, where, out);
+
+	if (rc < 0)
+		return rc;
 	mark_saved(out);
 	gather_live(ctx, &ga);
 	if (out->n > 1)
@@ -406,12 +424,40 @@ int domu_guest_list(struct domu_ctx *ctx, const struct domu_where *where, struct
 
 /* ---- one guest by name -------------------------------------------------- */
 
+/* A guest that another toolstack keeps, or may keep; 0: none does. */
+static int kept_elsewhere(struct domu_ctx *ctx, const struct domu_where *where, const char *name)
+{
+	const struct domu_toolstack *t;
+	const struct domu_kept *kept;
+	struct domu_toolstacks ts;
+	char *next;
+	int rc = domu_toolstacks_read(ctx, where->root != NULL ? where->root : "", &ts);
+
+	if (rc < 0)
+		return domu_nomem(ctx);
+	t = domu_toolstack_of(&ts, name, &kept);
+	next = t != NULL ? domu_toolstack_next(t, kept) : NULL;
+	if (t != NULL && kept != NULL)
+		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT, "%s is %s's guest (%s); next: %s", name, t->name,
+		               kept->guest->source, next != NULL ? next : "domu-rescue --disk PATH shell");
+	else if (t != NULL)
+		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT,
+		               "no guest is named %s in xl's configs; %s keeps guests here (%s): %s", name, t->name,
+		               t->place, next != NULL ? next : "domu-rescue --disk PATH shell");
+	free(next);
+	domu_toolstacks_free(&ts);
+	return rc;
+}
+
 static int not_found(struct domu_ctx *ctx, const struct domu_where *where, const char *name)
 {
 	char dirs[512] = "";
 	size_t n = 0;
 	struct stat st;
+	int rc = kept_elsewhere(ctx, where, name);
 
+	if (rc < 0)
+		return rc;
 	for (const char *const *d = where->config_dirs; d != NULL && *d != NULL && n < sizeof dirs; d++)
 		n += (size_t)snprintf(dirs + n, sizeof dirs - n, "%s%s", n > 0 ? ", " : "", *d);
 	if (stat(name, &st) == 0 && !S_ISDIR(st.st_mode))

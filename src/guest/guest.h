@@ -11,6 +11,7 @@ struct domu_where {
 	const char *config; /* --config FILE, or NULL */
 	const char *const *disks; /* --disk PATH ..., NULL-terminated, or NULL */
 	const char *format; /* --format, or NULL */
+	const char *root; /* before the paths of other toolstacks; NULL: this host's own */
 };
 
 /* An argument of a command, taken apart (never looking at any file's content). */
@@ -44,6 +45,8 @@ struct domu_guests {
 };
 /* Every guest: configs and live domains, by name; a config with an error is in it, with its line. */
 int domu_guest_list(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out);
+/* Those of configs alone, whatever runs, in no order. */
+int domu_guest_configs(struct domu_ctx *ctx, const struct domu_where *where, struct domu_guests *out);
 void domu_guests_free(struct domu_guests *g);
 /* What runs, by itself: a failure where there is a hypervisor that does not answer. */
 int domu_guest_live(struct domu_ctx *ctx, struct domu_guests *out);

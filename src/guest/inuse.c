@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "guest/check.h"
 
@@ -47,92 +46,40 @@ void domu_answer_clear(struct domu_answer *a)
 	memset(a, 0, sizeof *a);
 }
 
-static void check_resolve(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                          struct domu_answer *a)
-{
-	struct stat st;
+#define READ   DOMU_CHECK_AT_READ
+#define CHANGE DOMU_CHECK_AT_CHANGE
+#define AGAIN  DOMU_CHECK_AGAIN
 
-	(void)v;
-	(void)r;
-	if (b->disk->path == NULL || stat(b->disk->path, &st) < 0)
-		domu_answer(a, DOMU_CHECK_FAIL, "%s is gone: %s", b->path, strerror(errno));
-	else if (b->is_device ? !S_ISBLK(st.st_mode) || st.st_rdev != b->dev
-	                      : st.st_dev != b->dev || st.st_ino != b->inode)
-		domu_answer(a, DOMU_CHECK_FAIL, "%s is not the disk any more that was opened", b->disk->path);
-}
-
-static void check_own_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                           struct domu_answer *a)
-{
-	char owner[512];
-	bool idle;
-	int rc = domu_lock_owner(b, owner, sizeof owner, &idle);
-
-	(void)r;
-	/* A shell in which nothing was changed yet is of no interest to a reader. */
-	if (rc > 0 && idle && v->depth == DOMU_VERDICT_READ)
-		return;
-	if (rc > 0)
-		domu_answer(a, DOMU_CHECK_FAIL, "another domu-rescue %s (%s)",
-		            idle ? "has it open for changes" : "is changing it", owner);
-	else if (rc < 0)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "its lock cannot be looked at: %s", strerror(-rc));
-}
-
-static void check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                            struct domu_answer *a)
-{
-	struct stat st;
-
-	(void)v;
-	(void)r;
-	if (!b->is_device && (fstat(b->fd, &st) < 0 || (uint64_t)st.st_size != b->size))
-		domu_answer(a, DOMU_CHECK_FAIL, "its size has changed since it was opened (%llu bytes)",
-		            (unsigned long long)b->size);
-}
-
-enum when {
-	WHEN_READ = 1 << DOMU_VERDICT_READ,
-	WHEN_CHANGE = 1 << DOMU_VERDICT_CHANGE,
-	WHEN_RECHECK = 1 << DOMU_VERDICT_RECHECK,
-	WHEN_ALWAYS = WHEN_READ | WHEN_CHANGE | WHEN_RECHECK,
-};
-
-/* doc/design.md, "Is it really stopped?": the number there is the row here. */
+/* doc/safety.md shows this table; a test compares them. */
 static const struct check {
-	const char *name;
-	unsigned when;
-	bool unknown_passes;
+	struct domu_check_info info;
 	domu_check_fn fn;
 } checks[] = {
-	{ "resolve", WHEN_CHANGE, false, check_resolve },
-	{ "own-lock", WHEN_READ | WHEN_CHANGE, false, check_own_lock },
-	{ "xen", WHEN_READ | WHEN_CHANGE, false, domu_check_xen },
-	{ "domains", WHEN_ALWAYS, false, domu_check_domains },
-	{ "backends", WHEN_ALWAYS, false, domu_check_backends },
-	{ "driver-domains", WHEN_CHANGE, false, domu_check_driver_domains },
-	{ "saved", WHEN_READ | WHEN_CHANGE, false, domu_check_saved },
-	{ "other-hosts", WHEN_CHANGE, true, domu_check_other_hosts },
-	{ "stacked", WHEN_ALWAYS, false, domu_check_stacked },
-	{ "mounts", WHEN_ALWAYS, false, domu_check_mounts },
-	{ "writers", WHEN_CHANGE | WHEN_RECHECK, false, domu_check_writers },
-	{ "image-lock", WHEN_CHANGE | WHEN_RECHECK, false, domu_check_image_lock },
-	{ "exclusive", WHEN_CHANGE | WHEN_RECHECK, false, domu_check_exclusive },
-	{ "hotplug-lock", WHEN_CHANGE | WHEN_RECHECK, false, domu_check_hotplug },
-	{ "unchanged", WHEN_CHANGE | WHEN_RECHECK, false, check_unchanged },
+	{ { "resolve", "the path still leads to what was opened", CHANGE, false }, domu_check_resolve },
+	{ { "own-lock", "no other domu-rescue has it", READ | CHANGE, false }, domu_check_own_lock },
+	{ { "xen", "libxl and xenstore answer", READ | CHANGE, false }, domu_check_xen },
+	{ { "domains", "no domain in whatever state has it", READ | CHANGE | AGAIN, false }, domu_check_domains },
+	{ { "backends", "no backend of this Dom0 serves it", READ | CHANGE | AGAIN, false }, domu_check_backends },
+	{ { "driver-domains", "no backend of another domain could be it", CHANGE, false }, domu_check_driver_domains },
+	{ { "saved", "no saved state would resume on it", READ | CHANGE, false }, domu_check_saved },
+	{ { "other-hosts", "no other host holds it", CHANGE, true }, domu_check_other_hosts },
+	{ { "stacked", "nothing is made of it: dm, md, bcache, loops, snapshots, tapdisk", READ | CHANGE | AGAIN,
+	    false },
+	  domu_check_stacked },
+	{ { "mounts", "not mounted in any namespace, not swap", READ | CHANGE | AGAIN, false }, domu_check_mounts },
+	{ { "writers", "no process has it open for writing", CHANGE | AGAIN, false }, domu_check_writers },
+	{ { "image-lock", "nobody has a lock on it: qemu's, fcntl, flock", CHANGE | AGAIN, false },
+	  domu_check_image_lock },
+	{ { "exclusive", "the kernel claims it for nobody", CHANGE | AGAIN, false }, domu_check_exclusive },
+	{ { "hotplug-lock", "Xen's hotplug lock is ours in a commit", CHANGE | AGAIN, false }, domu_check_hotplug },
+	{ { "unchanged", "its size is what it was; a commit compares every block too", CHANGE | AGAIN, false },
+	  domu_check_unchanged },
 };
 #define N_CHECKS (sizeof checks / sizeof *checks)
 
-const char *const *domu_check_names(void)
+const struct domu_check_info *domu_check_info(size_t i)
 {
-	static const char *const names[] = {
-		"resolve",   "own-lock",     "xen",       "domains", "backends", "driver-domains",
-		"saved",     "other-hosts",  "stacked",   "mounts",  "writers",  "image-lock",
-		"exclusive", "hotplug-lock", "unchanged", NULL,
-	};
-
-	_Static_assert(sizeof names / sizeof *names == N_CHECKS + 1, "one name a check");
-	return names;
+	return i < N_CHECKS ? &checks[i].info : NULL;
 }
 
 const char *domu_check_result_name(enum domu_check_result r)
@@ -153,10 +100,18 @@ static bool listed(const char *const *list, const char *name)
 	return false;
 }
 
+static bool is_check(const char *name)
+{
+	for (size_t i = 0; i < N_CHECKS; i++)
+		if (strcmp(checks[i].info.name, name) == 0)
+			return true;
+	return false;
+}
+
 static int check_waive(struct domu_ctx *ctx, const char *const *waive)
 {
 	for (; waive != NULL && *waive != NULL; waive++)
-		if (!listed(domu_check_names(), *waive))
+		if (!is_check(*waive))
 			return domu_fail(ctx, DOMU_USAGE, -EINVAL,
 			                 "--waive %s: there is no such check; domu-rescue status lists them", *waive);
 	return 0;
@@ -169,7 +124,7 @@ static int one_check(struct domu_view *view, const struct check *c, const struct
 	struct domu_verdict_line *line = &out->v[out->n];
 
 	c->fn(view, b, r, &a);
-	line->check = c->name;
+	line->check = c->info.name;
 	line->disk = strdup(b->disk->vdev);
 	line->result = a.result;
 	line->detail = a.detail;
@@ -180,15 +135,15 @@ static int one_check(struct domu_view *view, const struct check *c, const struct
 		return -ENOMEM;
 	}
 	out->n++;
-	if (a.result == DOMU_CHECK_UNKNOWN && c->unknown_passes) {
+	if (a.result == DOMU_CHECK_UNKNOWN && c->info.unknown_passes) {
 		domu_say(view->ctx, DOMU_WARNING, "disk %s of %s: %s", b->disk->vdev, domu_guest_shown(view->guest),
 		         a.detail != NULL ? a.detail : "other hosts cannot be seen");
-	} else if (a.result == DOMU_CHECK_FAIL && c->fn == check_own_lock && view->depth == DOMU_VERDICT_READ) {
+	} else if (a.result == DOMU_CHECK_FAIL && c->fn == domu_check_own_lock && view->depth == DOMU_VERDICT_READ) {
 		/* Its changes are on a stage: until the commit the disk stays as it is. */
 		domu_say(view->ctx, DOMU_WARNING, "disk %s of %s: %s; what is read is the disk without that",
 		         b->disk->vdev, domu_guest_shown(view->guest), a.detail != NULL ? a.detail : "");
 	} else if (a.result == DOMU_CHECK_FAIL || a.result == DOMU_CHECK_UNKNOWN) {
-		line->blocks = !listed(waive, c->name);
+		line->blocks = !listed(waive, c->info.name);
 		if (!line->blocks)
 			line->result = DOMU_CHECK_WAIVED;
 		out->in_use |= line->blocks;
@@ -200,7 +155,7 @@ int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const st
                       enum domu_verdict_depth depth, const char *const *waive, struct domu_verdict *out)
 {
 	static const char *const save_dirs[] = { "/var/lib/xen/save", "/var/lib/libvirt/libxl/save", NULL };
-	struct domu_view view = { .ctx = ctx, .guest = g, .depth = depth, .save_dirs = save_dirs };
+	struct domu_view view = { .ctx = ctx, .guest = g, .depth = depth, .save_dirs = save_dirs, .root = "" };
 	struct domu_relatives relatives;
 	int rc = check_waive(ctx, waive);
 
@@ -218,7 +173,7 @@ int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const st
 			continue;
 		rc = domu_relatives(&view, b, &relatives);
 		for (size_t c = 0; rc == 0 && c < N_CHECKS; c++)
-			if ((checks[c].when & (1u << depth)) != 0)
+			if ((checks[c].info.when & (1u << depth)) != 0)
 				rc = one_check(&view, &checks[c], b, &relatives, waive, out);
 		domu_relatives_free(&relatives);
 	}

@@ -90,11 +90,6 @@ enum domu_verdict_depth {
 };
 
 /*
- * The checks, in order: resolve, own-lock, xen, domains, backends,
- * driver-domains, saved, other-hosts, stacked, mounts, writers, image-lock,
- * exclusive, hotplug-lock, unchanged (doc/design.md says what each looks at).
- * READ makes 2 to 5, 7, 9, 10; RECHECK 4, 5 and 9 to 15.
- *
  * Makes the checks on every disk (read-only cdroms excepted) that is in
  * backings.  waive: NULL-terminated names, or NULL.  0 also when in use: look
  * at in_use.  A check never writes.
@@ -105,8 +100,23 @@ void domu_verdict_free(struct domu_verdict *v);
 const char *domu_check_result_name(enum domu_check_result r);
 /* Fails with DOMU_INUSE: the first reason and the next command to type. */
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
-/* The names of all checks in order, NULL-terminated: --waive takes one of these. */
-const char *const *domu_check_names(void);
+
+/* When a check is made: bits of the depth. */
+enum domu_check_when {
+	DOMU_CHECK_AT_READ = 1 << DOMU_VERDICT_READ,
+	DOMU_CHECK_AT_CHANGE = 1 << DOMU_VERDICT_CHANGE,
+	DOMU_CHECK_AGAIN = 1 << DOMU_VERDICT_RECHECK,
+};
+
+struct domu_check_info {
+	const char *name; /* --waive takes it */
+	const char *what; /* is so when it passes */
+	unsigned when;
+	bool unknown_passes; /* what cannot be told does not count as in use */
+};
+
+/* The checks in their order; NULL after the last. */
+const struct domu_check_info *domu_check_info(size_t i);
 
 /* Xen's hotplug lock, taken as its block script takes it.  -1 where there is no Xen; released by closing. */
 int domu_hotplug_lock(struct domu_ctx *ctx, int *fd);
