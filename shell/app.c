@@ -13,6 +13,7 @@
 #include "base/escape.h"
 #include "shell/app.h"
 #include "shell/conffile.h"
+#include "shell/owners.h"
 
 #define STATE_DIR "/var/lib/domu-rescue"
 
@@ -325,7 +326,15 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 	opts.retain = &app->retain;
 	if (rc == 0)
 		rc = domu_app_state(app, write, &opts.state);
-	return rc != 0 ? rc : domu_session_open(app->ctx, g, &opts, s);
+	if (rc == 0)
+		rc = domu_session_open(app->ctx, g, &opts, s);
+	/* Not of all in a batch: each asks every config. */
+	if (rc == 0 && ((needs & NEED_WRITE) != 0 || opts.announce) && domu_app_warn_owners(app, *s) != 0) {
+		domu_session_close(*s);
+		*s = NULL;
+		rc = -ENOMEM;
+	}
+	return rc;
 }
 
 int domu_app_session(struct domu_app *app, const char *operand, unsigned needs, struct domu_guest **g,

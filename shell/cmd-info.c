@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "shell/cmd.h"
+#include "shell/owners.h"
 
 #define DRAWING 78 /* columns */
 
@@ -240,6 +241,7 @@ static int run(struct domu_run *r)
 
 	if (rc != 0)
 		return rc;
+	rc = domu_app_warn_owners(r->app, r->session);
 	for (size_t i = 0; i < nodes.n_problems; i++)
 		domu_say(r->ctx, DOMU_WARNING, "%s", nodes.problems[i]);
 	domu_out_line(r->out, "%s: %s, %s", domu_guest_shown(g), domu_state_name(g->state),

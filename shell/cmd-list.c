@@ -16,6 +16,7 @@
 
 #include "base/num.h"
 #include "shell/cmd.h"
+#include "shell/owners.h"
 
 /* What all rows share. */
 struct listing {
@@ -280,6 +281,10 @@ static int run(struct domu_run *r)
 	}
 	if (rc == 0)
 		rc = others(r, &l, &where, found);
+	if (rc == 0 && domu_args_count(r->args) == 0) {
+		domu_list_shared(r->ctx, &all);
+		rc = domu_list_toolstacks(r, &where);
+	}
 	if (rc == 0 && all.n == 0 && domu_args_count(r->args) == 0)
 		domu_say(r->ctx, DOMU_INFO, "no guests in %s%s",
 		         where.config_dirs[0] != NULL ? where.config_dirs[0] : "(no folder)",

@@ -2,14 +2,15 @@
 /* cmd-status.c - status: may this guest's disks be changed, and who says no. */
 #include "config.h"
 
-#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <json-c/json.h>
 
+#include "fence/nodes.h"
 #include "shell/cmd.h"
+#include "shell/owners.h"
 
 static struct json_object *text_or_null(const char *text)
 {
@@ -34,32 +35,56 @@ static struct json_object *reasons(const struct domu_verdict *v)
 	return list;
 }
 
-static int row(struct domu_out *o, const struct domu_verdict_line *l)
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What a check says of several disks alike is one row for people: disk has all their names then. */
+static int row(struct domu_out *o, const struct domu_verdict_line *l, const char *disk)
 {
 	domu_row_text(o, l->check);
-	domu_row_text(o, l->disk);
+	domu_row_text(o, disk);
 	domu_row_text(o, domu_check_result_name(l->result));
 	domu_row_text(o, l->detail);
 	return domu_row_end(o);
 }
 
-/* The link in an "auto" folder through which xendomains starts the guest at boot.  The caller frees. */
-static char *find_autostart(const char *source)
+static int merged_row(struct domu_out *o, const struct domu_verdict *v, size_t first, bool *done)
 {
-	struct stat mine, st;
-	DIR *d = opendir("/etc/xen/auto");
-	char *found = NULL;
-	struct dirent *e;
+	const struct domu_verdict_line *l = &v->v[first];
+	char disks[256];
+	size_t n = (size_t)snprintf(disks, sizeof disks, "%s", l->disk);
 
-	if (d == NULL)
-		return NULL;
-	if (source != NULL && stat(source, &mine) == 0)
-		while (found == NULL && (e = readdir(d)) != NULL)
-			if (fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_dev == mine.st_dev &&
-			    st.st_ino == mine.st_ino && asprintf(&found, "/etc/xen/auto/%s", e->d_name) < 0)
-				found = NULL;
-	closedir(d);
-	return found;
+	for (size_t i = first + 1; i < v->n; i++) {
+		const struct domu_verdict_line *m = &v->v[i];
+
+		if (strcmp(l->check, m->check) != 0 || l->result != m->result || !same_text(l->detail, m->detail))
+			continue;
+		done[i] = true;
+		if (n < sizeof disks)
+			n += (size_t)snprintf(disks + n, sizeof disks - n, " %s", m->disk);
+	}
+	return row(o, l, disks);
+}
+
+static int show_checks(struct domu_run *r, const struct domu_verdict *v)
+{
+	bool *done = calloc(v->n + 1, sizeof *done);
+	int rc = done != NULL ? 0 : domu_nomem(r->ctx);
+
+	if (domu_out_json(r->out)) {
+		for (size_t i = 0; rc == 0 && i < v->n; i++)
+			rc = row(r->out, &v->v[i], v->v[i].disk);
+	} else {
+		/* In the order of the checks, which is that of the first disk. */
+		for (size_t c = 0; domu_check_info(c) != NULL; c++)
+			for (size_t i = 0; rc == 0 && i < v->n; i++)
+				if (!done[i] && strcmp(v->v[i].check, domu_check_info(c)->name) == 0)
+					rc = merged_row(r->out, v, i, done);
+	}
+	free(done);
+	return rc;
 }
 
 struct lines {
@@ -93,41 +118,80 @@ static int show_fence(struct domu_run *r)
 
 static void show_next(struct domu_run *r, const struct domu_verdict *v)
 {
-	for (size_t i = 0; i < v->n; i++)
-		if (v->v[i].blocks && v->v[i].next != NULL)
-			domu_out_line(r->out, "%s: %s", v->v[i].check, v->v[i].next);
+	for (size_t i = 0; i < v->n; i++) {
+		size_t k = 0;
+
+		if (!v->v[i].blocks || v->v[i].next == NULL)
+			continue;
+		while (k < i && !(v->v[k].blocks && same_text(v->v[k].next, v->v[i].next)))
+			k++;
+		if (k == i)
+			domu_out_line(r->out, "to free %s: %s", v->v[i].disk, v->v[i].next);
+	}
+}
+
+/* A guest that was saved to a file of its own has an unreplayed journal, and no check can see the file. */
+static void hint_at_saves(struct domu_run *r)
+{
+	struct domu_nodes nodes;
+
+	if (domu_session_nodes(r->session, true, &nodes) != 0) {
+		domu_error_clear(r->ctx);
+		return;
+	}
+	for (size_t i = 0; i < nodes.n; i++)
+		if (nodes.v[i].root && nodes.v[i].probe.needs_replay)
+			domu_out_line(r->out,
+			              "the root %s was not unmounted: if the guest was saved to a file elsewhere (xl "
+			              "save), restore that instead of changing the disk",
+			              nodes.v[i].name);
+	domu_nodes_free(&nodes);
+}
+
+static int show(struct domu_run *r, const struct domu_verdict *v, const struct domu_owners *owners)
+{
+	const struct domu_guest *g = domu_session_guest(r->session);
+	const char *started_by = NULL;
+	int rc;
+
+	for (size_t i = 0; i < owners->n_starters && started_by == NULL; i++)
+		started_by = owners->starters[i].sure ? owners->starters[i].through : NULL;
+	domu_out_line(r->out, "%s: %s, %s", domu_guest_shown(g), domu_state_name(g->state),
+	              v->in_use ? "in use" : "free");
+	domu_out_member(r->out, "guest", text_or_null(g->name));
+	domu_out_member(r->out, "state", json_object_new_string(domu_state_name(g->state)));
+	domu_out_member(r->out, "verdict", json_object_new_string(v->in_use ? "in-use" : "free"));
+	domu_out_member(r->out, "started_by", text_or_null(started_by));
+	rc = show_checks(r, v);
+	if (rc == 0)
+		rc = domu_out_member(r->out, "reasons", reasons(v));
+	if (rc == 0) {
+		show_next(r, v);
+		rc = domu_owners_show(r->out, g, owners);
+	}
+	if (rc == 0 && !v->in_use && !domu_out_json(r->out))
+		hint_at_saves(r);
+	return rc;
 }
 
 static int run(struct domu_run *r)
 {
 	const struct domu_guest *g = domu_session_guest(r->session);
-	char *autostart = find_autostart(g->source);
 	const struct domu_backing *backings;
+	struct domu_owners owners = { 0 };
 	struct domu_verdict v = { 0 };
 	size_t n;
 	int rc;
 
 	backings = domu_session_backings(r->session, &n);
 	rc = domu_verdict_make(r->ctx, g, backings, n, DOMU_VERDICT_CHANGE, r->globals->waive, &v);
-	if (rc != 0)
-		goto out;
-	domu_out_line(r->out, "%s: %s, %s", domu_guest_shown(g), domu_state_name(g->state),
-	              v.in_use ? "in use" : "free");
-	domu_out_member(r->out, "guest", text_or_null(g->name));
-	domu_out_member(r->out, "state", json_object_new_string(domu_state_name(g->state)));
-	domu_out_member(r->out, "verdict", json_object_new_string(v.in_use ? "in-use" : "free"));
-	domu_out_member(r->out, "started_by", text_or_null(autostart));
-	for (size_t i = 0; rc == 0 && i < v.n; i++)
-		rc = row(r->out, &v.v[i]);
 	if (rc == 0)
-		rc = domu_out_member(r->out, "reasons", reasons(&v));
-	if (autostart != NULL)
-		domu_out_line(r->out, "started at boot by xendomains, through %s", autostart);
-	show_next(r, &v);
+		rc = domu_app_owners(r->app, r->session, &owners);
+	if (rc == 0)
+		rc = show(r, &v, &owners);
 	if (rc == 0 && domu_args_flag(r->args, "fence"))
 		rc = show_fence(r);
-out:
-	free(autostart);
+	domu_owners_free(&owners);
 	domu_verdict_free(&v);
 	return rc;
 }

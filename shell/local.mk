@@ -49,6 +49,7 @@ libdomushell_a_SOURCES = \
 	shell/names.c shell/names.h \
 	shell/ops.h \
 	shell/out-json.c \
+	shell/owners.c shell/owners.h \
 	shell/out-text.c shell/lib-scols.h \
 	shell/out.h \
 	shell/rows.c shell/rows.h \

@@ -82,7 +82,7 @@ static const struct {
 	{ "LVM-", "LV", "vgchange -an" },
 	{ "CRYPT-", "dm-crypt", "cryptsetup close" },
 	{ "mpath-", "multipath", "multipath -f" },
-	{ "part", "partition", "kpartx -d" },
+	{ "part", "partition", NULL },
 	{ "DMRAID-", "dmraid", "dmraid -an" },
 	{ "", "device-mapper", "dmsetup remove" },
 };
@@ -119,7 +119,7 @@ static void next_for_holder(const struct domu_view *v, struct domu_answer *a, co
 		domu_answer_next(a, "losetup -d /dev/%.*s", 4 + (int)strspn(device + 4, "0123456789"), device);
 	else if (lv_name(v, device, vg, lv))
 		domu_answer_next(a, "vgchange -an %s", vg);
-	else if (sys_line(v, device, "dm/name", vg, sizeof vg) && dm_kind(v, device) != 3)
+	else if (sys_line(v, device, "dm/name", vg, sizeof vg) && dm_kinds[dm_kind(v, device)].remove != NULL)
 		domu_answer_next(a, "%s %s", dm_kinds[dm_kind(v, device)].remove, vg);
 	else if (strncmp(device, "md", 2) == 0)
 		domu_answer_next(a, "mdadm --stop /dev/%s", device);

@@ -192,9 +192,9 @@ static void next_for_domain(struct domu_view *v, struct domu_answer *a, const st
 
 	if (ends_in(name, INCOMING) || ends_in(name, AWAY))
 		domu_answer_next(a, "xl list (wait until the migration has ended)");
-	else if (g->state == DOMU_STATE_PAUSED)
+	else if (g->stub_of == NULL && g->state == DOMU_STATE_PAUSED)
 		domu_answer_next(a, "%s%s%s && %s%s%s", resume, gap, name, stop, gap, name);
-	else if (g->state == DOMU_STATE_RUNNING && g->condition == NULL)
+	else if (g->stub_of != NULL || (g->state == DOMU_STATE_RUNNING && g->condition == NULL))
 		domu_answer_next(a, "%s%s%s", stop, gap, name);
 	else
 		domu_answer_next(a, "%s%s%s", kill, gap, name);
