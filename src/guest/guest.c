@@ -438,7 +438,7 @@ static int kept_elsewhere(struct domu_ctx *ctx, const struct domu_where *where, 
 	t = domu_toolstack_of(&ts, name, &kept);
 	next = t != NULL ? domu_toolstack_next(t, kept) : NULL;
 	if (t != NULL && kept != NULL)
-		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT, "%s is %s's guest (%s); next: %s", name, t->name,
+		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT, "%s is a guest of %s (%s); next: %s", name, t->name,
 		               kept->guest->source, next != NULL ? next : "domu-rescue --disk PATH shell");
 	else if (t != NULL)
 		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 GUEST_TESTS = tests/unit/test-guest-names tests/unit/test-guest-find tests/unit/test-guest-inuse \
-	tests/unit/test-guest-ours
+	tests/unit/test-guest-ours tests/unit/test-guest-toolstack tests/unit/test-guest-checks
 check_PROGRAMS += $(GUEST_TESTS)
 TESTS += $(GUEST_TESTS)
-GUEST_CPPFLAGS = $(AM_CPPFLAGS) -DBUILDDIR='"$(abs_top_builddir)"'
+GUEST_CPPFLAGS = $(AM_CPPFLAGS) -DBUILDDIR='"$(abs_top_builddir)"' -DSRCDIR='"$(abs_top_srcdir)"'
 GUEST_HELP = tests/unit/guest-help.c tests/unit/guest-help.h
 tests_unit_test_guest_names_SOURCES = tests/unit/test-guest-names.c
 tests_unit_test_guest_names_CFLAGS = $(UNIT_CFLAGS)
@@ -24,6 +24,16 @@ tests_unit_test_guest_ours_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guest_ours_CPPFLAGS = $(GUEST_CPPFLAGS)
 tests_unit_test_guest_ours_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_guest_ours_LDADD = $(UNIT_LDADD)
+tests_unit_test_guest_toolstack_SOURCES = tests/unit/test-guest-toolstack.c $(GUEST_HELP)
+tests_unit_test_guest_toolstack_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_guest_toolstack_CPPFLAGS = $(GUEST_CPPFLAGS)
+tests_unit_test_guest_toolstack_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_guest_toolstack_LDADD = $(UNIT_LDADD)
+tests_unit_test_guest_checks_SOURCES = tests/unit/test-guest-checks.c tests/unit/guest-inuse.h $(GUEST_HELP)
+tests_unit_test_guest_checks_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_guest_checks_CPPFLAGS = $(GUEST_CPPFLAGS)
+tests_unit_test_guest_checks_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_guest_checks_LDADD = $(UNIT_LDADD)
 if HAVE_LIBXL
 GUEST_XL_TESTS = tests/unit/test-guest-xl tests/unit/test-guest-fuzz
 check_PROGRAMS += $(GUEST_XL_TESTS)

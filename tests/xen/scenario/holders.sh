@@ -11,7 +11,7 @@ guest hold "phy:$disk"
 
 # bare NAME [DISK]: a domain that is never run.
 bare() {
-	printf 'name = "%s"\nkernel = "/lab/vmlinux"\nmemory = 16\ndisk = [ %s ]\n' "$1" "${2-}" >"$T/$1.cfg"
+	printf 'name = "%s"\nkernel = "/lab/vmlinux"\nmemory = 80\ndisk = [ %s ]\n' "$1" "${2-}" >"$T/$1.cfg"
 	xl create -pq "$T/$1.cfg" >>"$T/xl" 2>&1 || sed 's/^/# /' "$T/xl"
 }
 

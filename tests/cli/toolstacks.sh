@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# toolstacks.sh - guests of other toolstacks are named with the command that opens them; disks of two guests; status for people.
+. "$(dirname "$0")/../lib/functions.sh"
+[ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || skip_all "needs mount namespaces"
+
+# In the namespace of this test alone: /etc as it is, and what is written to it is gone at the end.
+mkdir "$T/etc" "$T/upper" "$T/work"
+mount -t tmpfs none "$T/etc" && mkdir "$T/etc/upper" "$T/etc/work" &&
+	mount -t overlay -o "lowerdir=/etc,upperdir=$T/etc/upper,workdir=$T/etc/work" none /etc 2>/dev/null ||
+	skip_all "no overlay over /etc here"
+test_cleanup() {
+	umount /etc "$T/etc"
+}
+rm -rf /etc/libvirt /etc/xensource-inventory /etc/qubes-release
+mkdir -p /etc/xen/auto /etc/libvirt/libxl/autostart "$T/tree/etc"
+echo testguest >"$T/tree/etc/hostname"
+for i in a b c; do
+	truncate -s 8M "$T/$i.img"
+	mke2fs -q -F -t ext4 -L root -d "$T/tree" "$T/$i.img"
+done
+config web1 "$T/a.img,raw,xvda,w" "$T/b.img,raw,xvdb,r"
+cat >/etc/libvirt/libxl/virt.xml <<END
+<domain type='xen'>
+  <name>virt</name>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='$T/c.img'/>
+      <target dev='xvda' bus='xen'/>
+    </disk>
+  </devices>
+</domain>
+END
+echo new >"$T/new"
+
+works "list" list
+has "list names libvirt and its guest" "$(err)" 'libvirt keeps virt here \(/etc/libvirt/libxl\); to open virt: domu-rescue --disk'
+lacks "which is no row" "$(out)" virt
+works "list --json" list --json
+is "list --json: the toolstack" "$(jq -r '.toolstacks[] | .name + " " + .place + " " + .guests[0].name' "$T/out")" \
+	"libvirt /etc/libvirt/libxl virt"
+works "list -q" -q list
+is "list -q says nothing of it" "$(err)" ''
+ends "a guest of libvirt is no guest of ours" 4 cat virt:/etc/hostname
+next=$(sed -n 's/.*next: domu-rescue //p' "$T/err")
+is "the command is given" "$next" "--disk $T/c.img shell"
+# shellcheck disable=SC2086 # words
+works "and it works" $next -c 'cat /etc/hostname'
+is "on the right disk" "$(out)" testguest
+ends "what nobody keeps" 4 cat nobody:/etc/hostname
+has "is said as ever" "$(err)" 'no guest is named nobody \(looked in'
+
+# ---- one disk, two guests
+works "nobody else has the disks" status web1
+lacks "status says nothing then" "$(out)" also
+works "nor a change" write web1@xvda:/etc/hostname <"$T/new"
+is "nor warns" "$(err)" ''
+ln "$T/a.img" "$T/hard.img"
+config web2 "$T/hard.img,raw,xvdc,w"
+config reader "$T/b.img,raw,xvda,r"
+works "status of a shared disk" status web1
+has "the other guest" "$(out)" "disk xvda is also xvdc of web2 \($T/xen/web2.cfg\)"
+has "one that reads" "$(out)" "disk xvdb is also xvda of reader, read only"
+works "status --json" status web1 --json
+is "status --json: shared" "$(jq -r '.shared[] | .disk + " " + .guest + " " + .vdev' "$T/out" | sort | tr '\n' ' ')" \
+	"xvda web2 xvdc xvdb reader xvda "
+is "it is free all the same" "$(jq -r .verdict "$T/out")" free
+works "info" info web1
+has "info warns" "$(err)" 'warning: disk xvda of web1 is also xvdc of web2'
+works "a change" write web1@xvda:/etc/hostname <"$T/new"
+has "a change warns" "$(err)" 'warning: disk xvda of web1 is also xvdc of web2'
+works "a bare disk of one guest" --disk "$T/c.img" write :/etc/hostname <"$T/new"
+is "is that guest's" "$(err)" ''
+config twin "$T/a.img,raw,xvda,w"
+works "list" list
+has "list warns of one path in two configs" "$(err)" "$T/a.img is xvda of twin and xvda of web1: never start both"
+lacks "not of what all only read" "$(err)" b.img
+
+# ---- who starts it
+ln -s "$T/xen/web1.cfg" /etc/xen/auto/01-web1
+ln -s ../virt.xml /etc/libvirt/libxl/autostart/virt.xml
+works "status" status web1
+has "xendomains" "$(out)" 'web1 is started at boot by xendomains \(/etc/xen/auto/01-web1\)'
+works "status of libvirt's disk" --disk "$T/c.img" status
+has "libvirt" "$(out)" 'virt is started at boot by libvirt \(/etc/libvirt/libxl/autostart/virt.xml\)'
+works "status --json" status web1 --json
+is "status --json: started_by" "$(jq -r .started_by "$T/out")" /etc/xen/auto/01-web1
+touch /etc/xensource-inventory
+works "list" list
+has "XAPI is named" "$(err)" 'XAPI keeps guests here \(/etc/xensource-inventory\).*xe vbd-plug'
+ends "what XAPI may keep" 4 cat nobody:/etc/hostname
+has "is asked of xe" "$(err)" 'no guest is named nobody in xl.s configs; XAPI keeps guests here'
+works "status" status web1
+has "status: XAPI" "$(out)" 'XAPI may start it by itself: xe vm-list'
+rm /etc/xensource-inventory
+
+# ---- status for people
+works "status of two disks" status web1
+check "fits a screen of 80 by 24" awk "NR <= 17 && length > 80 { bad = 1 } END { exit bad || NR > 24 }" "$T/out"
+is "a row a check for both disks" "$(grep -c ' xvda xvdb ' "$T/out")" 15
+exec 8<>"$T/a.img"
+works "status of one in use" status web1
+has "the holder" "$(out)" "writers +xvda +fail +process $$ \(bash\) has it open for writing"
+has "the other disk" "$(out)" 'writers +xvdb +pass'
+has "what frees it" "$(out)" "to free xvda: kill $$"
+exec 8<&-
+works "--waive own-lock is a check" --waive own-lock status web1
+
+# ---- a guest that was saved elsewhere has its root mounted
+debugfs -w -R 'feature needs_recovery' "$T/c.img" >/dev/null 2>&1
+works "status of a root that was not unmounted" --disk "$T/c.img" status
+has "hints at a save" "$(out)" 'was not unmounted: if the guest was saved to a file elsewhere \(xl save\)'
+done_testing
