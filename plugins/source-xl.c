@@ -306,7 +306,7 @@ static int read_restarts(struct reading *r)
 	static const struct {
 		const char *key, *otherwise;
 	} events[] = {
-		{ "on_poweroff", "destroy" }, { "on_reboot", "restart" },          { "on_crash", "destroy" },
+		{ "on_poweroff", "destroy" }, { "on_reboot", "restart" },        { "on_crash", "destroy" },
 		{ "on_watchdog", "destroy" }, { "on_soft_reset", "soft-reset" },
 	};
 	char *list = NULL, *longer;

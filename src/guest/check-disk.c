@@ -9,7 +9,7 @@
 #include "guest/check.h"
 
 void domu_check_resolve(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                       struct domu_answer *a)
+                        struct domu_answer *a)
 {
 	struct stat st;
 
@@ -23,7 +23,7 @@ void domu_check_resolve(struct domu_view *v, const struct domu_backing *b, const
 }
 
 void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                       struct domu_answer *a)
+                         struct domu_answer *a)
 {
 	char owner[512];
 	bool idle;
@@ -41,7 +41,7 @@ void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, cons
 }
 
 void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                       struct domu_answer *a)
+                          struct domu_answer *a)
 {
 	struct stat st;
 

@@ -79,12 +79,9 @@ static bool lv_name(const struct domu_view *v, const char *device, char vg[DM_NA
 static const struct {
 	const char *uuid, *kind, *remove;
 } dm_kinds[] = {
-	{ "LVM-", "LV", "vgchange -an" },
-	{ "CRYPT-", "dm-crypt", "cryptsetup close" },
-	{ "mpath-", "multipath", "multipath -f" },
-	{ "part", "partition", NULL },
-	{ "DMRAID-", "dmraid", "dmraid -an" },
-	{ "", "device-mapper", "dmsetup remove" },
+	{ "LVM-", "LV", "vgchange -an" },          { "CRYPT-", "dm-crypt", "cryptsetup close" },
+	{ "mpath-", "multipath", "multipath -f" }, { "part", "partition", NULL },
+	{ "DMRAID-", "dmraid", "dmraid -an" },     { "", "device-mapper", "dmsetup remove" },
 };
 
 static size_t dm_kind(const struct domu_view *v, const char *device)
@@ -154,7 +151,8 @@ static void check_below(struct domu_view *v, const struct domu_backing *b, struc
  * snapshots hold too.  Writing the origin would grow them, and a merge in
  * progress would be written over.
  */
-static void name_snapshots(const struct domu_view *v, const char *real, const struct domu_backing *b, struct domu_answer *a)
+static void name_snapshots(const struct domu_view *v, const char *real, const struct domu_backing *b,
+                           struct domu_answer *a)
 {
 	char path[PATH_MAX], vg[DM_NAME], lv[DM_NAME], text[SHOWN_NAME];
 	struct dirent *h;
@@ -502,7 +500,21 @@ static void check_drbd(const struct domu_view *v, uint64_t dev, struct domu_answ
 	free(line);
 	if (f != NULL)
 		fclose(f);
-	domu_answer(a, DOMU_CHECK_UNKNOWN, "it is replicated by DRBD: look at the other node");
+	domu_answer(a, DOMU_CHECK_UNKNOWN, "it is replicated by DRBD: drbdadm status shows the other node");
+}
+
+/* Volume groups that several hosts have at once: whoever runs a lock manager for them has some. */
+static void check_shared_vg(const struct domu_view *v, const char *device, struct domu_answer *a)
+{
+	static const char *const managers[] = { "/run/lvm/lvmlockd.socket", "/run/lvm/clvmd.sock", NULL };
+	char path[PATH_MAX], vg[DM_NAME], lv[DM_NAME];
+
+	for (const char *const *m = managers; *m != NULL; m++) {
+		snprintf(path, sizeof path, "%s%s", root_of(v), *m);
+		if (access(path, F_OK) == 0 && lv_name(v, device, vg, lv))
+			domu_answer(a, DOMU_CHECK_UNKNOWN,
+			            "volume groups are shared here: another host may have %s/%s active", vg, lv);
+	}
 }
 
 static void check_transport(const struct domu_view *v, uint64_t dev, struct domu_answer *a, unsigned depth)
@@ -524,6 +536,7 @@ static void check_transport(const struct domu_view *v, uint64_t dev, struct domu
 	if (n < 0)
 		return;
 	real[n] = '\0';
+	check_shared_vg(v, strrchr(real, '/') != NULL ? strrchr(real, '/') + 1 : real, a);
 	if (strstr(real, "/block/drbd") != NULL)
 		check_drbd(v, dev, a);
 	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)

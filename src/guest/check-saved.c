@@ -98,7 +98,7 @@ static void look_at_save(const struct domu_view *v, const char *path, const char
 	if (mine || (text != NULL && names_disk(text, b) == DOMU_SAME_YES)) {
 		domu_answer(a, DOMU_CHECK_FAIL, "the saved state %s would resume on it", path);
 		if (strstr(path, "libvirt") != NULL)
-			domu_answer_next(a, "virsh managedsave-remove %.*s", (int)strcspn(name, "."), name);
+			domu_answer_next(a, "virsh start %.*s", (int)strcspn(name, "."), name);
 		else
 			domu_answer_next(a, "xl restore %s", path);
 	} else if (text == NULL || !known) {

@@ -285,8 +285,11 @@ static enum domu_same same_as(const struct domu_backing *b, const struct domu_re
 static const char *backend_type(const struct domu_backend_copy *c)
 {
 	static const char *const kinds[][2] = {
-		{ "/backend/vbd/", "phy" }, { "/backend/qdisk/", "qdisk" }, { "/backend/tap/", "tap" },
-		{ "/backend/vbd3/", "tap" }, { "/backend/virtio_disk/", "standalone" },
+		{ "/backend/vbd/", "phy" },
+		{ "/backend/qdisk/", "qdisk" },
+		{ "/backend/tap/", "tap" },
+		{ "/backend/vbd3/", "tap" },
+		{ "/backend/virtio_disk/", "standalone" },
 	};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -325,10 +328,11 @@ static void served(struct domu_view *v, const struct domu_backend_copy *c, enum 
 	const char *to = name != NULL ? name : "a domain";
 
 	if (same == DOMU_SAME_UNKNOWN && c->script != NULL)
-		domu_answer(a, DOMU_CHECK_UNKNOWN,
-		            "what the script %s makes of %s for %s as %s, and so whether it is this disk, cannot be told "
-		            "(%s)",
-		            c->script, c->params, to, vdev, c->path);
+		domu_answer(
+		    a, DOMU_CHECK_UNKNOWN,
+		    "what the script %s makes of %s for %s as %s, and so whether it is this disk, cannot be told "
+		    "(%s)",
+		    c->script, c->params, to, vdev, c->path);
 	else if (same == DOMU_SAME_UNKNOWN)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "whether %s, which %s has as %s, is this disk cannot be told (%s)",
 		            c->params, to, vdev, c->path);
@@ -372,9 +376,10 @@ static void served_elsewhere(struct domu_view *v, const struct domu_backend_copy
 	char *from = short_name(v, c->domain), *to = short_name(v, c->frontend);
 	const struct domu_guest *g = live_domain(v, c->frontend);
 
-	domu_answer(a, DOMU_CHECK_UNKNOWN, "the driver %s serves %s to %s as %s; whether that is this disk cannot be seen here",
-	            from != NULL ? from : "domain", c->params != NULL ? c->params : "a disk", to != NULL ? to : "a domain",
-	            c->vdev != NULL ? c->vdev : "a disk");
+	domu_answer(a, DOMU_CHECK_UNKNOWN,
+	            "the driver %s serves %s to %s as %s; whether that is this disk cannot be seen here",
+	            from != NULL ? from : "domain", c->params != NULL ? c->params : "a disk",
+	            to != NULL ? to : "a domain", c->vdev != NULL ? c->vdev : "a disk");
 	if (g != NULL)
 		next_for_domain(v, a, g);
 	else

@@ -105,9 +105,9 @@ typedef void (*domu_check_fn)(struct domu_view *v, const struct domu_backing *b,
 void domu_check_resolve(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a);
 void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                        struct domu_answer *a);
+                         struct domu_answer *a);
 void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
-                        struct domu_answer *a);
+                          struct domu_answer *a);
 void domu_check_stacked(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                         struct domu_answer *a);
 void domu_check_mounts(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,

@@ -149,8 +149,7 @@ static bool same_file(const char *a, const char *b)
 }
 
 static int ask_configs(struct domu_ctx *ctx, const struct domu_where *where, const char *root,
-                       const struct domu_guest *g, const struct domu_backing *backings, size_t n,
-                       struct domu_owners *o)
+                       const struct domu_guest *g, const struct domu_backing *backings, size_t n, struct domu_owners *o)
 {
 	struct domu_guests all = { 0 };
 	struct domu_ctx quiet;
@@ -200,9 +199,8 @@ static int ask_toolstacks(struct domu_ctx *ctx, const char *root, const struct d
 	return rc;
 }
 
-int domu_owners_find(struct domu_ctx *ctx, const struct domu_where *where, const char *root,
-                     const struct domu_guest *g, const struct domu_backing *backings, size_t n,
-                     struct domu_owners *out)
+int domu_owners_find(struct domu_ctx *ctx, const struct domu_where *where, const char *root, const struct domu_guest *g,
+                     const struct domu_backing *backings, size_t n, struct domu_owners *out)
 {
 	int rc;
 

@@ -32,9 +32,8 @@ struct domu_owners {
  * Reads every config and those of other toolstacks: not for commands that only read.  root: before the paths of what
  * starts guests and of other toolstacks ("": this host).  Domains that run are the verdict's.  -ENOMEM.
  */
-int domu_owners_find(struct domu_ctx *ctx, const struct domu_where *where, const char *root,
-                     const struct domu_guest *g, const struct domu_backing *backings, size_t n,
-                     struct domu_owners *out);
+int domu_owners_find(struct domu_ctx *ctx, const struct domu_where *where, const char *root, const struct domu_guest *g,
+                     const struct domu_backing *backings, size_t n, struct domu_owners *out);
 void domu_owners_free(struct domu_owners *o);
 
 #endif

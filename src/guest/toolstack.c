@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* toolstack.c - toolstacks other than xl: recognized by their files, and their guests' disks as they are written there. */
+/* toolstack.c - toolstacks other than xl: known by their files, and their guests' disks as these have them. */
 #include "config.h"
 
 #include <dirent.h>
@@ -285,10 +285,9 @@ int domu_toolstacks_read(struct domu_ctx *ctx, const char *root, struct domu_too
 		struct domu_toolstack *t = &out->v[out->n];
 		int rc;
 
-		*t = (struct domu_toolstack){ .name = known[i].name,
-			                      .stop = known[i].stop,
-			                      .kill = known[i].kill,
-			                      .resume = known[i].resume };
+		*t = (struct domu_toolstack){
+			.name = known[i].name, .stop = known[i].stop, .kill = known[i].kill, .resume = known[i].resume
+		};
 		rc = known[i].read(ctx, root, t);
 		if (rc < 0) {
 			out->n++;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* toolstack.h - toolstacks other than xl on this host: which are there, what guests they keep, how those are reached. */
+/* toolstack.h - toolstacks other than xl on this host: which are there, which guests they keep. */
 #ifndef DOMU_TOOLSTACK_H
 #define DOMU_TOOLSTACK_H
 
 #include "guest/guest.h"
 
-/* A guest that another toolstack keeps.  Its disks are paths of this host; a disk without one has its reason as script. */
+/* A guest that another toolstack keeps.  Its disks are paths of this host, where script and backend are NULL. */
 struct domu_kept {
 	struct domu_guest *guest;
 	char *autostart; /* through what the toolstack starts it with the machine; NULL: not, as far as can be seen */

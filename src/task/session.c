@@ -362,10 +362,11 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 	if (rc == 0)
 		rc = replay_journal(s, disk, offset, size, type, &stack);
 	if (rc == 0)
-		domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
-		         s->stage != NULL
-		             ? ": it was not unmounted; of a guest saved to a file elsewhere (xl save) restore that instead"
-		             : " in a layer that is dropped at the end");
+		domu_say(
+		    s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
+		    s->stage != NULL
+		        ? ": it was not unmounted; of a guest saved to a file elsewhere (xl save) restore that instead"
+		        : " in a layer that is dropped at the end");
 	return rc;
 }
 

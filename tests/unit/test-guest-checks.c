@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-guest-checks.c - each check of the verdict by itself: what a made-up Xen or sysfs says, what cannot be told; its table. */
+/* test-guest-checks.c - each check by itself: what a made-up Xen or sysfs says, what cannot be told; the table. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -23,9 +23,8 @@ static struct domu_relatives related;
 static void open_view(void)
 {
 	open_disk(image);
-	view = (struct domu_view){
-		.ctx = &b.ctx, .guest = g, .depth = DOMU_VERDICT_CHANGE, .xen = true, .root = b.dir
-	};
+	view =
+	    (struct domu_view){ .ctx = &b.ctx, .guest = g, .depth = DOMU_VERDICT_CHANGE, .xen = true, .root = b.dir };
 	view.live_read = view.backends_read = true;
 }
 
@@ -64,7 +63,11 @@ static void domain(const char *name, enum domu_guest_state state, const char *st
                    const char *next)
 {
 	struct domu_disk disk = { .vdev = "xvda", .path = image };
-	struct domu_guest live = { .name = (char *)name, .domid = 7, .state = state, .disks = &disk, .n_disks = 1,
+	struct domu_guest live = { .name = (char *)name,
+		                   .domid = 7,
+		                   .state = state,
+		                   .disks = &disk,
+		                   .n_disks = 1,
 		                   .stub_of = (char *)stub_of };
 	struct domu_guest *lives[] = { &live };
 
@@ -82,8 +85,7 @@ Test(checks, a_domain_is_named_by_what_it_is_to_the_guest)
 	domain("web1-2026-11-25T10:00Z", DOMU_STATE_CRASHED, NULL, "(7, crashed)", "xl destroy web1-2026");
 	domain("web1-dm", DOMU_STATE_RUNNING, "web1", "domain web1-dm (7, running), the device model of web1, has it",
 	       "xl shutdown web1");
-	domain("web1--incoming", DOMU_STATE_PAUSED, NULL, "which is web1 on its way here from another host",
-	       "xl list");
+	domain("web1--incoming", DOMU_STATE_PAUSED, NULL, "which is web1 on its way here from another host", "xl list");
 	cr_assert_null(strstr(a.next, "unpause"), "it would run on both hosts");
 	domain("web1--migratedaway", DOMU_STATE_SUSPENDED, NULL, "what is left of web1 that went to another host",
 	       "xl list");
@@ -142,8 +144,13 @@ Test(checks, whether_xen_answers)
 static void backend(const char *path, const char *params, const char *script, uint64_t dev, enum domu_check_result want,
                     const char *word)
 {
-	struct domu_backend_copy c = { .path = (char *)path, .params = (char *)params, .script = (char *)script,
-		                       .vdev = (char *)"xvda", .dev = dev, .frontend = 7, .state = 4 };
+	struct domu_backend_copy c = { .path = (char *)path,
+		                       .params = (char *)params,
+		                       .script = (char *)script,
+		                       .vdev = (char *)"xvda",
+		                       .dev = dev,
+		                       .frontend = 7,
+		                       .state = 4 };
 
 	view.backends = &c;
 	view.n_backends = 1;
@@ -180,8 +187,11 @@ Test(checks, a_backend_is_compared_by_device_path_or_not_at_all)
 Test(checks, a_driver_domain_is_named_with_whom_it_serves)
 {
 	struct domu_backend_copy c = { .path = (char *)"/local/domain/3/backend/vbd/7/51712",
-		                       .params = (char *)"/dev/sda", .vdev = (char *)"xvda", .domain = 3,
-		                       .frontend = 7, .state = 4 };
+		                       .params = (char *)"/dev/sda",
+		                       .vdev = (char *)"xvda",
+		                       .domain = 3,
+		                       .frontend = 7,
+		                       .state = 4 };
 	struct domu_guest storage = { .name = (char *)"storage", .domid = 3 };
 	struct domu_guest web = { .name = (char *)"web2", .domid = 7, .state = DOMU_STATE_RUNNING };
 	struct domu_guest *lives[] = { &storage, &web };
@@ -297,6 +307,11 @@ Test(checks, another_host_is_seen_or_cannot_be)
 	device("../../devices/virtual/block/drbd2",
 	       " 1: cs:Connected ro:Secondary/Secondary\n 2: cs:Connected ro:Secondary/Primary ds:U/U\n",
 	       DOMU_CHECK_FAIL, "DRBD's other node is primary");
+	host_file("sys/block/dm-9/dm/uuid", "LVM-abc\n");
+	host_file("sys/block/dm-9/dm/name", "vg-web1\n");
+	device("../../devices/virtual/block/dm-9", NULL, DOMU_CHECK_PASS, NULL);
+	host_file("run/lvm/lvmlockd.socket", "");
+	device("../../devices/virtual/block/dm-9", NULL, DOMU_CHECK_UNKNOWN, "another host may have vg/web1 active");
 	k.is_device = false;
 	close_view();
 }

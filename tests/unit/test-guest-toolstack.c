@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-guest-toolstack.c - libvirt, Qubes and XAPI by their files: named, their guests' disks, who else has a disk, who starts it. */
+/* test-guest-toolstack.c - libvirt, Qubes and XAPI by their files; who else has a disk, and who starts it. */
 #include "config.h"
 
 #include <errno.h>
@@ -187,10 +187,10 @@ Test(toolstack, what_is_no_xml_is_an_error_and_not_read_beyond)
 
 /* ---- libvirt -------------------------------------------------------------------- */
 
-#define DOMAIN(name, disks) \
+#define DOMAIN(name, disks)                                                                                   \
 	"<!--\nWARNING: AUTO-GENERATED\n-->\n<domain type='xen'>\n  <name>" name "</name>\n  <metadata><x:y " \
 	"xmlns:x='z'><name>no</name></x:y></metadata>\n  <devices>\n" disks "  </devices>\n</domain>\n"
-#define DISK(kind, path, vdev) \
+#define DISK(kind, path, vdev)                                                                    \
 	"<disk type='block' device='disk'><driver name='phy' type='raw'/><source " kind "='" path \
 	"'/><target dev='" vdev "' bus='xen'/></disk>\n"
 #define CDROM "<disk type='file' device='cdrom'><source file='/x.iso'/><target dev='hdc'/><readonly/></disk>\n"

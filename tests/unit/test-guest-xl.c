@@ -212,6 +212,27 @@ Test(xl, the_root_is_what_the_kernel_would_take)
 	}
 }
 
+Test(xl, what_starts_it_again_is_what_its_config_says)
+{
+	static const char *const cases[][2] = {
+		{ "", "on_reboot" },
+		{ "on_reboot='destroy'", NULL },
+		{ "on_poweroff='restart'\non_crash='rename-restart'", "on_poweroff, on_reboot, on_crash" },
+		{ "on_crash='coredump-restart'\non_reboot='preserve'", "on_crash" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[512];
+		struct domu_guest *g;
+
+		snprintf(text, sizeof text, "name='web1'\ndisk=['/a,raw,xvda,w']\n%s\n", cases[i][0]);
+		bench_file(&b, "web1", text);
+		g = find("web1");
+		check_text(cases[i][0], "restarts", g->restarts, cases[i][1]);
+		domu_guest_free(g);
+	}
+}
+
 #define GOOD(name) "name = '" name "'\ndisk = [ '/images/" name ".img,raw,xvda,w' ]\n"
 
 static size_t list(struct domu_guests *gs)

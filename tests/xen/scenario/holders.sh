@@ -82,12 +82,13 @@ add) write_dev "/dev/lab/$(xenstore_read "$XENBUS_PATH/params" | sed 's/^word://
 esac
 END
 chmod 755 /etc/xen/scripts/block-lab
-bare scripted '"script=block-lab,vdev=xvda,target=word:hold"'
-refused "script=" $disk "served to domain scripted \([0-9]+\) as xvda \(backendtype phy" write hold:/etc/motd
-cp "$T/scripted.cfg" /etc/xen/
-ends "the guest with script=" "3 6" cat scripted:/etc/motd
+check "a script makes a disk" xl block-attach storage script=block-lab,vdev=xvda,target=word:hold
+refused "script=" $disk "served to domain storage \($driver\) as xvda \(backendtype phy" write hold:/etc/motd
+check "it goes" xl block-detach storage xvda
+guest scripted word
+sed -i 's/"word,xvda,w"/"script=block-lab,vdev=xvda,target=word:hold"/' /etc/xen/scripted.cfg
+ends "the guest with script=" 6 cat scripted:/etc/motd
 has "names the script" "$(err)" 'made by the block script block-lab from word:hold'
-destroy scripted
 rm /etc/xen/scripted.cfg
 
 # ---- a device model, and domains on their way between hosts
@@ -102,10 +103,24 @@ xl rename model web1--incoming
 refused "migrating in" $disk 'which is web1 on its way here from another host, has it as xvda.*next: xl list' write hold:/etc/motd
 xl rename web1--incoming web1--migratedaway
 refused "migrated away" $disk 'what is left of web1 that went to another host, has it as xvda.*next: xl list' write hold:/etc/motd
-destroy web1--migratedaway
-destroy storage
+xl rename web1--migratedaway virt
 
-# ---- two configs of one disk; libvirt
+# ---- libvirt; two configs of one disk
+mkdir -p /etc/libvirt/libxl/autostart
+printf "<domain type='xen'><name>virt</name><devices><disk device='disk'><source dev='%s'/><target dev='xvda'/></disk></devices></domain>" \
+	$disk >/etc/libvirt/libxl/virt.xml
+ln -s ../virt.xml /etc/libvirt/libxl/autostart/virt.xml
+refused "a running guest of libvirt" $disk 'next: virsh resume virt && virsh shutdown virt' --disk $disk write :/etc/motd
+destroy virt
+destroy storage
+works "list" list
+has "list names libvirt" "$(err)" 'libvirt keeps virt here \(/etc/libvirt/libxl\)'
+ends "a guest of libvirt" 4 cat virt:/etc/motd
+next=$(sed -n 's/.*next: domu-rescue //p' "$T/err")
+is "with the command that opens it" "$next" "--disk $disk shell"
+# shellcheck disable=SC2086 # words
+works "which does" $next -c 'cat /etc/motd'
+is "and reads it" "$(out)" before
 guest twin "phy:$disk"
 works "a disk of two guests is changed" write hold:/etc/motd < <(echo twin)
 has "with a warning" "$(err)" 'disk xvda of hold is also xvda of twin \(/etc/xen/twin.cfg\)'
@@ -114,24 +129,7 @@ ln -sf ../twin.cfg /etc/xen/auto/twin
 works "status" status hold
 has "status: the other" "$(out)" 'disk xvda is also xvda of twin'
 has "status: who starts it" "$(out)" 'twin is started at boot by xendomains \(/etc/xen/auto/twin\)'
-rm /etc/xen/auto/twin /etc/xen/twin.cfg /etc/xen/hold.cfg
-mkdir -p /etc/libvirt/libxl/autostart
-printf "<domain type='xen'><name>virt</name><devices><disk device='disk'><source dev='%s'/><target dev='xvda'/></disk></devices></domain>" \
-	$disk >/etc/libvirt/libxl/virt.xml
-ln -s ../virt.xml /etc/libvirt/libxl/autostart/virt.xml
-works "list" list
-has "list names libvirt" "$(err)" 'libvirt keeps virt here \(/etc/libvirt/libxl\)'
-ends "a guest of libvirt" 4 cat virt:/etc/motd
-next=$(sed -n 's/.*next: domu-rescue //p' "$T/err")
-is "with the command that opens it" "$next" "--disk $disk shell"
-# shellcheck disable=SC2086 # words
-works "which does" $next -c 'cat /etc/motd'
-is "and reads it" "$(out)" twin
-works "status" --disk $disk status
-has "status: libvirt starts it" "$(out)" 'virt is started at boot by libvirt'
-bare virt "\"phy:$disk,xvda,w\""
-refused "a running guest of libvirt" $disk 'next: virsh resume virt && virsh shutdown virt' --disk $disk write :/etc/motd
-destroy virt
-rm -r /etc/libvirt
+has "status: libvirt too" "$(out)" 'virt is started at boot by libvirt'
+rm -r /etc/xen/auto/twin /etc/xen/twin.cfg /etc/xen/hold.cfg /etc/libvirt
 check "e2fsck finds nothing" e2fsck -fn $disk
 lvremove -qq -y lab/hold lab/swap >/dev/null
