@@ -317,7 +317,8 @@ const struct domu_command domu_cmd_list = {
 	.topic = "looking",
 	.summary = "every guest: state, disks, and what was last seen of its root",
 	.description = "Root, size and use are those of the last look, whose age is shown; -l looks now.\n\n"
-	               "A config that cannot be used is a warning and a row without disks.",
+	               "A config that cannot be used is a warning and a row without disks.  Guests of other toolstacks "
+	               "(libvirt, Qubes, XAPI) are named with the command that opens them.",
 	.args = args,
 	.options = options,
 	.columns = columns,

@@ -215,6 +215,10 @@ const struct domu_command domu_cmd_status = {
 	.name = "status",
 	.topic = "looking",
 	.summary = "may the disks be changed: every check, and who holds them",
+	.description =
+	    "A disk is free when no check fails; what cannot be told counts as in use.  Below the table: what frees "
+	    "the disk, which other guests have it, and what starts any of them by itself.\n\n--waive CHECK "
+	    "leaves out one by name and is kept in the history.",
 	.args = args,
 	.options = options,
 	.columns = columns,

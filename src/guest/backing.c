@@ -112,11 +112,10 @@ static int refuse_kind(struct domu_ctx *ctx, const struct domu_disk *d)
 	if (d->path == NULL)
 		return domu_fail(ctx, DOMU_NOTFOUND, -ENOMEDIUM, "disk %s is an empty drive", d->vdev);
 	if (d->script != NULL)
-		return domu_fail(
-		    ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		    "disk %s is made by the block script %s from %s: attach it (xl block-attach 0 ...) and "
-		    "name the device with --disk",
-		    d->vdev, d->script, d->path);
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "disk %s is made by the block script %s from %s; next: xl block-attach 0 "
+		                 "'script=%s,vdev=xvdz,target=%s' && domu-rescue --disk /dev/xvdz shell",
+		                 d->vdev, d->script, d->path, d->script, d->path);
 	if (d->backend != NULL && strcmp(d->backend, "0") != 0 && strcmp(d->backend, "Domain-0") != 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "disk %s is served by the driver domain %s: run domu-rescue --disk %s there", d->vdev,

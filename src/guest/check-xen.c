@@ -348,21 +348,58 @@ static void served(struct domu_view *v, const struct domu_backend_copy *c, enum 
 	free(name);
 }
 
+/*
+ * A disk that was attached to the Dom0 (xl block-attach 0) is a device of its own here: what is behind it, its backend
+ * says.  NULL: it is no such device.
+ */
+static const struct domu_backend_copy *behind(const struct domu_view *v, const struct domu_backing *b)
+{
+	const char *name = last_part(b->path);
+
+	for (size_t i = 0; b->is_device && i < v->n_backends; i++) {
+		const struct domu_backend_copy *c = &v->backends[i];
+		size_t n = c->vdev != NULL ? strlen(c->vdev) : 0;
+
+		/* xvdz, or its partition xvdz1 */
+		if (c->frontend == 0 && n > 0 && c->state != XENBUS_CLOSED && strncmp(name, c->vdev, n) == 0 &&
+		    strspn(name + n, "0123456789") == strlen(name + n))
+			return c;
+	}
+	return NULL;
+}
+
+static bool same_backing(const struct domu_backend_copy *x, const struct domu_backend_copy *y)
+{
+	if (x->domain != y->domain)
+		return false;
+	if (x->dev != 0 && y->dev != 0)
+		return x->dev == y->dev;
+	return x->params != NULL && y->params != NULL &&
+	       strcmp(path_of_params(x->params), path_of_params(y->params)) == 0;
+}
+
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                          struct domu_answer *a)
 {
+	const struct domu_backend_copy *mine;
+
 	if (no_xen(v, a))
 		return;
 	read_live(v);
 	read_backends(v);
 	if (v->backends_error != NULL)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
+	mine = behind(v, b);
 	for (size_t i = 0; i < v->n_backends; i++) {
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
 
 		/* Nobody can change what everybody only reads. */
-		if (c->domain != 0 || c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
+		if (c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
+			continue;
+		if (mine != NULL && c != mine && same_backing(c, mine))
+			served(v, c, DOMU_SAME_YES, a);
+		if (c->domain != 0)
 			continue;
 		same = same_as(b, r, c);
 		if (same != DOMU_SAME_NO)

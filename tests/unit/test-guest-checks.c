@@ -184,6 +184,45 @@ Test(checks, a_backend_is_compared_by_device_path_or_not_at_all)
 	close_view();
 }
 
+Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
+{
+	struct domu_backend_copy two[] = {
+		{ .path = (char *)"/local/domain/0/backend/vbd/0/268441856",
+		  .params = (char *)"word:a",
+		  .script = (char *)"block-mine",
+		  .vdev = (char *)"xvdz",
+		  .dev = makedev(253, 5),
+		  .state = 4 },
+		{ .path = (char *)VBD,
+		  .params = (char *)"/dev/vg/a",
+		  .vdev = (char *)"xvda",
+		  .dev = makedev(253, 5),
+		  .frontend = 7,
+		  .state = 4 },
+	};
+
+	open_view();
+	free(k.path);
+	k.path = strdup("/dev/xvdz1");
+	k.is_device = true;
+	k.dev = k.whole_dev = makedev(202, 6401);
+	view.backends = two;
+	view.n_backends = 1;
+	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
+	view.n_backends = 2;
+	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7 as xvda", NULL);
+	two[1].dev = makedev(253, 6);
+	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
+	two[1].dev = 0;
+	two[1].params = (char *)"aio:word:a";
+	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
+	two[1].params = (char *)"word:a";
+	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
+	view.n_backends = 0;
+	k.is_device = false;
+	close_view();
+}
+
 Test(checks, a_driver_domain_is_named_with_whom_it_serves)
 {
 	struct domu_backend_copy c = { .path = (char *)"/local/domain/3/backend/vbd/7/51712",

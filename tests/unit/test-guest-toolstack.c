@@ -185,6 +185,35 @@ Test(toolstack, what_is_no_xml_is_an_error_and_not_read_beyond)
 	free(many);
 }
 
+/* Bytes changed, cut out and doubled: an answer, in bounded time, and no more than was there. */
+Test(toolstack, the_scanner_bears_whatever_is_written)
+{
+	static const char good[] =
+	    "<?xml version='1.0'?><!-- c --><domain type='xen'><name>a&amp;b&#x41;</name><devices>"
+	    "<disk device=\"disk\"><source dev='/dev/vg/&lt;a&gt;'/></disk></devices></domain>";
+	static const char odd[] = "<>&;'\"/!?-=# x1\xff";
+	uint32_t seed = 20261125;
+
+	for (int round = 0; round < 50000; round++) {
+		char text[2 * sizeof good];
+		size_t len = sizeof good - 1;
+
+		memcpy(text, good, sizeof good);
+		for (unsigned n = 0; n <= seed % 4; n++) {
+			size_t at = (seed = seed * 1664525 + 1013904223) % len;
+			unsigned what = (seed >> 20) % 3;
+
+			if (what == 0)
+				text[at] = odd[(seed >> 8) % (sizeof odd - 1)];
+			else if (what == 1)
+				memmove(text + at, text + at + 1, len-- - at);
+			else if (len + 1 < sizeof text)
+				memmove(text + at + 1, text + at, len++ - at + 1);
+		}
+		cr_assert(scan(text, len) <= 0);
+	}
+}
+
 /* ---- libvirt -------------------------------------------------------------------- */
 
 #define DOMAIN(name, disks)                                                                                   \

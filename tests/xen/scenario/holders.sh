@@ -72,25 +72,6 @@ xenstore-write "$path/state" 6
 works "a closed backend" -n write hold:/etc/motd < <(echo new)
 xenstore-rm "/local/domain/0/backend/tap/$driver"
 
-# ---- a real script
-cat >/etc/xen/scripts/block-lab <<'END'
-#!/bin/bash
-dir=$(dirname "$0")
-. "$dir/block-common.sh"
-case $command in
-add) write_dev "/dev/lab/$(xenstore_read "$XENBUS_PATH/params" | sed 's/^word://')" && success ;;
-esac
-END
-chmod 755 /etc/xen/scripts/block-lab
-check "a script makes a disk" xl block-attach storage script=block-lab,vdev=xvda,target=word:hold
-refused "script=" $disk "served to domain storage \($driver\) as xvda \(backendtype phy" write hold:/etc/motd
-check "it goes" xl block-detach storage xvda
-guest scripted word
-sed -i 's/"word,xvda,w"/"script=block-lab,vdev=xvda,target=word:hold"/' /etc/xen/scripted.cfg
-ends "the guest with script=" 6 cat scripted:/etc/motd
-has "names the script" "$(err)" 'made by the block script block-lab from word:hold'
-rm /etc/xen/scripted.cfg
-
 # ---- a device model, and domains on their way between hosts
 bare model "\"phy:$disk,xvda,w\""
 model=$(xl domid model)
@@ -105,14 +86,39 @@ xl rename web1--incoming web1--migratedaway
 refused "migrated away" $disk 'what is left of web1 that went to another host, has it as xvda.*next: xl list' write hold:/etc/motd
 xl rename web1--migratedaway virt
 
-# ---- libvirt; two configs of one disk
 mkdir -p /etc/libvirt/libxl/autostart
 printf "<domain type='xen'><name>virt</name><devices><disk device='disk'><source dev='%s'/><target dev='xvda'/></disk></devices></domain>" \
 	$disk >/etc/libvirt/libxl/virt.xml
 ln -s ../virt.xml /etc/libvirt/libxl/autostart/virt.xml
 refused "a running guest of libvirt" $disk 'next: virsh resume virt && virsh shutdown virt' --disk $disk write :/etc/motd
 destroy virt
+
+# ---- a real script
+cat >/etc/xen/scripts/block-lab <<'END'
+#!/bin/bash
+dir=$(dirname "$0")
+. "$dir/block-common.sh"
+case $command in
+add) write_dev "/dev/lab/$(xenstore_read "$XENBUS_PATH/params" | sed 's/^word://')" && success ;;
+esac
+END
+chmod 755 /etc/xen/scripts/block-lab
+check "a script makes a disk" xl block-attach storage script=block-lab,vdev=xvda,target=word:hold
+refused "script=" $disk "served to domain storage \($driver\) as xvda \(backendtype phy" write hold:/etc/motd
 destroy storage
+guest scripted word
+sed -i 's/"word,xvda,w"/"script=block-lab,vdev=xvda,target=word:hold"/' /etc/xen/scripted.cfg
+ends "the guest with script=" 6 cat scripted:/etc/motd
+has "names the script" "$(err)" 'made by the block script block-lab from word:hold'
+modprobe xen-blkfront
+check "and the command that attaches it, which does" eval "$(sed -n 's/.*next: \(xl .*\) && .*/\1/p' "$T/err")"
+check "there it is" wait_until 20 test -b /dev/xvdz
+works "and it can be read there" --disk /dev/xvdz cat :/etc/motd
+refused "the disk itself is refused meanwhile" $disk 'attached to this Dom0 as xvdz' write hold:/etc/motd
+check "detached" xl block-detach 0 xvdz
+rm /etc/xen/scripted.cfg
+
+# ---- guests of libvirt, two configs of one disk
 works "list" list
 has "list names libvirt" "$(err)" 'libvirt keeps virt here \(/etc/libvirt/libxl\)'
 ends "a guest of libvirt" 4 cat virt:/etc/motd
