@@ -116,18 +116,21 @@ static int show_fence(struct domu_run *r)
 	return domu_out_member(r->out, "fence", l.list);
 }
 
+/* The commands that free the disks, each once: what is made of a disk last, since it is mounted or open itself. */
 static void show_next(struct domu_run *r, const struct domu_verdict *v)
 {
-	for (size_t i = 0; i < v->n; i++) {
-		size_t k = 0;
+	for (int stacked = 0; stacked < 2; stacked++)
+		for (size_t i = 0; i < v->n; i++) {
+			const struct domu_verdict_line *l = &v->v[i];
+			size_t k = 0;
 
-		if (!v->v[i].blocks || v->v[i].next == NULL)
-			continue;
-		while (k < i && !(v->v[k].blocks && same_text(v->v[k].next, v->v[i].next)))
-			k++;
-		if (k == i)
-			domu_out_line(r->out, "to free %s: %s", v->v[i].disk, v->v[i].next);
-	}
+			if (!l->blocks || l->next == NULL || (strcmp(l->check, "stacked") == 0) != stacked)
+				continue;
+			while (k < i && !(v->v[k].blocks && same_text(v->v[k].next, l->next)))
+				k++;
+			if (k == i)
+				domu_out_line(r->out, "to free %s: %s", l->disk, l->next);
+		}
 }
 
 /* A guest that was saved to a file of its own has an unreplayed journal, and no check can see the file. */
@@ -207,7 +210,7 @@ static const struct domu_option options[] = {
 };
 
 static const struct domu_column columns[] = {
-	{ "check", "CHECK", CELL_TEXT },    { "disk", "DISK", CELL_TEXT }, { "result", "RESULT", CELL_TEXT },
+	{ "check", "CHECK", CELL_WORD },    { "disk", "DISK", CELL_WORD }, { "result", "RESULT", CELL_WORD },
 	{ "detail", "DETAIL", CELL_BYTES }, { NULL, NULL, CELL_TEXT },
 };
 
