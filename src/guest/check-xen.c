@@ -192,6 +192,8 @@ static void next_for_domain(struct domu_view *v, struct domu_answer *a, const st
 
 	if (ends_in(name, INCOMING) || ends_in(name, AWAY))
 		domu_answer_next(a, "xl list (wait until the migration has ended)");
+	else if (g->state == DOMU_STATE_SUSPENDED)
+		domu_answer_next(a, "xl list (it is being saved or migrated: wait until that has ended)");
 	else if (g->stub_of == NULL && g->state == DOMU_STATE_PAUSED)
 		domu_answer_next(a, "%s%s%s && %s%s%s", resume, gap, name, stop, gap, name);
 	else if (g->stub_of != NULL || (g->state == DOMU_STATE_RUNNING && g->condition == NULL))
@@ -428,7 +430,8 @@ static void served_elsewhere(struct domu_view *v, const struct domu_backend_copy
 void domu_check_driver_domains(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                                struct domu_answer *a)
 {
-	(void)b;
+	const struct domu_backend_copy *mine;
+
 	(void)r;
 	if (no_xen(v, a))
 		return;
@@ -436,8 +439,10 @@ void domu_check_driver_domains(struct domu_view *v, const struct domu_backing *b
 	read_backends(v);
 	if (v->backends_error != NULL)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
+	/* What it serves to us as this very disk is no riddle. */
+	mine = behind(v, b);
 	for (size_t i = 0; i < v->n_backends; i++)
-		if (v->backends[i].domain != 0 && v->backends[i].state != XENBUS_CLOSED)
+		if (v->backends[i].domain != 0 && v->backends[i].state != XENBUS_CLOSED && &v->backends[i] != mine)
 			served_elsewhere(v, &v->backends[i], a);
 }
 

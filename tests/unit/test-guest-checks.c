@@ -85,6 +85,8 @@ Test(checks, a_domain_is_named_by_what_it_is_to_the_guest)
 	domain("web1-2026-11-25T10:00Z", DOMU_STATE_CRASHED, NULL, "(7, crashed)", "xl destroy web1-2026");
 	domain("web1-dm", DOMU_STATE_RUNNING, "web1", "domain web1-dm (7, running), the device model of web1, has it",
 	       "xl shutdown web1");
+	domain("web1", DOMU_STATE_SUSPENDED, NULL, "(7, suspended)", "xl list");
+	cr_assert_null(strstr(a.next, "destroy"), "it may be in the midst of being saved");
 	domain("web1--incoming", DOMU_STATE_PAUSED, NULL, "which is web1 on its way here from another host", "xl list");
 	cr_assert_null(strstr(a.next, "unpause"), "it would run on both hosts");
 	domain("web1--migratedaway", DOMU_STATE_SUSPENDED, NULL, "what is left of web1 that went to another host",
@@ -217,6 +219,14 @@ Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
 	two[1].params = (char *)"aio:word:a";
 	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
 	two[1].params = (char *)"word:a";
+	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
+	/* A driver domain's. */
+	two[0].domain = 3;
+	view.n_backends = 1;
+	says(domu_check_driver_domains, DOMU_CHECK_PASS, NULL, NULL);
+	two[1].domain = 3;
+	view.n_backends = 2;
+	says(domu_check_driver_domains, DOMU_CHECK_UNKNOWN, "driver domain 3 serves", NULL);
 	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
 	view.n_backends = 0;
 	k.is_device = false;
