@@ -328,8 +328,8 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		rc = domu_app_state(app, write, &opts.state);
 	if (rc == 0)
 		rc = domu_session_open(app->ctx, g, &opts, s);
-	/* Not of all in a batch: each asks every config. */
-	if (rc == 0 && ((needs & NEED_WRITE) != 0 || opts.announce) && domu_app_warn_owners(app, *s) != 0) {
+	app->owners_told = false;
+	if (rc == 0 && (opts.announce || (needs & NEED_WRITE) != 0) && domu_app_warn_owners(app, *s) != 0) {
 		domu_session_close(*s);
 		*s = NULL;
 		rc = -ENOMEM;

@@ -210,6 +210,7 @@ struct domu_app {
 	struct domu_session *session;
 	char *cwd, *use;
 	bool interactive; /* a person types */
+	bool owners_told; /* who else has the disks of the session opened last */
 	bool quit; /* the command that ran wants the shell to end */
 };
 

@@ -12,6 +12,7 @@
 
 #include "shell/app.h"
 #include "shell/help.h"
+#include "shell/owners.h"
 
 struct exec {
 	struct domu_app *app;
@@ -60,7 +61,9 @@ static int run_staged(struct exec *e, struct domu_args *args, struct domu_sessio
 
 	if ((e->c->needs & NEED_WRITE) == 0)
 		return run_now(e, args, s, guest, use);
-	rc = domu_run_change_begin(s);
+	rc = domu_app_warn_owners(e->app, s);
+	if (rc == 0)
+		rc = domu_run_change_begin(s);
 	if (rc != 0)
 		return rc;
 	rc = input_room(e, s);
@@ -133,7 +136,9 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 	rc = domu_app_session(e->app, operand, e->c->needs, &g, &s);
 	if (rc != 0)
 		goto out;
-	if ((e->c->needs & NEED_STAGE) != 0)
+	if ((e->c->needs & (NEED_STATE | NEED_STAGE)) != 0 && (e->c->needs & NO_DISKS) == 0)
+		rc = domu_app_warn_owners(e->app, s);
+	if (rc == 0 && (e->c->needs & NEED_STAGE) != 0)
 		rc = resume_stage(e, s, domu_guest_shown(g));
 	if (rc == 0)
 		rc = run_staged(e, args, s, domu_guest_shown(g), t.at);

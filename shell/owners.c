@@ -47,8 +47,12 @@ void domu_owners_warn(struct domu_ctx *ctx, const struct domu_guest *g, const st
 int domu_app_warn_owners(struct domu_app *app, struct domu_session *s)
 {
 	struct domu_owners o;
-	int rc = domu_app_owners(app, s, &o);
+	int rc;
 
+	if (app->owners_told)
+		return 0;
+	rc = domu_app_owners(app, s, &o);
+	app->owners_told = rc == 0;
 	if (rc == 0)
 		domu_owners_warn(app->ctx, domu_session_guest(s), &o);
 	domu_owners_free(&o);

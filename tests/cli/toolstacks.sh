@@ -71,6 +71,12 @@ works "info" info web1
 has "info warns" "$(err)" 'warning: disk xvda of web1 is also xvdc of web2'
 works "a change" write web1@xvda:/etc/hostname <"$T/new"
 has "a change warns" "$(err)" 'warning: disk xvda of web1 is also xvdc of web2'
+works "a script that reads" shell web1@xvda -c 'cat /etc/hostname; ls /etc'
+is "does not warn" "$(err)" ''
+works "a script that changes" shell web1@xvda -c 'mkdir /srv; mkdir /srv/a'
+is "warns once of each" "$(err | grep -c 'warning: disk xvd[ab] of web1 is also')" 2
+works "a resize" --yes resize web1 xvda 16M --plan
+has "warns too" "$(err)" 'warning: disk xvda of web1 is also xvdc of web2'
 works "a bare disk of one guest" --disk "$T/c.img" write :/etc/hostname <"$T/new"
 is "is that guest's" "$(err)" ''
 config twin "$T/a.img,raw,xvda,w"
