@@ -117,4 +117,9 @@ exec 8<&-
 debugfs -w -R 'feature needs_recovery' "$T/c.img" >/dev/null 2>&1
 works "status of a root that was not unmounted" --disk "$T/c.img" status
 has "hints at a save" "$(out)" 'was not unmounted: if the guest was saved to a file elsewhere \(xl save\)'
+works "reading it" --disk "$T/c.img" cat @xvda:/etc/hostname
+has "replays it too" "$(err)" replayed
+lacks "and says nothing of saves" "$(err)" 'xl save'
+works "a change of it" --disk "$T/c.img" write @xvda:/etc/hostname <"$T/new"
+has "hints too" "$(err)" 'was replayed: it was not unmounted; of a guest saved to a file elsewhere \(xl save\) restore that'
 done_testing
