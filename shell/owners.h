@@ -10,7 +10,7 @@
 int domu_app_owners(struct domu_app *app, struct domu_session *s, struct domu_owners *o);
 /* A warning for each guest that shares a disk.  A bare disk belongs to whoever has it: only when that are several. */
 void domu_owners_warn(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_owners *o);
-/* The same before something is changed, once a session.  A batch does not: it would read every config for each guest. */
+/* The same before something is changed, once a session.  A batch does not: it would read every config each time. */
 int domu_app_warn_owners(struct domu_app *app, struct domu_session *s);
 /* "shared" and "starters" of JSON, and as lines. */
 int domu_owners_show(struct domu_out *out, const struct domu_guest *g, const struct domu_owners *o);
