@@ -70,10 +70,8 @@ static void read_backends(struct domu_view *v)
 	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_SOURCE); rc == 0 && *p != NULL; p++) {
 		const struct domu_source_ops *ops = (*p)->source;
 
-		/* A plugin that was built before there was this member is shorter. */
-		if (ops->self_size < sizeof *ops || ops->list_backends == NULL)
-			continue;
-		rc = ops->list_backends(&quiet, take_backend, v);
+		if (DOMU_SOURCE_HAS(ops, list_backends))
+			rc = ops->list_backends(&quiet, take_backend, v);
 	}
 	if (rc < 0)
 		v->backends_error =
@@ -96,6 +94,12 @@ void domu_view_free(struct domu_view *v)
 	free(v->live_error);
 	free(v->backends_error);
 	memset(v, 0, sizeof *v);
+}
+
+/* Nobody can change what everybody only reads. */
+static bool harmless(const struct domu_view *v, bool readonly)
+{
+	return readonly && (v->depth == DOMU_VERDICT_READ || v->depth == DOMU_VERDICT_STARTED);
 }
 
 /* true: nothing more to look at. */
@@ -154,8 +158,7 @@ void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const
 			const struct domu_disk *d = &g->disks[j];
 			enum domu_same same = domu_same_disk(b, d->path);
 
-			/* Nobody can change what everybody only reads. */
-			if (same == DOMU_SAME_NO || (v->depth == DOMU_VERDICT_READ && d->readonly))
+			if (same == DOMU_SAME_NO || harmless(v, d->readonly))
 				continue;
 			if (same == DOMU_SAME_UNKNOWN) {
 				domu_answer(a, DOMU_CHECK_UNKNOWN,
@@ -214,8 +217,7 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
 
-		/* Nobody can change what everybody only reads. */
-		if (c->domain != 0 || c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
+		if (c->domain != 0 || c->state == XENBUS_CLOSED || harmless(v, c->readonly))
 			continue;
 		same = domu_same_disk(b, path_of_params(c->params));
 		/* A loop that the block script made over the file is among the relatives. */

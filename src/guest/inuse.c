@@ -95,6 +95,7 @@ enum when {
 	WHEN_READ = 1 << DOMU_VERDICT_READ,
 	WHEN_CHANGE = 1 << DOMU_VERDICT_CHANGE,
 	WHEN_RECHECK = 1 << DOMU_VERDICT_RECHECK,
+	WHEN_STARTED = 1 << DOMU_VERDICT_STARTED,
 	WHEN_ALWAYS = WHEN_READ | WHEN_CHANGE | WHEN_RECHECK,
 };
 
@@ -108,8 +109,8 @@ static const struct check {
 	{ "resolve", WHEN_CHANGE, false, check_resolve },
 	{ "own-lock", WHEN_READ | WHEN_CHANGE, false, check_own_lock },
 	{ "xen", WHEN_READ | WHEN_CHANGE, false, domu_check_xen },
-	{ "domains", WHEN_ALWAYS, false, domu_check_domains },
-	{ "backends", WHEN_ALWAYS, false, domu_check_backends },
+	{ "domains", WHEN_ALWAYS | WHEN_STARTED, false, domu_check_domains },
+	{ "backends", WHEN_ALWAYS | WHEN_STARTED, false, domu_check_backends },
 	{ "driver-domains", WHEN_CHANGE, false, domu_check_driver_domains },
 	{ "saved", WHEN_READ | WHEN_CHANGE, false, domu_check_saved },
 	{ "other-hosts", WHEN_CHANGE, true, domu_check_other_hosts },
@@ -245,7 +246,7 @@ void domu_verdict_free(struct domu_verdict *v)
  * The first reason; a mount says more than the loop that it is made through,
  * and another domu-rescue more than that the kernel holds the device for it.
  */
-static const struct domu_verdict_line *reason(const struct domu_verdict *v)
+const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v)
 {
 	const struct domu_verdict_line *first = NULL, *own = NULL;
 
@@ -269,7 +270,7 @@ static const struct domu_verdict_line *reason(const struct domu_verdict *v)
 
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v)
 {
-	const struct domu_verdict_line *l = reason(v);
+	const struct domu_verdict_line *l = domu_verdict_reason(v);
 	const char *detail;
 
 	if (l == NULL)

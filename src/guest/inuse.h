@@ -38,6 +38,11 @@ struct domu_backing {
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
 /*
+ * What this host remembers of a device is forgotten: xen-blkback writes past its page cache, which lives as long as
+ * anybody has the device open.  A file is always seen as it is.
+ */
+void domu_backing_forget(const struct domu_backing *b);
+/*
  * O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative
  * errno, DOMU_INUSE where the kernel says busy.
  */
@@ -87,13 +92,14 @@ enum domu_verdict_depth {
 	DOMU_VERDICT_READ, /* the cheap ones, before reading */
 	DOMU_VERDICT_CHANGE, /* all */
 	DOMU_VERDICT_RECHECK, /* under the hotplug lock: those that can have changed */
+	DOMU_VERDICT_STARTED, /* when a watch says that a domain was started: who has the disk now */
 };
 
 /*
  * The checks, in order: resolve, own-lock, xen, domains, backends,
  * driver-domains, saved, other-hosts, stacked, mounts, writers, image-lock,
  * exclusive, hotplug-lock, unchanged (doc/design.md says what each looks at).
- * READ makes 2 to 5, 7, 9, 10; RECHECK 4, 5 and 9 to 15.
+ * READ makes 2 to 5, 7, 9, 10; RECHECK 4, 5 and 9 to 15; STARTED 4 and 5.
  *
  * Makes the checks on every disk (read-only cdroms excepted) that is in
  * backings.  waive: NULL-terminated names, or NULL.  0 also when in use: look
@@ -105,6 +111,8 @@ void domu_verdict_free(struct domu_verdict *v);
 const char *domu_check_result_name(enum domu_check_result r);
 /* Fails with DOMU_INUSE: the first reason and the next command to type. */
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
+/* That reason; NULL: it is free. */
+const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v);
 /* The names of all checks in order, NULL-terminated: --waive takes one of these. */
 const char *const *domu_check_names(void);
 

@@ -6,4 +6,5 @@ libdomu_a_SOURCES += \
 	src/guest/inuse.c src/guest/inuse.h \
 	src/guest/relatives.c \
 	src/guest/target.c \
+	src/guest/watch.c src/guest/watch.h \
 	src/guest/xen.c
