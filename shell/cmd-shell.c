@@ -226,7 +226,7 @@ static int run(struct domu_run *r)
 	}
 	app->interactive = domu_args_value(r->args, "c") == NULL && file == NULL && isatty(STDIN_FILENO) == 1;
 	if (rc == 0)
-		rc = domu_app_session(app, operand, 0, &g, &app->session);
+		rc = domu_app_session(app, operand, NEED_WATCH, &g, &app->session);
 	if (rc == 0) {
 		app->use = t.at != NULL ? strdup(t.at) : NULL;
 		rc = with_session(r, file);
