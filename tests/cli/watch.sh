@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # watch.sh - a domain that is started while a script has the guest open; and stages over disks that were mounted since.
 . "$(dirname "$0")/../lib/functions.sh"
@@ -160,4 +161,19 @@ VISUAL=$T/editor ends "the root was mounted while a file beside it was edited: r
 has "it names the superblock" "$(err)" 'was in use since this was staged: the superblock or table of xvda \(byte 1024 of .*\) is not what it was \(check unchanged\): nothing was written.*rollback'
 is "nothing was written to the other disk" "$(sha "$other")" "$before"
 VISUAL=$T/editor works "unless that is waived" --waive unchanged --disk "$disk" --disk "$other" edit @xvdb:/typed
+
+# ---- and a stage that was kept
+fresh
+# shellcheck disable=SC2016
+domu --disk "$disk" --disk "$other" shell -c 'use xvdb; mkdir /a; !kill -HUP $PPID'
+works "a stage is kept, and fits" --disk "$disk" --disk "$other" diff
+lacks "so it is not warned of" "$(err)" 'in use since'
+runs_and_stops "$disk"
+ends "the root was mounted since: commit is refused" 3 --disk "$disk" --disk "$other" commit
+has "the root was mounted since: why" "$(err)" 'superblock or table of xvda .*rollback'
+is "the root was mounted since: nothing was written" "$(sha "$other")" "$before"
+works "the root was mounted since: diff" --disk "$disk" --disk "$other" diff
+has "the root was mounted since: with a warning" "$(err)" 'warning: .*superblock or table of xvda'
+works "the root was mounted since: rollback" --disk "$disk" --disk "$other" rollback --yes
+works "then it can be changed" --disk "$disk" --disk "$other" mkdir @xvdb:/a
 done_testing

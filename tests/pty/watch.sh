@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # watch.sh - a domain that is started while the shell waits for a line: said at once, and the line stays.
 . "$(dirname "$0")/../lib/functions.sh"
