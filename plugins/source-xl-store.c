@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* source-xl-store.c - the backend nodes of xenstore: every virtual disk that is served by some domain, and what is new. */
+/* source-xl-store.c - xenstore's backend nodes: every virtual disk that some domain serves, and word of new ones. */
 #include "config.h"
 
 #include <dlfcn.h>

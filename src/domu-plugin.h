@@ -336,9 +336,8 @@ struct domu_source_ops {
 };
 
 /* A plugin that was built before there was this member is shorter. */
-#define DOMU_SOURCE_HAS(ops, member)                                                                \
-	(offsetof(struct domu_source_ops, member) + sizeof((ops)->member) <= (ops)->self_size &&    \
-	 (ops)->member != NULL)
+#define DOMU_SOURCE_HAS(ops, member) \
+	(offsetof(struct domu_source_ops, member) + sizeof((ops)->member) <= (ops)->self_size && (ops)->member != NULL)
 
 /* ---- registration ------------------------------------------------------ */
 

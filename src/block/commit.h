@@ -33,7 +33,7 @@ struct domu_door {
 	const struct domu_fs_ops *fs; /* whose door_close() makes the closed image */
 };
 
-/* What a stage rests on beside the blocks that it replaces: a superblock or table as it was when the stage was begun. */
+/* What a stage rests on beside the blocks that it replaces: a superblock or table as it was when it was begun. */
 struct domu_super {
 	unsigned disk;
 	uint64_t offset; /* bytes from the start of the disk */

@@ -76,8 +76,7 @@ int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *f
 	to->n_disks = to->n_supers = 0;
 	if (copy_text(&to->guest, from->guest) < 0 || copy_text(&to->command, from->command) < 0 ||
 	    copy_text(&to->owner, from->owner) < 0 || copy_text(&to->undoes, from->undoes) < 0 ||
-	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0 ||
-	    copy_supers(to, from) < 0) {
+	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0 || copy_supers(to, from) < 0) {
 		domu_commit_info_free(to);
 		return -ENOMEM;
 	}
@@ -157,7 +156,8 @@ static int put_supers(struct json_object *o, const struct domu_commit_info *ci)
 			return -ENOMEM;
 		}
 		if (put_text(d, "name", u->name) < 0 || put_u64(d, "disk", u->disk) < 0 ||
-		    put_u64(d, "offset", u->offset) < 0 || put_u64(d, "size", u->size) < 0 || put_u64(d, "sum", u->sum) < 0)
+		    put_u64(d, "offset", u->offset) < 0 || put_u64(d, "size", u->size) < 0 ||
+		    put_u64(d, "sum", u->sum) < 0)
 			rc = -ENOMEM;
 	}
 	return rc;
@@ -177,8 +177,7 @@ int domu_meta_format(const struct domu_meta *m, char **json, size_t *len)
 	    put(o, "time", json_object_new_int64(ci->time)) < 0 || put_u64(o, "blocks", ci->blocks) < 0 ||
 	    put_u64(o, "bytes", ci->bytes) < 0 || put_text(o, "undoes", ci->undoes) < 0 ||
 	    put_text(o, "waived", ci->waived) < 0 || put_text(o, "undo_path", m->undo_path) < 0 ||
-	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0 ||
-	    put_supers(o, ci) < 0)
+	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0 || put_supers(o, ci) < 0)
 		goto out;
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	*json = text != NULL ? domu_text("%s\n", text) : NULL;

@@ -18,8 +18,8 @@ void domu_watch_close(struct domu_watch *w); /* w may be NULL */
 /* Descriptors that become readable when there is something to look at; how many. */
 size_t domu_watch_fds(const struct domu_watch *w, int fds[DOMU_WATCH_MAX]);
 /*
- * Did anything come since the last look?  Never waits.  A source of which nothing will come any more is a warning, once,
- * and then left out.
+ * Did anything come since the last look?  Never waits.  A source of which nothing will come any more is a warning,
+ * once, and then left out.
  */
 bool domu_watch_look(struct domu_watch *w);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* session-super.c - the superblocks and tables that a stage rests on: noted when it is begun, compared before a commit. */
+/* session-super.c - superblocks and tables that a stage rests on: noted when it is begun, compared at its commit. */
 #include "config.h"
 
 #include <errno.h>
@@ -113,11 +113,12 @@ int domu_session_check_supers(struct domu_session *s)
 			return rc;
 		if (sum == u->sum)
 			continue;
-		rc = domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
-		               "%s was in use since this was staged: the superblock or table of %s (byte %" PRIu64
-		               " of %s) is not what it was (check unchanged): nothing was written. This stage cannot be "
-		               "committed; look with domu-rescue diff %s, drop it with domu-rescue rollback %s",
-		               guest, u->name, u->offset, s->backings[u->disk].path, guest, guest);
+		rc =
+		    domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
+		              "%s was in use since this was staged: the superblock or table of %s (byte %" PRIu64
+		              " of %s) is not what it was (check unchanged): nothing was written. This stage cannot be "
+		              "committed; look with domu-rescue diff %s, drop it with domu-rescue rollback %s",
+		              guest, u->name, u->offset, s->backings[u->disk].path, guest, guest);
 		domu_error_where(s->ctx, s->backings[u->disk].disk->vdev, NULL);
 		return rc;
 	}

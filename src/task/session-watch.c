@@ -19,6 +19,16 @@ bool domu_session_taken(const struct domu_session *s)
 	return s->taken != NULL;
 }
 
+/* l: the reason of a verdict, or NULL where none could be made. */
+static void take(struct domu_session *s, const struct domu_verdict_line *l)
+{
+	free(s->taken);
+	free(s->taken_next);
+	if (l == NULL || asprintf(&s->taken, "disk %s: %s", l->disk, l->detail != NULL ? l->detail : "in use") < 0)
+		s->taken = strdup("who has its disks cannot be told");
+	s->taken_next = l != NULL && l->next != NULL ? strdup(l->next) : NULL;
+}
+
 /* Who has a disk now: the session remembers it.  Cannot be asked: somebody may. */
 static void ask(struct domu_session *s)
 {
@@ -32,15 +42,8 @@ static void ask(struct domu_session *s)
 	domu_ctx_free(&quiet);
 	l = rc == 0 ? domu_verdict_reason(&v) : NULL;
 	s->in_use = rc != 0 || l != NULL;
-	if (s->in_use) {
-		free(s->taken);
-		free(s->taken_next);
-		if (l == NULL || asprintf(&s->taken, "disk %s: %s", l->disk, l->detail != NULL ? l->detail : "in use") < 0)
-			s->taken = strdup("who has its disks cannot be told");
-		if (asprintf(&s->taken_next, l != NULL && l->next != NULL ? "%s" : "domu-rescue status %s",
-		             l != NULL && l->next != NULL ? l->next : domu_guest_shown(s->guest)) < 0)
-			s->taken_next = NULL;
-	}
+	if (s->in_use)
+		take(s, l);
 	if (rc == 0)
 		domu_verdict_free(&v);
 }
@@ -73,8 +76,8 @@ static char *now_taken(struct domu_session *s)
 	s->locked = false;
 	look_anew(s);
 	if (asprintf(&text, "%s is in use: %s. From now on this shell only reads%s. Next: %s, then %s",
-	             domu_guest_shown(s->guest), s->taken,
-	             domu_session_dirty(s) ? ", and what is staged is kept" : "", next(s), way_on(s)) < 0)
+	             domu_guest_shown(s->guest), s->taken, domu_session_dirty(s) ? ", and what is staged is kept" : "",
+	             next(s), way_on(s)) < 0)
 		return NULL;
 	return text;
 }
@@ -103,8 +106,8 @@ int domu_session_untaken(struct domu_session *s)
 		return 0;
 	if (s->in_use)
 		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
-		                 "%s is in use: %s: this shell only reads. Next: %s, then %s", domu_guest_shown(s->guest),
-		                 s->taken, next(s), way_on(s));
+		                 "%s is in use: %s: this shell only reads. Next: %s, then %s",
+		                 domu_guest_shown(s->guest), s->taken, next(s), way_on(s));
 	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY, "%s was in use meanwhile (%s): this shell only reads. Next: %s",
 	                 domu_guest_shown(s->guest), s->taken, way_on(s));
 }

@@ -134,6 +134,22 @@ is "and nothing was written" "$(cmp "$disk" "$T/base.img")" ""
 ends "another begins with 3" 3 shell "$disk" -c 'mkdir /b'
 vanish web1
 
+# ---- who tells has gone: said once, and the verdict is what decides
+open_script -k "$disk"
+enters 'mkdir /a'
+mv "$T/domains" "$T/moved"
+enters 'mkdir /b'
+has "nothing more is told: it is said" "$(answer)" 'warning: what is told of domains has ended: that a guest is started will only be noticed by the next commit'
+enters 'mkdir /c'
+lacks "once" "$(answer)" 'warning'
+mv "$T/moved" "$T/domains"
+appear web1 9 "$disk"
+enters commit
+has "commit notices it by itself" "$(answer)" 'in use: disk xvda: domain web1 \(9, running\)'
+enters rollback
+ends_script "it ends as what failed" 1
+vanish web1
+
 # ---- an editor is open meanwhile
 fresh
 cat >"$T/editor" <<END

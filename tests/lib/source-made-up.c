@@ -99,7 +99,7 @@ static int made_watch_look(struct domu_source_watch *w)
 
 	while (read(w->fd, events, sizeof events) > 0)
 		came = 1;
-	return came;
+	return access(folder(), F_OK) == 0 ? came : -EPIPE;
 }
 
 static void made_watch_close(struct domu_source_watch *w)
