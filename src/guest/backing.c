@@ -88,9 +88,9 @@ static int device_facts(struct domu_backing *b)
 
 void domu_backing_forget(const struct domu_backing *b)
 {
-	/* Only root may: who is not sees what the cache has, and cannot write it either. */
+	/* Not BLKFLSBUF: older kernels take that as an order to empty a RAM disk. */
 	if (b->is_device && b->fd >= 0)
-		(void)ioctl(b->fd, BLKFLSBUF, 0);
+		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* A guest could make its raw disk look like an image that names files of the host: the format never changes by that. */

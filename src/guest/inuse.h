@@ -38,8 +38,8 @@ struct domu_backing {
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
 /*
- * What this host remembers of a device is forgotten: xen-blkback writes past its page cache, which lives as long as
- * anybody has the device open.  A file is always seen as it is.
+ * What this host remembers of a device is forgotten: xen-blkback writes past its page cache once a guest is connected,
+ * and that cache lives as long as anybody has the device open.  A file is always seen as it is.
  */
 void domu_backing_forget(const struct domu_backing *b);
 /*

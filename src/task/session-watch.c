@@ -108,7 +108,8 @@ int domu_session_untaken(struct domu_session *s)
 		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
 		                 "%s is in use: %s: this shell only reads. Next: %s, then %s",
 		                 domu_guest_shown(s->guest), s->taken, next(s), way_on(s));
-	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY, "%s was in use meanwhile (%s): this shell only reads. Next: %s",
+	return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
+	                 "%s was in use meanwhile (last seen: %s): this shell only reads. Next: %s",
 	                 domu_guest_shown(s->guest), s->taken, way_on(s));
 }
 
@@ -123,10 +124,11 @@ int domu_session_readable(struct domu_session *s, bool stage_too)
 		                 "%s is in use: %s. Next: %s; or read it as it runs: domu-rescue --live %s",
 		                 domu_guest_shown(s->guest), s->taken, next(s), domu_guest_shown(s->guest));
 	if (domu_session_dirty(s) && !stage_too)
-		return domu_fail(s->ctx, DOMU_INUSE, -EBUSY,
-		                 "%s was in use meanwhile (%s), and what is staged may not fit its disk any more: diff "
-		                 "shows it. Next: %s",
-		                 domu_guest_shown(s->guest), s->taken, way_on(s));
+		return domu_fail(
+		    s->ctx, DOMU_INUSE, -EBUSY,
+		    "%s was in use meanwhile (last seen: %s), and what is staged may not fit its disk any more: diff "
+		    "shows it. Next: %s",
+		    domu_guest_shown(s->guest), s->taken, way_on(s));
 	return 0;
 }
 

@@ -164,6 +164,33 @@ is "edit in a shell: what was typed is kept" "$(cat "$(sed -n 's/.*what was type
 is "edit in a shell: nothing was written" "$(cmp "$disk" "$T/base.img")" ""
 vanish web1
 
+# ---- a device that is written past this host's cache, as xen-blkback does it: here by the file below a loop
+fresh
+device=$(loop "$disk" 0 0)
+runs() {
+	cat "$device" >/dev/null # the cache lives as long as the script has it open
+	kmount "$disk" 0 0 "$T/mnt" rw && echo "$1" >"$T/mnt/etc/hostname" && kumount "$T/mnt"
+}
+# In a container what pid 1 has open cannot be seen, and it could be the device.
+open_script --waive writers -k "$device"
+enters 'cat /etc/hostname'
+appear web1 9 "$device"
+enters pwd
+runs beside
+vanish web1
+enters begin
+enters 'cat /etc/hostname'
+is "what was written beside is read" "$(answer | head -n 1)" beside
+enters 'mkdir /a'
+runs again
+ran=$(sha "$disk")
+enters commit
+has "what nobody told of is found by the commit" "$(answer)" 'in use since this was staged: the superblock or table of xvda'
+is "nothing was written over it" "$(sha "$disk")" "$ran"
+enters rollback
+ends_script "it ends as what failed" 1
+unloop "$device"
+
 # ---- a superblock moved, and no block that is staged
 fresh
 cat >"$T/editor" <<END
