@@ -117,8 +117,11 @@ enters pwd
 has "that is said too" "$(answer)" 'it is attached to this Dom0 as xvdz .*Next: xl block-detach 0 xvdz, then begin'
 cat $disk >/dev/null
 mkdir -p /mnt/inside
-mount -t ext4 /dev/xvdz /mnt/inside && echo beside >/mnt/inside/etc/motd && umount /mnt/inside
+check "and is mounted" mount -t ext4 /dev/xvdz /mnt/inside
+echo beside >/mnt/inside/etc/motd
+check "and written" umount /mnt/inside
 check "it is detached" xl block-detach 0 xvdz
+is "the device has what was written" "$(motd)" beside
 enters begin
 enters 'cat /etc/motd'
 is "what was written there is read" "$(answer | head -n 1)" beside
