@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* source-xl-store.c - the backend nodes of xenstore: every virtual disk that is served by some domain. */
+/* source-xl-store.c - xenstore's backend nodes: every virtual disk that some domain serves, and word of new ones. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -17,6 +17,9 @@ struct store_lib {
 	__typeof__(&xs_close) close;
 	__typeof__(&xs_directory) directory;
 	__typeof__(&xs_read) read;
+	__typeof__(&xs_watch) watch;
+	__typeof__(&xs_fileno) fileno;
+	__typeof__(&xs_check_watch) check_watch;
 };
 
 struct store {
@@ -42,7 +45,11 @@ static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 	lib.close = (__typeof__(lib.close))dlsym(h, "xs_close");
 	lib.directory = (__typeof__(lib.directory))dlsym(h, "xs_directory");
 	lib.read = (__typeof__(lib.read))dlsym(h, "xs_read");
-	if (lib.open == NULL || lib.close == NULL || lib.directory == NULL || lib.read == NULL) {
+	lib.watch = (__typeof__(lib.watch))dlsym(h, "xs_watch");
+	lib.fileno = (__typeof__(lib.fileno))dlsym(h, "xs_fileno");
+	lib.check_watch = (__typeof__(lib.check_watch))dlsym(h, "xs_check_watch");
+	if (lib.open == NULL || lib.close == NULL || lib.directory == NULL || lib.read == NULL || lib.watch == NULL ||
+	    lib.fileno == NULL || lib.check_watch == NULL) {
 		dlclose(h);
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "xenstore cannot be read: %s is not what it should be", XENSTORE_SONAME);
@@ -157,4 +164,84 @@ int xl_list_backends(struct domu_ctx *ctx, domu_backend_fn fn, void *user)
 	if (rc < 0)
 		domu_fail(ctx, DOMU_FAILED, rc, "xenstore's backends cannot be read: %s", strerror(-rc));
 	return rc;
+}
+
+/* ---- the watch -------------------------------------------------------------------- */
+
+/*
+ * libxenstore reads a connection with a watch by a thread of its own, which
+ * has every signal blocked and touches nothing but its handle; a child that
+ * was forked has neither the thread nor any use for the handle.  So that a
+ * thread that is not asked for days holds little, only what changes when a
+ * domain comes or goes is watched: a domain is introduced before its disks
+ * are served, and a disk that is attached later is a new backend.
+ */
+static const char *const watched[] = { "@introduceDomain", "/local/domain/0/backend", NULL };
+
+#define EVENTS_AT_ONCE 1000 /* what is beyond is left for the next look */
+
+struct domu_source_watch {
+	const struct store_lib *lib;
+	struct xs_handle *xs;
+};
+
+void xl_watch_close(struct domu_source_watch *w)
+{
+	w->lib->close(w->xs);
+	free(w);
+}
+
+int xl_watch_open(struct domu_ctx *ctx, struct domu_source_watch **out)
+{
+	struct domu_source_watch *w;
+	const struct store_lib *lib;
+	int rc;
+
+	*out = NULL;
+	if (!domu_xen_here())
+		return 0;
+	rc = store_lib_load(ctx, &lib);
+	if (rc < 0)
+		return rc;
+	w = calloc(1, sizeof *w);
+	if (w == NULL)
+		return domu_fail(ctx, DOMU_FAILED, -ENOMEM, "out of memory");
+	w->lib = lib;
+	w->xs = lib->open(0);
+	if (w->xs == NULL) {
+		rc = domu_fail(ctx, DOMU_FAILED, -errno, "xenstore does not answer: %s", strerror(errno));
+		free(w);
+		return rc;
+	}
+	for (const char *const *path = watched; rc == 0 && *path != NULL; path++)
+		if (!lib->watch(w->xs, *path, "domu-rescue"))
+			rc = domu_fail(ctx, DOMU_FAILED, -errno, "xenstore's %s cannot be watched: %s", *path,
+			               strerror(errno));
+	if (rc == 0 && lib->fileno(w->xs) < 0)
+		rc = domu_fail(ctx, DOMU_FAILED, -EMFILE, "xenstore cannot be watched: no descriptor");
+	if (rc < 0)
+		xl_watch_close(w);
+	else
+		*out = w;
+	return rc;
+}
+
+int xl_watch_fd(struct domu_source_watch *w)
+{
+	return w->lib->fileno(w->xs);
+}
+
+int xl_watch_look(struct domu_source_watch *w)
+{
+	char **event = NULL;
+	unsigned n = 0;
+
+	while (n < EVENTS_AT_ONCE && (event = w->lib->check_watch(w->xs)) != NULL) {
+		free(event);
+		n++;
+	}
+	/* The thread has ended when xenstored has. */
+	if (n == 0 && errno != EAGAIN)
+		return -EPIPE;
+	return n > 0;
 }

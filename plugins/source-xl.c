@@ -569,6 +569,10 @@ static const struct domu_source_ops ops = {
 	.list_dir = xl_list_dir,
 	.list_live = xl_list_live,
 	.list_backends = xl_list_backends,
+	.watch_open = xl_watch_open,
+	.watch_fd = xl_watch_fd,
+	.watch_look = xl_watch_look,
+	.watch_close = xl_watch_close,
 };
 
 static const struct domu_plugin plugin = {

@@ -30,5 +30,9 @@ int xl_disk_convert(const libxl_device_disk *from, const char *path, const char 
 
 int xl_list_live(struct domu_ctx *ctx, domu_guest_fn fn, void *user);
 int xl_list_backends(struct domu_ctx *ctx, domu_backend_fn fn, void *user);
+int xl_watch_open(struct domu_ctx *ctx, struct domu_source_watch **w);
+int xl_watch_fd(struct domu_source_watch *w);
+int xl_watch_look(struct domu_source_watch *w);
+void xl_watch_close(struct domu_source_watch *w);
 
 #endif

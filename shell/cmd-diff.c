@@ -102,7 +102,10 @@ static int run_diff(struct domu_run *r)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "diff: -U takes a number of lines, not %s", lines);
 	if (!domu_session_staging(r->session))
 		return nothing(r);
-	if (!r->in_shell && domu_session_fits(r->session) != 0) {
+	rc = domu_session_readable(r->session, true);
+	if (rc != 0)
+		return rc;
+	if ((!r->in_shell || domu_session_taken(r->session)) && domu_session_fits(r->session) != 0) {
 		if (domu_interrupted(r->ctx))
 			return -EINTR;
 		domu_say(r->ctx, DOMU_WARNING, "%s",

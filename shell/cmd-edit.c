@@ -220,7 +220,10 @@ static int run_edit(struct domu_run *r)
 		    domu_fail(r->ctx, DOMU_DECLINED, -ECANCELED, "the editor left %s empty: nothing was changed", path);
 		goto out;
 	}
-	rc = store(r, path, c.file);
+	/* An editor is open for long. */
+	rc = domu_session_untaken(r->session);
+	if (rc == 0)
+		rc = store(r, path, c.file);
 	if (rc == 0 && !r->in_shell && (r->after_data = malloc(sizeof c)) != NULL) {
 		memcpy(r->after_data, &c, sizeof c);
 		r->after = committed;

@@ -226,7 +226,7 @@ static int run(struct domu_run *r)
 	}
 	app->interactive = domu_args_value(r->args, "c") == NULL && file == NULL && isatty(STDIN_FILENO) == 1;
 	if (rc == 0)
-		rc = domu_app_session(app, operand, 0, &g, &app->session);
+		rc = domu_app_session(app, operand, NEED_WATCH, &g, &app->session);
 	if (rc == 0) {
 		app->use = t.at != NULL ? strdup(t.at) : NULL;
 		rc = with_session(r, file);
@@ -264,6 +264,11 @@ const struct domu_command domu_cmd_shell = {
 	    "whether to commit, diff, keep or drop them.  A stage that was kept, or was left behind by a lost "
 	    "connection, is offered by the next shell, unless the guest ran meanwhile: then it can only be looked at "
 	    "and dropped.  One shell at a time changes a guest; a second one says who has it, and reads.\n\n"
+	    "When the guest is started while the shell is open, that is said at once.  From then on the shell only "
+	    "reads, which the prompt says, and while the guest runs it does not read either (--live does, in a shell "
+	    "of "
+	    "its own).  What is staged is kept.  When the guest is stopped, commit writes it if the guest has changed "
+	    "neither what it rests on nor a superblock, rollback drops it, and begin makes changes possible again.\n\n"
 	    "A script (-c, a file, or standard input) is one transaction: when all commands succeeded it is committed, "
 	    "when one failed nothing is written, unless the script itself said commit before.\n\n"
 	    "Paths are the guest's, relative to its cd; * ? [] match names in it. ' \" \\ quote, ; separates commands, "

@@ -67,10 +67,10 @@ static int run_lcd(struct domu_run *r)
 
 static int run_begin(struct domu_run *r)
 {
-	int rc = 0;
+	int rc = domu_session_settle(r->session);
 
 	/* What an earlier session left meanwhile is not refused here, but offered as at the start. */
-	if (!domu_session_staging(r->session) && r->app->interactive)
+	if (rc == 0 && !domu_session_staging(r->session) && r->app->interactive)
 		rc = domu_shell_offer(r->app);
 	return rc != 0 || domu_session_staging(r->session) ? rc : domu_session_begin(r->session);
 }
@@ -128,7 +128,9 @@ const struct domu_command domu_cmd_begin = {
 	.name = "begin",
 	.topic = "shell",
 	.summary = "take the lock and start a stage now",
-	.description = "The first change does it too.",
+	.description =
+	    "The first change does it too.  Where the guest was started meanwhile, so that the shell only reads, begin "
+	    "is what makes changes possible again, once it is stopped and what is staged still fits its disks.",
 	.needs = NEED_GUEST | SHELL_ONLY,
 	.front = run_begin,
 };

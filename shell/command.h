@@ -56,6 +56,7 @@ enum domu_needs {
 	OWN_OUTPUT = 1 << 13, /* the commands that it runs give the output */
 	STAGE_OPTIONAL = 1 << 14, /* with NEED_STAGE: no stage is no failure */
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
+	NEED_WATCH = 1 << 16, /* its session is open for long: a guest that is started meanwhile is noticed */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
 };
 

@@ -313,6 +313,21 @@ static int parse(struct exec *e, int argc, char *const *argv, struct domu_args *
 	return domu_args_parse(ctx, e->c, argc, argv, true, args);
 }
 
+/* The shell's guest may have been started meanwhile.  What changes something is refused where that begins. */
+static int still_readable(struct exec *e)
+{
+	const unsigned needs = e->c->needs;
+	int rc;
+
+	if ((needs & (NEED_GUEST | NEED_MANY)) == 0 || (needs & (NEED_WRITE | NEED_STAGE | SHELL_ONLY)) != 0)
+		return 0;
+	rc = domu_session_readable(e->app->session, false);
+	if ((needs & NEED_LOOK) == 0)
+		return rc;
+	domu_error_clear(e->app->ctx);
+	return 0;
+}
+
 static int dispatch(struct exec *e, struct domu_args *args)
 {
 	struct domu_app *app = e->app;
@@ -323,6 +338,8 @@ static int dispatch(struct exec *e, struct domu_args *args)
 		app->globals.yes = true;
 	/* The shell opened its session for reading. */
 	rc = e->in_shell && session ? domu_app_limits(app, e->c->needs) : 0;
+	if (rc == 0 && e->in_shell)
+		rc = still_readable(e);
 	if (rc != 0)
 		return rc;
 	if (e->in_shell && session)

@@ -117,33 +117,81 @@ static void take(char *line)
 	rl_callback_handler_remove();
 }
 
-/* Waits for a key or a signal: signals come only here, so none is missed.  False: a signal. */
-static bool wait_key(struct domu_app *app)
+static char *prompt_text(struct domu_app *app)
 {
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-	sigset_t block, old;
-	int n = 0;
+	struct domu_session *s = app->session;
+	const char *guest = domu_guest_shown(domu_session_guest(s));
+	bool dirty = domu_session_staging(s) && domu_session_dirty(s);
+	char *name = domu_escape(guest, strlen(guest), false), *cwd = domu_escape(app->cwd, strlen(app->cwd), false);
+	char *use = app->use != NULL ? domu_escape(app->use, strlen(app->use), false) : NULL, *text;
 
+	if (asprintf(&text, "%s%s%s:%s%s%s> ", name != NULL ? name : "?", use != NULL ? "@" : "",
+	             use != NULL ? use : "", cwd != NULL ? cwd : "?", domu_session_taken(s) ? " (read-only)" : "",
+	             dirty ? "*" : "") < 0)
+		text = NULL;
+	free(name);
+	free(cwd);
+	free(use);
+	return text;
+}
+
+/* The guest may have been started: that is said above the line that is being typed, which stays. */
+static void look_out(struct domu_app *app, bool first)
+{
+	char *text = domu_session_watch(app->session), *prompt;
+
+	if (text == NULL)
+		return;
+	rl_clear_visible_line();
+	fflush(rl_outstream);
+	domu_app_print(app, "warning: ", text);
+	free(text);
+	prompt = first ? prompt_text(app) : NULL;
+	if (prompt != NULL)
+		rl_set_prompt(prompt);
+	free(prompt);
+	rl_on_new_line();
+	rl_redisplay();
+}
+
+/*
+ * Waits for a key or a signal: signals come only here, so none is missed.  False: a signal, or something else came.
+ * first: what is typed is the first line of a command.
+ */
+static bool wait_key(struct domu_app *app, bool first)
+{
+	struct pollfd p[1 + DOMU_WATCH_MAX] = { { .fd = STDIN_FILENO, .events = POLLIN } };
+	int fds[DOMU_WATCH_MAX], n = 0;
+	size_t n_fds = domu_session_watch_fds(app->session, fds);
+	sigset_t block, old;
+
+	for (size_t i = 0; i < n_fds; i++)
+		p[1 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGHUP);
 	sigaddset(&block, SIGTERM);
 	sigprocmask(SIG_BLOCK, &block, &old);
 	if (*app->signal == 0)
-		n = ppoll(&p, 1, NULL, &old);
+		n = ppoll(p, 1 + n_fds, NULL, &old);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return *app->signal == 0 && (n > 0 || errno != EINTR);
+	if (*app->signal != 0 || (n < 0 && errno == EINTR))
+		return false;
+	if (n < 0 || p[0].revents != 0)
+		return true;
+	look_out(app, first);
+	return false;
 }
 
 enum answer { LINE, AGAIN, END };
 
-static enum answer read_line(struct domu_app *app, const char *prompt, char **line)
+static enum answer read_line(struct domu_app *app, const char *prompt, bool first, char **line)
 {
 	rl.done = false;
 	rl.line = NULL;
 	rl_callback_handler_install(prompt, take);
 	while (!rl.done && *app->signal == 0)
-		if (wait_key(app))
+		if (wait_key(app, first))
 			rl_callback_read_char();
 	if (!rl.done) {
 		rl_callback_sigcleanup();
@@ -160,23 +208,6 @@ static enum answer read_line(struct domu_app *app, const char *prompt, char **li
 	return rl.line != NULL ? LINE : END;
 }
 
-static char *prompt_text(struct domu_app *app)
-{
-	struct domu_session *s = app->session;
-	const char *guest = domu_guest_shown(domu_session_guest(s));
-	bool dirty = domu_session_staging(s) && domu_session_dirty(s);
-	char *name = domu_escape(guest, strlen(guest), false), *cwd = domu_escape(app->cwd, strlen(app->cwd), false);
-	char *use = app->use != NULL ? domu_escape(app->use, strlen(app->use), false) : NULL, *text;
-
-	if (asprintf(&text, "%s%s%s:%s%s> ", name != NULL ? name : "?", use != NULL ? "@" : "", use != NULL ? use : "",
-	             cwd != NULL ? cwd : "?", dirty ? "*" : "") < 0)
-		text = NULL;
-	free(name);
-	free(cwd);
-	free(use);
-	return text;
-}
-
 /* Lines until quotes are closed.  END: the end of input, or a hangup. */
 static enum answer read_command(struct domu_app *app, struct domu_line *parsed)
 {
@@ -185,7 +216,7 @@ static enum answer read_command(struct domu_app *app, struct domu_line *parsed)
 	int rc;
 
 	for (;;) {
-		a = read_line(app, text == NULL && prompt != NULL ? prompt : "> ", &line);
+		a = read_line(app, text == NULL && prompt != NULL ? prompt : "> ", text == NULL, &line);
 		if (a != LINE)
 			break;
 		if (asprintf(&joined, "%s%s%s", text != NULL ? text : "", text != NULL ? "\n" : "", line) < 0)

@@ -23,6 +23,7 @@
 	X(rl_callback_sigcleanup) \
 	X(rl_catch_signals) \
 	X(rl_char_is_quoted_p) \
+	X(rl_clear_visible_line) \
 	X(rl_completer_quote_characters) \
 	X(rl_completer_word_break_characters) \
 	X(rl_completion_display_matches_hook) \
@@ -31,8 +32,11 @@
 	X(rl_display_match_list) \
 	X(rl_forced_update_display) \
 	X(rl_line_buffer) \
+	X(rl_on_new_line) \
 	X(rl_outstream) \
 	X(rl_readline_name) \
+	X(rl_redisplay) \
+	X(rl_set_prompt) \
 	X(rl_variable_bind) \
 	X(stifle_history) \
 	X(using_history) \
@@ -51,6 +55,7 @@ DOMU_LIB_DECLARE(readline, DOMU_READLINE_CALLS);
 #define rl_callback_sigcleanup (*domu_readline.rl_callback_sigcleanup)
 #define rl_catch_signals (*domu_readline.rl_catch_signals)
 #define rl_char_is_quoted_p (*domu_readline.rl_char_is_quoted_p)
+#define rl_clear_visible_line (*domu_readline.rl_clear_visible_line)
 #define rl_completer_quote_characters (*domu_readline.rl_completer_quote_characters)
 #define rl_completer_word_break_characters (*domu_readline.rl_completer_word_break_characters)
 #define rl_completion_display_matches_hook (*domu_readline.rl_completion_display_matches_hook)
@@ -59,8 +64,11 @@ DOMU_LIB_DECLARE(readline, DOMU_READLINE_CALLS);
 #define rl_display_match_list (*domu_readline.rl_display_match_list)
 #define rl_forced_update_display (*domu_readline.rl_forced_update_display)
 #define rl_line_buffer (*domu_readline.rl_line_buffer)
+#define rl_on_new_line (*domu_readline.rl_on_new_line)
 #define rl_outstream (*domu_readline.rl_outstream)
 #define rl_readline_name (*domu_readline.rl_readline_name)
+#define rl_redisplay (*domu_readline.rl_redisplay)
+#define rl_set_prompt (*domu_readline.rl_set_prompt)
 #define rl_variable_bind (*domu_readline.rl_variable_bind)
 #define stifle_history (*domu_readline.stifle_history)
 #define using_history (*domu_readline.using_history)

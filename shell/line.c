@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shell/app.h"
 #include "shell/shell.h"
 
 struct words {
@@ -120,6 +121,16 @@ static int host_command(struct domu_shell *sh, const struct domu_line_command *c
 	return DOMU_FAILED;
 }
 
+/* What came while nobody looked: before anything is made of it. */
+static void look_out(struct domu_app *app)
+{
+	char *text = domu_session_watch(app->session);
+
+	if (text != NULL)
+		domu_app_print(app, "warning: ", text);
+	free(text);
+}
+
 static int guest_command(struct domu_shell *sh, const struct domu_line_command *c)
 {
 	struct domu_app *app = sh->app;
@@ -128,6 +139,7 @@ static int guest_command(struct domu_shell *sh, const struct domu_line_command *
 	int status, piped;
 
 	domu_error_clear(app->ctx);
+	look_out(app);
 	if (make_words(app, c, &words) != 0 || domu_redirect_begin(app, c, &redirect) != 0) {
 		status = domu_app_failure(app, c->words[0].text);
 	} else {

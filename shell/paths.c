@@ -325,7 +325,9 @@ static int ask(struct domu_app *app, struct domu_session *s, const char *op, con
 	domu_msg_put_str(&req, app->cwd != NULL ? app->cwd : "/");
 	domu_msg_put_str(&req, use);
 	domu_msg_put_str(&req, what);
-	rc = domu_session_call(s, &req, reply);
+	rc = domu_session_readable(s, false);
+	if (rc == 0)
+		rc = domu_session_call(s, &req, reply);
 	domu_msg_free(&req);
 	return rc;
 }

@@ -310,6 +310,9 @@ struct domu_backend {
 
 typedef int (*domu_backend_fn)(void *user, const struct domu_backend *b);
 
+/* What a source keeps while it watches; its own. */
+struct domu_source_watch;
+
 struct domu_source_ops {
 	size_t self_size;
 	const char *name;
@@ -321,7 +324,23 @@ struct domu_source_ops {
 	int (*list_live)(struct domu_ctx *ctx, domu_guest_fn fn, void *user);
 	/* Every backend node of every domain; 0 and nothing where there is no such hypervisor. */
 	int (*list_backends)(struct domu_ctx *ctx, domu_backend_fn fn, void *user);
+
+	/*
+	 * All four or none: to be told that a domain may have been started, or a disk attached, instead of asking again
+	 * and again.  watch_open: 0 and *w NULL where there is nothing to watch; what happens after it is told.
+	 * watch_fd: readable when there is something to look at.  watch_look never waits: 1 when anything came since
+	 * the last look (it need not be of interest), 0, or a negative errno when nothing will come any more.  A child
+	 * of the process does not touch it.
+	 */
+	int (*watch_open)(struct domu_ctx *ctx, struct domu_source_watch **w);
+	int (*watch_fd)(struct domu_source_watch *w);
+	int (*watch_look)(struct domu_source_watch *w);
+	void (*watch_close)(struct domu_source_watch *w);
 };
+
+/* A plugin that was built before there was this member is shorter. */
+#define DOMU_SOURCE_HAS(ops, member) \
+	(offsetof(struct domu_source_ops, member) + sizeof((ops)->member) <= (ops)->self_size && (ops)->member != NULL)
 
 /* ---- registration ------------------------------------------------------ */
 

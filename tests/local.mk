@@ -15,6 +15,11 @@ include tests/unit/fence.mk
 include tests/unit/shell.mk
 include tests/unit/task.mk
 endif
+# A plugin, and not a part of the program.
+check_PROGRAMS += tests/lib/source-made-up.so
+tests_lib_source_made_up_so_SOURCES = tests/lib/source-made-up.c
+tests_lib_source_made_up_so_CFLAGS = $(SHARED_CFLAGS)
+tests_lib_source_made_up_so_LDFLAGS = $(SHARED_LDFLAGS)
 include tests/bench/local.mk
 include tests/crash/local.mk
 

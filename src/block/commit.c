@@ -51,6 +51,8 @@ static int describe(struct commit *c)
 	    replace_text(&m->info.undoes, c->opts->undoes) < 0 || replace_text(&m->info.waived, c->opts->waived) < 0)
 		return domu_nomem(c->ctx);
 	m->info.time = (int64_t)time(NULL);
+	/* They were compared; what a commit rests on from here on are its blocks. */
+	m->info.n_supers = 0;
 	m->no_undo = c->opts->no_undo;
 	if (m->no_undo || c->opts->undo_dir == NULL)
 		return 0;

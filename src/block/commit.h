@@ -33,6 +33,16 @@ struct domu_door {
 	const struct domu_fs_ops *fs; /* whose door_close() makes the closed image */
 };
 
+/* What a stage rests on beside the blocks that it replaces: a superblock or table as it was when it was begun. */
+struct domu_super {
+	unsigned disk;
+	uint64_t offset; /* bytes from the start of the disk */
+	uint32_t size; /* at most DOMU_UNIT */
+	uint32_t sum; /* domu_hash32() */
+	char name[64]; /* of the device, as it is shown: xvda3 */
+};
+#define DOMU_MAX_SUPERS 1024
+
 enum domu_commit_state {
 	DOMU_COMMIT_STAGED, /* a stage, not sealed */
 	DOMU_COMMIT_INTERRUPTED, /* sealed, cut short: recover is due */
@@ -58,6 +68,8 @@ struct domu_commit_info {
 	char *waived; /* checks waived, comma-separated, or NULL */
 	struct domu_identity *disks;
 	size_t n_disks;
+	struct domu_super *supers; /* of a stage; none in one that an older version began */
+	size_t n_supers;
 };
 
 void domu_commit_info_free(struct domu_commit_info *ci); /* what it holds */

@@ -22,6 +22,7 @@ void domu_commit_info_free(struct domu_commit_info *ci)
 	for (size_t i = 0; i < ci->n_disks; i++)
 		domu_identity_free(&ci->disks[i]);
 	free(ci->disks);
+	free(ci->supers);
 	memset(ci, 0, sizeof *ci);
 }
 
@@ -54,15 +55,28 @@ static int copy_disks(struct domu_commit_info *to, const struct domu_commit_info
 	return 0;
 }
 
+static int copy_supers(struct domu_commit_info *to, const struct domu_commit_info *from)
+{
+	if (from->n_supers == 0)
+		return 0;
+	to->supers = malloc(from->n_supers * sizeof *to->supers);
+	if (to->supers == NULL)
+		return -ENOMEM;
+	memcpy(to->supers, from->supers, from->n_supers * sizeof *to->supers);
+	to->n_supers = from->n_supers;
+	return 0;
+}
+
 int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *from)
 {
 	*to = *from;
 	to->guest = to->command = to->owner = to->undoes = to->waived = NULL;
 	to->disks = NULL;
-	to->n_disks = 0;
+	to->supers = NULL;
+	to->n_disks = to->n_supers = 0;
 	if (copy_text(&to->guest, from->guest) < 0 || copy_text(&to->command, from->command) < 0 ||
 	    copy_text(&to->owner, from->owner) < 0 || copy_text(&to->undoes, from->undoes) < 0 ||
-	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0) {
+	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0 || copy_supers(to, from) < 0) {
 		domu_commit_info_free(to);
 		return -ENOMEM;
 	}
@@ -124,6 +138,31 @@ static int put_disks(struct json_object *o, const struct domu_commit_info *ci)
 	return rc;
 }
 
+static int put_supers(struct json_object *o, const struct domu_commit_info *ci)
+{
+	struct json_object *list;
+	int rc = 0;
+
+	if (ci->n_supers == 0)
+		return 0;
+	list = json_object_new_array();
+	rc = put(o, "supers", list);
+	for (size_t i = 0; i < ci->n_supers && rc == 0; i++) {
+		const struct domu_super *u = &ci->supers[i];
+		struct json_object *d = json_object_new_object();
+
+		if (d == NULL || json_object_array_add(list, d) != 0) {
+			json_object_put(d);
+			return -ENOMEM;
+		}
+		if (put_text(d, "name", u->name) < 0 || put_u64(d, "disk", u->disk) < 0 ||
+		    put_u64(d, "offset", u->offset) < 0 || put_u64(d, "size", u->size) < 0 ||
+		    put_u64(d, "sum", u->sum) < 0)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
 int domu_meta_format(const struct domu_meta *m, char **json, size_t *len)
 {
 	struct json_object *o = json_object_new_object();
@@ -138,7 +177,7 @@ int domu_meta_format(const struct domu_meta *m, char **json, size_t *len)
 	    put(o, "time", json_object_new_int64(ci->time)) < 0 || put_u64(o, "blocks", ci->blocks) < 0 ||
 	    put_u64(o, "bytes", ci->bytes) < 0 || put_text(o, "undoes", ci->undoes) < 0 ||
 	    put_text(o, "waived", ci->waived) < 0 || put_text(o, "undo_path", m->undo_path) < 0 ||
-	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0)
+	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0 || put_supers(o, ci) < 0)
 		goto out;
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	*json = text != NULL ? domu_text("%s\n", text) : NULL;
@@ -242,6 +281,51 @@ static int get_disks(struct json_object *o, struct domu_commit_info *ci)
 	return rc;
 }
 
+static int get_super(struct json_object *d, size_t n_disks, struct domu_super *u)
+{
+	uint64_t disk = 0, size = 0, sum = 0;
+	int rc;
+
+	if (!json_object_is_type(d, json_type_object))
+		return -EBADMSG;
+	rc = get_short(d, "name", u->name, sizeof u->name);
+	if (rc == 0)
+		rc = get_u64(d, "disk", &disk);
+	if (rc == 0)
+		rc = get_u64(d, "offset", &u->offset);
+	if (rc == 0)
+		rc = get_u64(d, "size", &size);
+	if (rc == 0)
+		rc = get_u64(d, "sum", &sum);
+	if (rc == 0 && (disk >= n_disks || size == 0 || size > DOMU_UNIT || sum > UINT32_MAX))
+		rc = -EBADMSG;
+	u->disk = (unsigned)disk;
+	u->size = (uint32_t)size;
+	u->sum = (uint32_t)sum;
+	return rc;
+}
+
+/* Not in what was written before they were looked at. */
+static int get_supers(struct json_object *o, struct domu_commit_info *ci)
+{
+	struct json_object *list;
+	size_t n;
+	int rc = 0;
+
+	if (!json_object_object_get_ex(o, "supers", &list))
+		return 0;
+	n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	if (n == 0 || n > DOMU_MAX_SUPERS)
+		return -EBADMSG;
+	ci->supers = calloc(n, sizeof *ci->supers);
+	if (ci->supers == NULL)
+		return -ENOMEM;
+	ci->n_supers = n;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = get_super(json_object_array_get_idx(list, i), ci->n_disks, &ci->supers[i]);
+	return rc;
+}
+
 static int get_all(struct json_object *o, struct domu_meta *m)
 {
 	struct domu_commit_info *ci = &m->info;
@@ -249,6 +333,8 @@ static int get_all(struct json_object *o, struct domu_meta *m)
 	int rc;
 
 	rc = get_disks(o, ci);
+	if (rc == 0)
+		rc = get_supers(o, ci);
 	if (rc == 0)
 		rc = get_short(o, "id", ci->id, sizeof ci->id);
 	if (rc == 0 && !domu_id_valid(ci->id))

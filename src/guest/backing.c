@@ -86,6 +86,13 @@ static int device_facts(struct domu_backing *b)
 	return 0;
 }
 
+void domu_backing_forget(const struct domu_backing *b)
+{
+	/* Not BLKFLSBUF: older kernels take that as an order to empty a RAM disk. */
+	if (b->is_device && b->fd >= 0)
+		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 /* A guest could make its raw disk look like an image that names files of the host: the format never changes by that. */
 static void warn_of_magic(struct domu_ctx *ctx, const struct domu_backing *b)
 {

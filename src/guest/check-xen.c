@@ -72,10 +72,8 @@ static void read_backends(struct domu_view *v)
 	for (const struct domu_plugin *const *p = domu_plugins(DOMU_PLUGIN_SOURCE); rc == 0 && *p != NULL; p++) {
 		const struct domu_source_ops *ops = (*p)->source;
 
-		/* A plugin that was built before there was this member is shorter. */
-		if (ops->self_size < sizeof *ops || ops->list_backends == NULL)
-			continue;
-		rc = ops->list_backends(&quiet, take_backend, v);
+		if (DOMU_SOURCE_HAS(ops, list_backends))
+			rc = ops->list_backends(&quiet, take_backend, v);
 	}
 	if (rc < 0)
 		v->backends_error =
@@ -100,6 +98,12 @@ void domu_view_free(struct domu_view *v)
 	free(v->live_error);
 	free(v->backends_error);
 	memset(v, 0, sizeof *v);
+}
+
+/* Nobody can change what everybody only reads. */
+static bool harmless(const struct domu_view *v, bool readonly)
+{
+	return readonly && (v->depth == DOMU_VERDICT_READ || v->depth == DOMU_VERDICT_STARTED);
 }
 
 /* true: nothing more to look at. */
@@ -219,8 +223,8 @@ void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const
 			enum domu_same same;
 			char *name;
 
-			/* Nobody can change what everybody only reads.  What is no path the check of backends knows. */
-			if (d->path == NULL || d->path[0] != '/' || (v->depth == DOMU_VERDICT_READ && d->readonly))
+			/* What is no path the check of backends knows. */
+			if (d->path == NULL || d->path[0] != '/' || harmless(v, d->readonly))
 				continue;
 			same = domu_same_disk(b, d->path);
 			if (same == DOMU_SAME_NO)
@@ -396,8 +400,7 @@ void domu_check_backends(struct domu_view *v, const struct domu_backing *b, cons
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
 
-		/* Nobody can change what everybody only reads. */
-		if (c->state == XENBUS_CLOSED || (v->depth == DOMU_VERDICT_READ && c->readonly))
+		if (c->state == XENBUS_CLOSED || harmless(v, c->readonly))
 			continue;
 		if (mine != NULL && c != mine && same_backing(c, mine))
 			served(v, c, DOMU_SAME_YES, a);

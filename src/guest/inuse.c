@@ -46,9 +46,10 @@ void domu_answer_clear(struct domu_answer *a)
 	memset(a, 0, sizeof *a);
 }
 
-#define READ   DOMU_CHECK_AT_READ
-#define CHANGE DOMU_CHECK_AT_CHANGE
-#define AGAIN  DOMU_CHECK_AGAIN
+#define READ    DOMU_CHECK_AT_READ
+#define CHANGE  DOMU_CHECK_AT_CHANGE
+#define AGAIN   DOMU_CHECK_AGAIN
+#define STARTED DOMU_CHECK_AT_START
 
 /* doc/safety.md shows this table; a test compares them. */
 static const struct check {
@@ -58,8 +59,10 @@ static const struct check {
 	{ { "resolve", "the path still leads to what was opened", CHANGE, false }, domu_check_resolve },
 	{ { "own-lock", "no other domu-rescue has it", READ | CHANGE, false }, domu_check_own_lock },
 	{ { "xen", "libxl and xenstore answer", READ | CHANGE, false }, domu_check_xen },
-	{ { "domains", "no domain in whatever state has it", READ | CHANGE | AGAIN, false }, domu_check_domains },
-	{ { "backends", "no backend of this Dom0 serves it", READ | CHANGE | AGAIN, false }, domu_check_backends },
+	{ { "domains", "no domain in whatever state has it", READ | CHANGE | AGAIN | STARTED, false },
+	  domu_check_domains },
+	{ { "backends", "no backend of this Dom0 serves it", READ | CHANGE | AGAIN | STARTED, false },
+	  domu_check_backends },
 	{ { "driver-domains", "no backend of another domain could be it", CHANGE, false }, domu_check_driver_domains },
 	{ { "saved", "no saved state would resume on it", READ | CHANGE, false }, domu_check_saved },
 	{ { "other-hosts", "no other host holds it", CHANGE, true }, domu_check_other_hosts },
@@ -200,7 +203,7 @@ void domu_verdict_free(struct domu_verdict *v)
  * The first reason; a mount says more than the loop that it is made through,
  * and another domu-rescue more than that the kernel holds the device for it.
  */
-static const struct domu_verdict_line *reason(const struct domu_verdict *v)
+const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v)
 {
 	const struct domu_verdict_line *first = NULL, *own = NULL;
 
@@ -224,7 +227,7 @@ static const struct domu_verdict_line *reason(const struct domu_verdict *v)
 
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v)
 {
-	const struct domu_verdict_line *l = reason(v);
+	const struct domu_verdict_line *l = domu_verdict_reason(v);
 	const char *detail;
 
 	if (l == NULL)

@@ -38,6 +38,11 @@ struct domu_backing {
 int domu_backing_open(struct domu_ctx *ctx, const struct domu_disk *disk, struct domu_backing *b);
 void domu_backing_close(struct domu_backing *b);
 /*
+ * What this host remembers of a device is forgotten: xen-blkback writes past its page cache once a guest is connected,
+ * and that cache lives as long as anybody has the device open.  A file is always seen as it is.
+ */
+void domu_backing_forget(const struct domu_backing *b);
+/*
  * O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative
  * errno, DOMU_INUSE where the kernel says busy.
  */
@@ -87,6 +92,7 @@ enum domu_verdict_depth {
 	DOMU_VERDICT_READ, /* the cheap ones, before reading */
 	DOMU_VERDICT_CHANGE, /* all */
 	DOMU_VERDICT_RECHECK, /* under the hotplug lock: those that can have changed */
+	DOMU_VERDICT_STARTED, /* when a watch says that a domain was started: who has the disk now */
 };
 
 /*
@@ -100,12 +106,15 @@ void domu_verdict_free(struct domu_verdict *v);
 const char *domu_check_result_name(enum domu_check_result r);
 /* Fails with DOMU_INUSE: the first reason and the next command to type. */
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
+/* That reason; NULL: it is free. */
+const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v);
 
 /* When a check is made: bits of the depth. */
 enum domu_check_when {
 	DOMU_CHECK_AT_READ = 1 << DOMU_VERDICT_READ,
 	DOMU_CHECK_AT_CHANGE = 1 << DOMU_VERDICT_CHANGE,
 	DOMU_CHECK_AGAIN = 1 << DOMU_VERDICT_RECHECK,
+	DOMU_CHECK_AT_START = 1 << DOMU_VERDICT_STARTED,
 };
 
 struct domu_check_info {

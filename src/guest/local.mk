@@ -9,5 +9,6 @@ libdomu_a_SOURCES += \
 	src/guest/relatives.c \
 	src/guest/target.c \
 	src/guest/toolstack.c src/guest/toolstack.h src/guest/toolstack-impl.h src/guest/toolstack-qubes.c \
+	src/guest/watch.c src/guest/watch.h \
 	src/guest/xen.c \
 	src/guest/xml.c src/guest/xml.h

@@ -11,7 +11,9 @@ libdomu_a_SOURCES += \
 	src/task/session-notes.c \
 	src/task/session-recover.c \
 	src/task/session-stage.c \
+	src/task/session-super.c \
 	src/task/session-undo.c \
+	src/task/session-watch.c \
 	src/task/session.c src/task/session.h \
 	src/task/treeio-guest-in.c \
 	src/task/treeio-guest-out.c \

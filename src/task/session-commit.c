@@ -224,6 +224,7 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		if (s->stage == NULL) {
 			memset(s->view, 0, s->n_backings * sizeof *s->view);
 			s->programs = false;
+			domu_session_forget_supers(s);
 		}
 	}
 	domu_session_close_rw(s, disks);
@@ -270,12 +271,18 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0)
 		rc = domu_session_ask_no_undo(s);
 	if (rc == 0)
+		rc = domu_session_settle(s);
+	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)
 		rc = domu_session_still_free(s);
+	for (size_t i = 0; i < s->n_backings; i++)
+		domu_backing_forget(&s->backings[i]);
 	/* A guest that ran meanwhile is told as such, and not as what a checker makes of the mixture. */
 	if (rc == 0 && (s->resumed || s->opts.announce) && !grown(s))
 		rc = domu_session_fits(s);
+	if (rc == 0)
+		rc = domu_session_check_supers(s);
 	if (rc == 0)
 		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)

@@ -15,9 +15,14 @@ struct domu_session {
 	uint64_t *view; /* by disk index: the size the stage sees, 0: the backing's */
 	size_t n_backings;
 	bool locked; /* our own lock on every disk is held, the whole verdict was free */
+	struct domu_watch *watch; /* NULL: nothing is watched */
+	char *taken; /* who was seen on a disk since it was opened: the session only reads; NULL: nobody */
+	char *taken_next; /* the command that ends that, or NULL */
+	bool in_use; /* somebody was still there when last asked */
 	char *held; /* why a shell could not announce itself: somebody has a disk; or NULL */
 
 	struct domu_stage *stage; /* NULL: only reading */
+	struct domu_commit_info rests; /* its superblocks, also while it is being committed; nothing else of it */
 	int base_fd; /* the worker's throw-away layer above the disks without the stage, -1: none */
 	int replay_fd; /* the throw-away layer of a reader, -1: not made yet */
 	uint64_t mark; /* of the change under way, or of the stage as it was opened */
@@ -43,6 +48,17 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 int domu_session_replay_log(struct domu_session *s);
 /* Ends worker and appliance; flush: what they hold reaches the stage first. */
 int domu_session_end_worker(struct domu_session *s, bool flush);
+/* What journals' replays changed for a reader is dropped. */
+void domu_session_drop_replay(struct domu_session *s);
+/* The stage was dropped: where nobody has the disks any more, the session is free again. */
+void domu_session_dropped(struct domu_session *s);
+/* Superblocks and tables as the disks have them now, for a stage that is to be begun. */
+int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci);
+/* Those of the stage that is open now are what is compared; and none. */
+int domu_session_keep_supers(struct domu_session *s);
+void domu_session_forget_supers(struct domu_session *s);
+/* DOMU_INUSE, -ESTALE: one is not what it was. */
+int domu_session_check_supers(struct domu_session *s);
 /*
  * The nodes as the stage has them, seen by a worker of its own: looking adds
  * nothing to the stage, no journal is replayed.

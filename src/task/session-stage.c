@@ -77,6 +77,8 @@ int domu_session_lock(struct domu_session *s)
 	int rc = need_state(s);
 
 	if (rc == 0)
+		rc = domu_session_untaken(s);
+	if (rc == 0)
 		rc = take_locks(s, domu_backing_lock);
 	if (rc != 0 || s->locked)
 		return rc;
@@ -130,7 +132,10 @@ int domu_session_still_free(struct domu_session *s)
 
 int domu_session_recheck(void *session)
 {
-	return verdict(session, DOMU_VERDICT_RECHECK);
+	struct domu_session *s = session;
+	int rc = verdict(s, DOMU_VERDICT_RECHECK);
+
+	return rc == 0 ? domu_session_check_supers(s) : rc;
 }
 
 /* ---- what is pending on these disks ------------------------------------------- */
@@ -308,7 +313,11 @@ static int begin(struct domu_session *s)
 	if (rc == 0)
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)
+		rc = domu_session_note_supers(s, &ci);
+	if (rc == 0)
 		rc = domu_stage_create(s->opts.state, &ci, &s->stage);
+	if (rc == 0)
+		rc = domu_session_keep_supers(s);
 	s->resumed = s->touched = false;
 	if (rc == 0)
 		rc = domu_stage_mark(s->stage, &s->mark);
@@ -366,6 +375,8 @@ int domu_session_resume(struct domu_session *s, const struct domu_commit_info *c
 		domu_stage_close(s->stage);
 		s->stage = NULL;
 	}
+	if (rc == 0)
+		rc = domu_session_keep_supers(s);
 	s->resumed = rc == 0;
 	s->touched = false;
 	return rc == 0 ? domu_stage_mark(s->stage, &s->mark) : rc;
@@ -377,9 +388,14 @@ int domu_session_fits(struct domu_session *s)
 	const struct domu_backing *b;
 	int fds[DOMU_MAX_DISKS];
 	struct domu_stage_fit fit;
-	int rc = domu_stage_fit(s->stage, disk_fds(s, fds), s->n_backings, &fit);
+	int rc;
 
-	if (rc != 0 || fit.changed == 0)
+	for (size_t i = 0; i < s->n_backings; i++)
+		domu_backing_forget(&s->backings[i]);
+	rc = domu_stage_fit(s->stage, disk_fds(s, fds), s->n_backings, &fit);
+	if (rc == 0 && fit.changed == 0)
+		return domu_session_check_supers(s);
+	if (rc != 0)
 		return rc;
 	b = &s->backings[fit.disk];
 	rc = domu_fail(s->ctx, DOMU_FAILED, -ESTALE,
@@ -408,6 +424,7 @@ int domu_session_keep(struct domu_session *s)
 		return 0;
 	rc = domu_session_end_worker(s, s->touched && !s->uncut);
 	s->stage = NULL;
+	domu_session_forget_supers(s);
 	memset(s->view, 0, s->n_backings * sizeof *s->view);
 	/* Who only looked leaves it as it was: neither a time in a superblock nor a journal's replay is a change. */
 	if (rc == 0 && !s->touched)
@@ -467,7 +484,9 @@ int domu_session_change_begin(struct domu_session *s)
 
 	if (s->changing++ > 0)
 		return 0;
-	rc = domu_session_whole(s);
+	rc = domu_session_untaken(s);
+	if (rc == 0)
+		rc = domu_session_whole(s);
 	if (rc == 0)
 		rc = domu_session_flush(s);
 	if (rc == 0)
@@ -548,8 +567,10 @@ int domu_session_rollback(struct domu_session *s)
 	s->stage = NULL;
 	s->programs = false;
 	memset(s->view, 0, s->n_backings * sizeof *s->view);
+	domu_session_forget_supers(s);
 	if (domu_stage_drop(stage) != 0)
 		rc = -EIO;
+	domu_session_dropped(s);
 	domu_session_rest(s);
 	return rc;
 }

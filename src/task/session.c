@@ -31,7 +31,7 @@ const struct domu_backing *domu_session_backings(struct domu_session *s, size_t 
 	return s->backings;
 }
 
-static void drop_replay(struct domu_session *s)
+void domu_session_drop_replay(struct domu_session *s)
 {
 	if (s->replay_fd >= 0)
 		close(s->replay_fd);
@@ -76,6 +76,7 @@ static int open_disks(struct domu_session *s)
 		/* Who takes the lock is told by that who has it. */
 		if (s->opts.state != NULL && (!s->opts.changes || g->disks[i].readonly))
 			s->backings[s->n_backings].state_dir = domu_state_dir(s->opts.state);
+		domu_backing_forget(&s->backings[s->n_backings]);
 		s->n_backings++;
 	}
 	if (s->n_backings == 0)
@@ -162,6 +163,9 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 		rc = open_disks(s);
 	if (rc != 0)
 		goto out;
+	/* Before anybody is asked for, so that whoever comes after is told. */
+	if (opts->watch && !opts->live)
+		domu_watch_open(ctx, &s->watch);
 	if (opts->announce && opts->state != NULL && !opts->live)
 		domu_session_announce(s);
 	if (!opts->in_use_ok)
@@ -186,14 +190,18 @@ int domu_session_close(struct domu_session *s)
 	rc = domu_session_keep(s);
 	r = domu_session_end_worker(s, false);
 	rc = rc != 0 ? rc : r;
+	domu_watch_close(s->watch);
 	for (size_t i = 0; i < s->n_backings; i++)
 		domu_backing_close(&s->backings[i]);
-	drop_replay(s);
+	domu_session_drop_replay(s);
 	free(s->backings);
 	free(s->view);
 	free(s->use);
 	free(s->appliance_error);
 	free(s->held);
+	free(s->taken);
+	free(s->taken_next);
+	domu_session_forget_supers(s);
 	free(s);
 	return rc;
 }
@@ -277,13 +285,13 @@ int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *no
 	/* Which is the guest's root, and what it mounts where, does not depend on what is looked at now. */
 	s->use = NULL;
 	/* What the last look put into the layer above the stage would hide what the stage holds now. */
-	drop_replay(s);
+	domu_session_drop_replay(s);
 	s->looking = true;
 	rc = domu_session_nodes(s, mounts, nodes);
 	r = domu_session_end_worker(s, false);
 	s->use = use;
 	s->looking = false;
-	drop_replay(s);
+	domu_session_drop_replay(s);
 	return rc != 0 ? rc : r;
 }
 
@@ -293,13 +301,19 @@ int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct 
 
 	if (rc != 0)
 		return rc;
-	drop_replay(s);
+	domu_session_drop_replay(s);
 	s->looking = true;
 	rc = domu_session_call(s, req, reply);
 	r = domu_session_end_worker(s, false);
 	s->looking = false;
-	drop_replay(s);
+	domu_session_drop_replay(s);
 	return rc != 0 ? rc : r;
+}
+
+/* As it is on the disk, whatever its journal holds: who uses it would not see what was replayed for us. */
+static bool unreplayed(const struct domu_session *s)
+{
+	return s->opts.live || s->opts.in_use_ok || (s->taken != NULL && s->in_use);
 }
 
 static void log_line(void *user, const char *line)
@@ -342,7 +356,7 @@ static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, 
 
 	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
 		return -EOPNOTSUPP;
-	if (s->opts.live || s->opts.in_use_ok)
+	if (unreplayed(s))
 		return -EBUSY;
 	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
 		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the worker asked for what is on no disk of %s",
@@ -443,7 +457,7 @@ static int start_worker(struct domu_session *s)
 	o.tree.guest = domu_guest_shown(s->guest);
 	o.tree.writable = s->stage != NULL && !s->looking;
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
-	o.tree.unreplayed = s->opts.live || s->opts.in_use_ok || s->looking;
+	o.tree.unreplayed = unreplayed(s) || s->looking;
 	o.lean = !s->not_lean;
 	if (rc == 0)
 		rc = domu_worker_start(s->ctx, &o, &s->worker);

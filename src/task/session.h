@@ -6,6 +6,7 @@
 #include "block/commit.h"
 #include "fence/fence.h"
 #include "guest/inuse.h"
+#include "guest/watch.h"
 
 struct domu_session;
 
@@ -25,6 +26,7 @@ struct domu_session_opts {
 	bool in_use_ok; /* info, status: no verdict, and no journal replay */
 	bool missing_ok; /* history, rollback: no disk is looked at, one that is missing is a warning */
 	bool changes; /* what is to be done takes the lock: who has it is said once, when it cannot */
+	bool watch; /* a shell: a domain that is started on its disks meanwhile is noticed */
 	bool announce; /* a shell: it takes the disks' locks when it opens, and reads where somebody else has one */
 	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */
 };
@@ -52,13 +54,30 @@ void domu_session_use(struct domu_session *s, const char *dev); /* NULL: by fsta
 int domu_session_begin(struct domu_session *s);
 /* Who has a disk of a session that was to announce itself, as a refused change says it; NULL: nobody, it is ours. */
 const char *domu_session_held(const struct domu_session *s);
+/*
+ * The watch of a session that is open for long.  Where a domain was started on one of its disks since, the session only
+ * reads: what would change something fails with DOMU_INUSE, until settle, or rollback, finds the disks free.
+ */
+size_t domu_session_watch_fds(const struct domu_session *s, int fds[DOMU_WATCH_MAX]);
+/* Looks, without waiting.  NULL: nothing new; else what is to be said of it, which the caller frees. */
+char *domu_session_watch(struct domu_session *s);
+bool domu_session_taken(const struct domu_session *s); /* it only reads, for that reason */
+/* Looks.  DOMU_INUSE, with the way on, where it only reads. */
+int domu_session_untaken(struct domu_session *s);
+/*
+ * May the guest be read now?  DOMU_INUSE while somebody has it; stage_too: also what is staged above a disk that
+ * somebody had, which may not fit it any more.
+ */
+int domu_session_readable(struct domu_session *s, bool stage_too);
+/* Whoever asks for it, when nobody has the disks and what is staged fits them still: changes are possible again. */
+int domu_session_settle(struct domu_session *s);
 /* A stage of an earlier session on one of these disks: *id "" when none.  Freed with domu_commit_info_free(). */
 int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci);
 /* Lock, verdict, and the stage is this session's.  A stage of other disks is refused (DOMU_INUSE). */
 int domu_session_resume(struct domu_session *s, const struct domu_commit_info *ci);
 /*
  * Can the stage still be committed?  -ESTALE where the disks have changed under it, naming how many blocks and the
- * first; another failure where it is damaged.  Reads what it replaces.
+ * first, or the superblock; another failure where it is damaged.  Reads what it replaces.
  */
 int domu_session_fits(struct domu_session *s);
 /* Deletes a stage that nobody has open, without a look at disks or log. */

@@ -3,6 +3,7 @@
 COMMIT_RIG = tests/unit/commit-rig.c tests/unit/commit-rig.h
 COMMIT_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
 COMMIT_TESTS = tests/unit/test-commit-basic tests/unit/test-commit-crash tests/unit/test-commit-state \
+	tests/unit/test-commit-rests \
 	tests/unit/test-commit-closed tests/unit/test-commit-doors tests/unit/test-commit-identity \
 	tests/unit/test-commit-retain tests/unit/test-commit-notes tests/unit/test-commit-sync tests/unit/test-commit-race
 check_PROGRAMS += $(COMMIT_TESTS)
@@ -15,6 +16,10 @@ tests_unit_test_commit_crash_SOURCES = tests/unit/test-commit-crash.c $(COMMIT_R
 tests_unit_test_commit_crash_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_commit_crash_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_commit_crash_LDADD = $(COMMIT_LDADD)
+tests_unit_test_commit_rests_SOURCES = tests/unit/test-commit-rests.c $(COMMIT_RIG)
+tests_unit_test_commit_rests_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_commit_rests_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_commit_rests_LDADD = $(COMMIT_LDADD)
 tests_unit_test_commit_state_SOURCES = tests/unit/test-commit-state.c $(COMMIT_RIG)
 tests_unit_test_commit_state_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_commit_state_LDFLAGS = $(UNIT_LDFLAGS)

@@ -459,8 +459,9 @@ static bool cell_of(const char *line, unsigned number, char *out, size_t size)
 
 static void when_text(unsigned when, char out[64])
 {
-	snprintf(out, 64, "%s%s%s", when & DOMU_CHECK_AT_READ ? "reading, " : "",
-	         when & DOMU_CHECK_AT_CHANGE ? "changing" : "", when & DOMU_CHECK_AGAIN ? ", again" : "");
+	snprintf(out, 64, "%s%s%s%s", when & DOMU_CHECK_AT_READ ? "reading, " : "",
+	         when & DOMU_CHECK_AT_CHANGE ? "changing" : "", when & DOMU_CHECK_AGAIN ? ", again" : "",
+	         when & DOMU_CHECK_AT_START ? ", watching" : "");
 }
 
 /* Every file named is there, and names the check or its function. */

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* session-super.c - superblocks and tables that a stage rests on: noted when it is begun, compared at its commit. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/num.h"
+#include "task/session-impl.h"
+
+static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t *sum)
+{
+	const struct domu_backing *b = &s->backings[u->disk];
+	unsigned char buf[DOMU_UNIT];
+	int rc = domu_pread_full(b->fd, buf, u->size, u->offset);
+
+	if (rc < 0)
+		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,
+		                 u->offset, strerror(-rc));
+	*sum = domu_hash32(buf, u->size);
+	return 0;
+}
+
+static int note(struct domu_session *s, struct domu_commit_info *ci, const char *name, unsigned disk, uint64_t offset,
+                uint32_t size)
+{
+	struct domu_super u = { .disk = disk, .offset = offset, .size = size };
+	int rc;
+
+	if (ci->n_supers == DOMU_MAX_SUPERS || !domu_inside(offset, size, s->backings[disk].size))
+		return 0;
+	snprintf(u.name, sizeof u.name, "%s", name);
+	rc = read_sum(s, &u, &u.sum);
+	if (rc == 0)
+		ci->supers[ci->n_supers++] = u;
+	return rc;
+}
+
+void domu_session_forget_supers(struct domu_session *s)
+{
+	free(s->rests.supers);
+	s->rests.supers = NULL;
+	s->rests.n_supers = 0;
+}
+
+int domu_session_keep_supers(struct domu_session *s)
+{
+	const struct domu_commit_info *ci = domu_stage_info(s->stage);
+
+	domu_session_forget_supers(s);
+	if (ci->n_supers == 0)
+		return 0;
+	s->rests.supers = malloc(ci->n_supers * sizeof *ci->supers);
+	if (s->rests.supers == NULL)
+		return domu_nomem(s->ctx);
+	memcpy(s->rests.supers, ci->supers, ci->n_supers * sizeof *ci->supers);
+	s->rests.n_supers = ci->n_supers;
+	return 0;
+}
+
+int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci)
+{
+	struct domu_nodes nodes;
+	int rc = domu_session_look(s, false, &nodes);
+
+	if (rc != 0)
+		return rc;
+	ci->supers = calloc(DOMU_MAX_SUPERS, sizeof *ci->supers);
+	if (ci->supers == NULL)
+		rc = domu_nomem(s->ctx);
+	for (size_t i = 0; rc == 0 && i < nodes.n; i++) {
+		const struct domu_node *n = &nodes.v[i];
+		uint32_t sector = s->backings[n->disk].sector_size;
+
+		if (s->backings[n->disk].disk->readonly)
+			continue;
+		if (n->probe.has_door && domu_inside(n->probe.door, sector, n->size))
+			rc = note(s, ci, n->name, n->disk, n->start + n->probe.door, sector);
+		else if (n->kind == DOMU_NODE_DISK)
+			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT);
+	}
+	domu_nodes_free(&nodes);
+	return rc;
+}
+
+static bool waived(const struct domu_session *s)
+{
+	for (const char *const *w = s->opts.waive; w != NULL && *w != NULL; w++)
+		if (strcmp(*w, "unchanged") == 0)
+			return true;
+	return false;
+}
+
+int domu_session_check_supers(struct domu_session *s)
+{
+	const char *guest = domu_guest_shown(s->guest);
+	const struct domu_commit_info *ci = &s->rests;
+	uint32_t sum = 0;
+	int rc;
+
+	for (size_t i = 0; i < ci->n_supers && !waived(s); i++) {
+		const struct domu_super *u = &ci->supers[i];
+
+		if (u->disk >= s->n_backings || s->backings[u->disk].fd < 0)
+			continue;
+		rc = read_sum(s, u, &sum);
+		if (rc != 0)
+			return rc;
+		if (sum == u->sum)
+			continue;
+		rc =
+		    domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
+		              "%s was in use since this was staged: the superblock or table of %s (byte %" PRIu64
+		              " of %s) is not what it was (check unchanged): nothing was written. This stage cannot be "
+		              "committed; look with domu-rescue diff %s, drop it with domu-rescue rollback %s",
+		              guest, u->name, u->offset, s->backings[u->disk].path, guest, guest);
+		domu_error_where(s->ctx, s->backings[u->disk].disk->vdev, NULL);
+		return rc;
+	}
+	return 0;
+}
