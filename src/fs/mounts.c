@@ -302,3 +302,24 @@ int domu_mount_enter(struct domu_tree *t, unsigned m, struct domu_fs **fs)
 	free(p);
 	return 0;
 }
+
+int domu_tree_enter_all(struct domu_tree *t)
+{
+	const struct domu_mount *m;
+	struct domu_fs *fs;
+	size_t n;
+	int rc = domu_tree_mounts(t, &m, &n);
+
+	if (rc == 0)
+		rc = domu_mount_enter(t, 0, &fs);
+	/* What is above comes first, so each is placed before its turn. */
+	for (unsigned i = 1; rc == 0 && i < n; i++) {
+		if (!t->places[i].placed || domu_mount_enter(t, i, &fs) == 0)
+			continue;
+		domu_say(t->ctx, DOMU_WARNING, "%s is not mounted: %s", m[i].target,
+		         t->ctx->error.message != NULL ? t->ctx->error.message : "it cannot be opened");
+		domu_error_clear(t->ctx);
+		t->places[i].placed = false;
+	}
+	return rc;
+}

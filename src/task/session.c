@@ -498,6 +498,10 @@ int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_
 	int rc;
 
 	h.user = &relay;
+	if (s->opts.handlers != NULL) {
+		h.tick = s->opts.handlers->tick;
+		h.tick_user = s->opts.handlers->tick_user;
+	}
 	do {
 		rc = ready_worker(s);
 		if (rc != 0)
