@@ -540,6 +540,11 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 
 int domu_session_check_door(struct domu_session *s, const struct domu_node *node)
 {
+	if (node->scattered)
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s lies in several pieces, and programs can be shown one part of one disk only: use "
+		                 "the guest's own",
+		                 node->name);
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,
