@@ -126,12 +126,14 @@ static void op_init(void *user, struct fuse_conn_info *conn)
 
 static int open_session(struct serve *s)
 {
-	static struct fuse_lowlevel_ops ops = { .init = op_init };
+	struct fuse_lowlevel_ops ops = { .init = op_init };
 	char name[] = "domu-rescue", option[32], fd[32];
 	char *argv[] = { name, option, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
 
 	serve_read_ops(&ops);
+	if (s->writable)
+		serve_write_ops(&ops);
 	s->buf = malloc(DOMU_TREE_IO);
 	if (s->buf == NULL)
 		return domu_nomem(s->ctx);
@@ -185,7 +187,7 @@ static int serve_all(struct serve *s)
 
 	if (rc == 0) {
 		loop(s);
-		rc = s->failed;
+		serve_write_end(s);
 	}
 	domu_error_clear(s->ctx);
 	free(s->request.mem);

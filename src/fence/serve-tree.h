@@ -37,7 +37,6 @@ struct serve {
 	size_t listed; /* bytes of directories that are open */
 	unsigned said; /* messages about what is damaged */
 	unsigned hidden; /* names given */
-	int failed; /* the first change that the disk or stage did not take */
 };
 
 /* An inode as drivers know it. */
