@@ -18,6 +18,7 @@
 	X(fuse_reply_data) \
 	X(fuse_reply_entry) \
 	X(fuse_reply_err) \
+	X(fuse_reply_lseek) \
 	X(fuse_reply_none) \
 	X(fuse_reply_open) \
 	X(fuse_reply_readlink) \
@@ -44,6 +45,7 @@ DOMU_LIB_DECLARE(fuse, DOMU_FUSE_CALLS);
 #define fuse_reply_data (*domu_fuse.fuse_reply_data)
 #define fuse_reply_entry (*domu_fuse.fuse_reply_entry)
 #define fuse_reply_err (*domu_fuse.fuse_reply_err)
+#define fuse_reply_lseek (*domu_fuse.fuse_reply_lseek)
 #define fuse_reply_none (*domu_fuse.fuse_reply_none)
 #define fuse_reply_open (*domu_fuse.fuse_reply_open)
 #define fuse_reply_readlink (*domu_fuse.fuse_reply_readlink)

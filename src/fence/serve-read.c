@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "fence/lib-fuse.h"
 #include "fence/serve-tree.h"
@@ -189,6 +190,50 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t offset, st
 		serve_fail(s, req, (int)n);
 	else
 		fuse_reply_buf(req, s->buf, done);
+}
+
+/* The first byte from *at on that is in a hole, or in none; -ENXIO: there is none before the end. */
+static int seek(const struct serve_place *p, uint64_t size, bool hole, uint64_t *at)
+{
+	while (*at < size) {
+		uint64_t where, run;
+		int rc = domu_fs_extent(p->fs, p->ino, *at, size - *at, &where, &run);
+
+		if (rc != 0)
+			return rc;
+		if ((where == UINT64_MAX) == hole)
+			return 0;
+		*at += run;
+	}
+	/* The end of a file is a hole. */
+	*at = size;
+	return hole ? 0 : -ENXIO;
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	struct serve *s = fuse_req_userdata(req);
+	struct serve_place p;
+	struct domu_stat st;
+	uint64_t at = (uint64_t)offset;
+	int rc = serve_find(s, ino, &p);
+
+	(void)fi;
+	if (rc == 0)
+		rc = domu_fs_stat(p.fs, p.ino, &st);
+	if (rc == 0 && (offset < 0 || at >= st.size))
+		rc = -ENXIO;
+	if (rc == 0)
+		rc = seek(&p, st.size, whence == SEEK_HOLE, &at);
+	/* A driver that cannot tell: all of it is data. */
+	if (rc == -EOPNOTSUPP) {
+		at = whence == SEEK_HOLE ? st.size : at;
+		rc = 0;
+	}
+	if (rc != 0)
+		serve_fail(s, req, rc);
+	else
+		fuse_reply_lseek(req, (off_t)at);
 }
 
 /* ---- directories ------------------------------------------------------------------------------ */
@@ -437,6 +482,7 @@ void serve_read_ops(struct fuse_lowlevel_ops *ops)
 	ops->open = op_open;
 	ops->release = op_release;
 	ops->read = op_read;
+	ops->lseek = op_lseek;
 	ops->opendir = op_opendir;
 	ops->releasedir = op_releasedir;
 	ops->readdir = op_readdir;
