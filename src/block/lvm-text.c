@@ -46,12 +46,14 @@ static int add(struct parser *s, size_t in, size_t *last, size_t *item)
 {
 	struct lvm_text *t = s->t;
 
+	if (t->n == MAX_ITEMS)
+		return -EINVAL;
 	if (t->n == s->room) {
 		size_t room = s->room == 0 ? 256 : s->room * 2;
-		struct lvm_item *v = t->n < MAX_ITEMS ? realloc(t->v, room * sizeof *v) : NULL;
+		struct lvm_item *v = realloc(t->v, room * sizeof *v);
 
 		if (v == NULL)
-			return t->n < MAX_ITEMS ? -ENOMEM : -EINVAL;
+			return -ENOMEM;
 		t->v = v;
 		s->room = room;
 	}
