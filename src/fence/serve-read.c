@@ -126,7 +126,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	fi->keep_cache = 1;
+	fi->keep_cache = !s->writable || !s->binds;
 	if (s->writable && (n = serve_node_get(s, ino, true)) == NULL) {
 		fuse_reply_err(req, ENOMEM);
 		return;

@@ -22,7 +22,8 @@
 
 double serve_ttl(const struct serve *s)
 {
-	return s->writable ? A_WHILE : FOREVER;
+	/* The kernel does not know that what it changes by one number has another, too. */
+	return !s->writable ? FOREVER : s->binds ? 0 : A_WHILE;
 }
 
 /* ---- answers ---------------------------------------------------------------------- */
@@ -221,6 +222,8 @@ int domu_op_export(struct domu_work *w, struct domu_msg *req, struct domu_msg *r
 		rc = domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "the export's server was not told what to show");
 	else
 		rc = domu_tree_mounts(s.tree, &s.mounts, &s.n_mounts);
+	for (size_t i = 0; rc == 0 && i < s.n_mounts; i++)
+		s.binds = s.binds || s.mounts[i].bind;
 	if (rc == 0)
 		rc = serve_all(&s);
 	if (s.fuse_fd >= 0)

@@ -31,6 +31,7 @@ struct serve {
 	char *buf; /* DOMU_TREE_IO */
 	int fuse_fd, stop_fd;
 	bool writable, raw_links;
+	bool binds; /* one inode may have two numbers here */
 	const char *dir; /* where it is mounted in this machine */
 	struct serve_node **nodes;
 	size_t n_nodes, n_buckets;

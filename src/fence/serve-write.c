@@ -179,7 +179,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		return;
 	}
 	n->opens++;
-	fi->keep_cache = 1;
+	fi->keep_cache = !s->binds;
 	if (fuse_reply_create(req, &e, fi) != 0) {
 		serve_closed(s, e.ino);
 		serve_forget(s, e.ino, 1);

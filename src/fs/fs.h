@@ -94,6 +94,7 @@ struct domu_mount {
 	size_t node;
 	char *target; /* "/", "/boot" */
 	char *spec; /* as fstab has it */
+	bool bind; /* spec is a directory of the guest; node is only known when that was looked up */
 };
 /* The root and what fstab mounts below it, root first.  What cannot be resolved is one warning. */
 int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n);

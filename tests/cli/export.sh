@@ -89,13 +89,21 @@ mountpoint -q "$T/exp" && not_ok "and leaves no mount"
 
 # ---- changes
 
+mkdir "$T/turns"
+for i in $(seq 300); do seq $((i * 7919 % 60 * 40)) >"$T/turns/a-file-with-a-rather-long-name-$i"; done
 start "$T/exp" --yes export --rw "$T/root.img"
 (
 	set -e
 	cd "$T/exp"
 	sed -i s/testguest/newname/ etc/hostname
+	# A directory that grows where there is no room in one piece.
+	mkdir pad
+	for i in $(seq 300); do seq 900 >"pad/$i"; done
+	for i in $(seq 1 2 300); do rm "pad/$i"; done
+	tar -C "$T" -cf - turns | tar -xpf -
+	diff -r turns "$T/turns"
 	mkdir src && cd src
-	for i in $(seq 1 600); do seq "$i" $((i + 100)) >"a-file-with-a-longer-name-$i"; done
+	for i in $(seq 1 60); do seq "$i" $((i + 100)) >"a-file-with-a-longer-name-$i"; done
 	if command -v git; then
 		git init -q . && git add . && git -c user.email=a@b -c user.name=a commit -qm one && git fsck && [ -z "$(git status --short)" ]
 	fi
