@@ -11,7 +11,8 @@
 #include "shell/app.h"
 #include "shell/cmd.h"
 
-struct export {
+struct export
+{
 	struct domu_run *r;
 	struct domu_session *s;
 	struct domu_mountpoint *m;
@@ -39,8 +40,9 @@ static int tick(void *user)
 	} else if (domu_mountpoint_leave(e->m) == -EBUSY) {
 		if (!e->asked) {
 			domu_mountpoint_holder(e->m, who, sizeof who);
-			domu_say(e->r->ctx, DOMU_WARNING, "%s is in use%s%s: it ends when that does, or with Ctrl-C again",
-			         e->dir, who[0] != '\0' ? " by " : "", who);
+			domu_say(e->r->ctx, DOMU_WARNING,
+			         "%s is in use%s%s: it ends when that does, or with Ctrl-C again", e->dir,
+			         who[0] != '\0' ? " by " : "", who);
 		}
 		e->asked = true;
 	}

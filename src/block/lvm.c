@@ -122,8 +122,8 @@ static const char *read_legs(const struct reader *r, size_t stripes, uint64_t ea
 
 		if (number == 0 || r->t->v[i].kind != LVM_STRING || r->t->v[number].kind != LVM_NUMBER)
 			return "its metadata is damaged";
-		why = find_leg(r, r->t->v[i].text, r->t->v[number].number, each, &v->map.legs[v->map.n_legs + k],
-		               &node);
+		why =
+		    find_leg(r, r->t->v[i].text, r->t->v[number].number, each, &v->map.legs[v->map.n_legs + k], &node);
 		if (why != NULL)
 			return why;
 		if (v->size == 0 && k == 0)

@@ -117,8 +117,8 @@ static int do_mount(struct domu_mountpoint *m, const struct domu_mountpoint_opts
 
 	m->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (m->fuse_fd < 0)
-		return domu_fail(m->ctx, DOMU_UNSUPPORTED, -ENOSYS, "cannot open /dev/fuse: %s (load it: modprobe fuse)",
-		                 strerror(errno));
+		return domu_fail(m->ctx, DOMU_UNSUPPORTED, -ENOSYS,
+		                 "cannot open /dev/fuse: %s (load it: modprobe fuse)", strerror(errno));
 	if (pipe2(m->stop, O_CLOEXEC) < 0)
 		return domu_fail(m->ctx, DOMU_FAILED, -errno, "cannot make a pipe: %s", strerror(errno));
 	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions,max_read=%u%s",

@@ -18,7 +18,7 @@ struct domu_mountpoint_opts {
 
 /* Loads what the worker needs for it: before a worker is started. */
 int domu_mountpoint_load(struct domu_ctx *ctx);
-/* Is there a directory that can be mounted on?  Nothing is changed.  path: the directory, resolved; the caller frees. */
+/* Can dir be mounted on?  Nothing is changed.  path: the directory, resolved; the caller frees. */
 int domu_mountpoint_check(struct domu_ctx *ctx, const char *dir, char **path);
 int domu_mountpoint_make(struct domu_ctx *ctx, const struct domu_mountpoint_opts *opts, struct domu_mountpoint **m);
 /* Fills a request that makes the worker answer the mount until it is over; DOMU_OP_EXPORT_OPEN comes before. */

@@ -13,9 +13,9 @@
 #include "fence/lib-fuse.h"
 #include "fence/serve-tree.h"
 
-#define MAX_LISTED    (UINT64_C(256) << 20) /* bytes of all directories that are open */
-#define SPLICE_FROM   32768u /* bytes: below it a copy is as fast */
-#define MAX_NAMES     65536u /* bytes in a list of attributes' names: the kernel takes no more */
+#define MAX_LISTED  (UINT64_C(256) << 20) /* bytes of all directories that are open */
+#define SPLICE_FROM 32768u /* bytes: below it a copy is as fast */
+#define MAX_NAMES   65536u /* bytes in a list of attributes' names: the kernel takes no more */
 
 /* ---- inodes ---------------------------------------------------------------------------- */
 
@@ -247,7 +247,7 @@ struct listing {
 		uint64_t ino;
 		uint32_t mode;
 		uint32_t at; /* of its name */
-	} *v;
+	} * v;
 	size_t n, room;
 };
 

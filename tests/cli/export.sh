@@ -113,7 +113,7 @@ start "$T/exp" --yes export --rw "$T/root.img"
 	setfattr -n user.k -v v name2 && setfacl -m u:7:rw name2 && chown 8:9 name2 && chmod 4751 name2
 	touch -d '2001-02-03 04:05:06.789' name2
 	truncate -s 1G big/sparse && mv odd odd2 && rm -r many && mv link big/
-	exec 9>open && rm open && echo still >&9 && [ "$(ls -A | grep -c open)" = 1 ] && exec 9>&- && [ "$(ls -A | grep -c open)" = 0 ]
+	exec 9>open && rm open && echo still >&9 && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 1 ] && exec 9>&- && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 0 ]
 	! fallocate -l 1M big/pre 2>/dev/null && rm -f big/pre
 	[ "$(mv -T etc usr 2>&1 | grep -c 'not empty')" = 1 ]
 	echo half >half && sync half

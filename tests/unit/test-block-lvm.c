@@ -86,12 +86,12 @@ static struct domu_nodes read_pv(const char *text, uint64_t offset)
 	return nodes;
 }
 
-#define PV                                                                                                        \
+#define PV                                                                                                         \
 	"vg { id = \"g\" seqno = 3 extent_size = 2048 physical_volumes { pv0 { id = \"abcdef-ghij-klmn-opqr-stuv-" \
 	"wxyz-012345\" pe_start = 2048 } } logical_volumes { root { status = [\"READ\", \"VISIBLE\"] "
-#define SEGMENT(start, count, legs, more)                                                                         \
-	"start_extent = " start " extent_count = " count " type = \"striped\" stripe_count = " legs " stripes = [ " \
-	more " ] } "
+#define SEGMENT(start, count, legs, more)                                                           \
+	"start_extent = " start " extent_count = " count " type = \"striped\" stripe_count = " legs \
+	" stripes = [ " more " ] } "
 #define ONE(segment) PV "segment_count = 1 segment1 { " segment "} } } # end"
 
 Test(lvm, linear)
@@ -117,9 +117,10 @@ Test(lvm, text_that_goes_round_its_area)
 
 Test(lvm, two_pieces_that_touch_are_one)
 {
-	struct domu_nodes n = read_pv(PV "segment_count = 2 segment1 { " SEGMENT("0", "2", "1", "\"pv0\", 3")
-	                              "segment2 { " SEGMENT("2", "2", "1", "\"pv0\", 5") "} } }",
-	                              512);
+	struct domu_nodes n =
+	    read_pv(PV "segment_count = 2 segment1 { " SEGMENT("0", "2", "1", "\"pv0\", 3") "segment2 { " SEGMENT(
+	                "2", "2", "1", "\"pv0\", 5") "} } }",
+	            512);
 
 	cr_assert_eq(n.n, 2);
 	cr_assert_not(n.v[1].scattered);
@@ -174,8 +175,20 @@ Test(lvm, other_types_are_named)
 Test(lvm, texts_that_are_none)
 {
 	static const char *const texts[] = {
-		"vg {", "vg { a = ", "vg { a = [", "vg { a = [ 1", "vg { a = \"x", "vg { a = \"x\\", "}", "vg }", "a = 1 }",
-		"= 1", "a { b { c { d { e { f { g { h { i { j { k { } } } } } } } } } } }", "a [ 1 ]", "a = { }", "a = [ [ 1 ] ]",
+		"vg {",
+		"vg { a = ",
+		"vg { a = [",
+		"vg { a = [ 1",
+		"vg { a = \"x",
+		"vg { a = \"x\\",
+		"}",
+		"vg }",
+		"a = 1 }",
+		"= 1",
+		"a { b { c { d { e { f { g { h { i { j { k { } } } } } } } } } } }",
+		"a [ 1 ]",
+		"a = { }",
+		"a = [ [ 1 ] ]",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
