@@ -274,21 +274,25 @@ static size_t group_of(const struct lvm_text *t, const char **id)
 static uint64_t seqno(const struct lvm_pv *pv)
 {
 	const char *id;
+	size_t group = group_of(&pv->vg, &id);
 	uint64_t n = 0;
 
-	lvm_text_number(&pv->vg, group_of(&pv->vg, &id), "seqno", &n);
+	if (group != 0)
+		lvm_text_number(&pv->vg, group, "seqno", &n);
 	return n;
 }
 
 /* Another PV tells of the same group, and later; of two that are alike the first counts. */
 static bool superseded(const struct reader *r, size_t i, const char *id)
 {
+	uint64_t mine = seqno(&r->pvs[i]);
 	const char *other;
 
 	for (size_t k = 0; k < r->n; k++) {
-		if (k == i || group_of(&r->pvs[k].vg, &other) == 0 || strcmp(id, other) != 0)
-			continue;
-		if (seqno(&r->pvs[k]) > seqno(&r->pvs[i]) || (seqno(&r->pvs[k]) == seqno(&r->pvs[i]) && k < i))
+		uint64_t theirs = seqno(&r->pvs[k]);
+
+		if (group_of(&r->pvs[k].vg, &other) != 0 && strcmp(id, other) == 0 &&
+		    (theirs > mine || (k < i && theirs == mine)))
 			return true;
 	}
 	return false;

@@ -27,7 +27,6 @@
 	X(fuse_reply_xattr) \
 	X(fuse_req_ctx) \
 	X(fuse_req_userdata) \
-	X(fuse_session_destroy) \
 	X(fuse_session_exited) \
 	X(fuse_session_mount) \
 	X(fuse_session_new) \
@@ -54,7 +53,6 @@ DOMU_LIB_DECLARE(fuse, DOMU_FUSE_CALLS);
 #define fuse_reply_xattr (*domu_fuse.fuse_reply_xattr)
 #define fuse_req_ctx (*domu_fuse.fuse_req_ctx)
 #define fuse_req_userdata (*domu_fuse.fuse_req_userdata)
-#define fuse_session_destroy (*domu_fuse.fuse_session_destroy)
 #define fuse_session_exited (*domu_fuse.fuse_session_exited)
 #define fuse_session_mount (*domu_fuse.fuse_session_mount)
 #define fuse_session_new (*domu_fuse.fuse_session_new)
