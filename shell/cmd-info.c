@@ -47,6 +47,19 @@ static bool is_last(const struct domu_nodes *nodes, size_t i)
 	return true;
 }
 
+/* Which node is shown after i: the first in it, else the next beside it or beside what it is in.  n: none. */
+static size_t after(const struct domu_nodes *nodes, size_t i)
+{
+	for (size_t k = i + 1; k < nodes->n; k++)
+		if (nodes->v[k].parent == (int)i)
+			return k;
+	for (int up = (int)i; up >= 0; up = nodes->v[up].parent)
+		for (size_t k = (size_t)up + 1; k < nodes->n; k++)
+			if (nodes->v[k].parent == nodes->v[up].parent)
+				return k;
+	return nodes->n;
+}
+
 /* The lines of the tree before a name. */
 static void tree_text(const struct domu_nodes *nodes, size_t i, bool utf8, char *out, size_t size)
 {
@@ -246,7 +259,7 @@ static int run(struct domu_run *r)
 		domu_say(r->ctx, DOMU_WARNING, "%s", nodes.problems[i]);
 	domu_out_line(r->out, "%s: %s, %s", domu_guest_shown(g), domu_state_name(g->state),
 	              g->source != NULL ? g->source : "");
-	for (size_t i = 0; rc == 0 && i < nodes.n; i++) {
+	for (size_t i = 0; rc == 0 && i < nodes.n; i = after(&nodes, i)) {
 		if (nodes.v[i].probe.closed)
 			domu_say(r->ctx, DOMU_WARNING,
 			         "%s is closed: a commit (%s) was cut short; domu-rescue recover %s", nodes.v[i].name,

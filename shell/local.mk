@@ -17,6 +17,7 @@ libdomushell_a_SOURCES = \
 	shell/ids.c shell/ids.h \
 	shell/mode.c shell/mode.h \
 	shell/cmd-edit.c \
+	shell/cmd-export.c \
 	shell/cmd-fsck.c \
 	shell/cmd-cat.c \
 	shell/cmd-df.c \

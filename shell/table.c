@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "fence/mount.h"
 #include "shell/cmd.h"
 #include "shell/copy.h"
 #include "shell/diff.h"
@@ -26,6 +27,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_find,
 	&domu_cmd_readlink,
 	&domu_cmd_df,
+	&domu_cmd_export,
 	/* changing */
 	&domu_cmd_edit,
 	&domu_cmd_write,
@@ -70,6 +72,8 @@ const struct domu_op domu_worker_ops[] = {
 	{ "use", domu_op_use },
 	{ "diff-texts", domu_op_diff_texts },
 	{ "check", domu_op_check },
+	{ DOMU_OP_EXPORT_OPEN, domu_op_export_open },
+	{ DOMU_OP_EXPORT, domu_op_export },
 	{ "tree-in", domu_op_tree_in },
 	{ "tree-out", domu_op_tree_out },
 	{ "table-grow", domu_op_table_grow },

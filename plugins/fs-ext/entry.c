@@ -100,6 +100,8 @@ int ext_entry_add(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino
 		if (rc != EXT2_ET_DIR_NO_SPACE || tries == 2 || (in.i.i_flags & EXT2_INDEX_FL) != 0)
 			break;
 		rc = ext2fs_expand_dir(x->e2, dir);
+		/* What is remembered of where its blocks are is not so any more. */
+		ext_map_forget(x);
 		if (rc != 0)
 			break;
 	}

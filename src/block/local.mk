@@ -3,6 +3,7 @@ libdomu_a_SOURCES += \
 	src/block/block.c src/block/block.h \
 	src/block/ext_io.c src/block/ext_io.h \
 	src/block/log.c src/block/log.h \
+	src/block/lvm.c src/block/lvm-label.c src/block/lvm-map.c src/block/lvm-text.c src/block/lvm.h \
 	src/block/overlay.c \
 	src/block/probe.c \
 	src/block/raw.c \

@@ -12,6 +12,7 @@
 
 #include "base/ctx.h"
 #include "base/num.h"
+#include "block/lvm.h"
 #include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
@@ -24,6 +25,9 @@ void domu_nodes_free(struct domu_nodes *nodes)
 	for (size_t i = 0; i < nodes->n_problems; i++)
 		free(nodes->problems[i]);
 	free(nodes->problems);
+	for (size_t i = 0; i < nodes->n_maps; i++)
+		domu_lv_map_free(nodes->maps[i]);
+	free((void *)nodes->maps);
 	free(nodes->v);
 	memset(nodes, 0, sizeof *nodes);
 }

@@ -17,6 +17,12 @@ struct domu_node {
 	unsigned disk; /* index of the disk it lies on */
 	uint64_t start; /* bytes from the start of the disk */
 	uint64_t size; /* bytes */
+	/*
+	 * An LV that is not one part of one disk: disk and start are those of its
+	 * first byte, and only who has the nodes' maps can read it.
+	 */
+	bool scattered;
+	size_t map; /* with scattered: in maps */
 	unsigned partno; /* 0: not a partition */
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];
@@ -32,6 +38,8 @@ struct domu_nodes {
 	size_t n;
 	char **problems; /* what is wrong with tables: one line each, for a warning */
 	size_t n_problems;
+	struct domu_lv_map **maps; /* only where they were read, not where they were sent */
+	size_t n_maps;
 };
 
 void domu_nodes_free(struct domu_nodes *nodes);

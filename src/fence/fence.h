@@ -107,6 +107,12 @@ struct domu_worker_handlers {
 	int (*appliance)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
 	                 int *fd);
 	void *user;
+	/*
+	 * Looked at a few times a second while an answer is waited for, in the
+	 * place of Ctrl-C: not 0 ends the worker and is the call's result.
+	 */
+	int (*tick)(void *user);
+	void *tick_user;
 };
 
 struct domu_worker;

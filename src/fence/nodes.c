@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "block/lvm.h"
 #include "fence/nodes.h"
 #include "fence/work.h"
 
@@ -39,6 +40,7 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->disk);
 	domu_msg_put_u64(m, n->start);
 	domu_msg_put_u64(m, n->size);
+	domu_msg_put_u64(m, n->scattered);
 	domu_msg_put_u64(m, n->partno);
 	domu_msg_put_u64(m, n->extended);
 	domu_msg_put_str(m, n->partuuid);
@@ -47,6 +49,14 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->root);
 	domu_msg_put_str(m, n->mountpoint);
 	put_probe(m, &n->probe);
+}
+
+/* A door that lies in an LV's first piece is at that place of its disk, as the front will look for it. */
+static bool door_is_whole(const struct domu_nodes *nodes, const struct domu_node *n)
+{
+	const struct domu_lv_piece *p = &nodes->maps[n->map]->pieces[0];
+
+	return domu_inside(n->probe.door, MAX_SECTOR, p->legs > 1 ? p->stripe : p->len);
 }
 
 static void put_problems(struct domu_msg *m, const struct domu_nodes *nodes)
@@ -75,6 +85,8 @@ static void put_nodes(struct domu_msg *m, const struct domu_nodes *nodes, size_t
 		struct domu_node node = nodes->v[i];
 
 		node.root |= i == root;
+		if (node.scattered && node.probe.has_door)
+			node.probe.has_door = door_is_whole(nodes, &node);
 		for (size_t j = 0; j < n; j++)
 			if (v[j].node == i && node.mountpoint[0] == '\0')
 				snprintf(node.mountpoint, sizeof node.mountpoint, "%s", v[j].target);
@@ -149,7 +161,11 @@ static bool placed(const struct domu_nodes *nodes, const struct domu_node *n, co
 {
 	unsigned depth = 1;
 
-	if (n->disk >= n_disks || !domu_inside(n->start, n->size, sizes[n->disk]))
+	/* The front reads nothing of a volume in several pieces, and may believe what size it has. */
+	if (n->disk >= n_disks || !domu_inside(n->start, n->scattered ? 0 : n->size, sizes[n->disk]))
+		return false;
+	if (n->scattered && (n->kind != DOMU_NODE_LV ||
+	                     (n->probe.has_door && !domu_inside(n->start, n->probe.door + MAX_SECTOR, sizes[n->disk]))))
 		return false;
 	if ((n->kind == DOMU_NODE_DISK) != (n->parent < 0))
 		return false;
@@ -174,6 +190,7 @@ static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_
 	n->disk = (unsigned)get_upto(m, DOMU_MAX_DISKS - 1);
 	n->start = domu_msg_get_u64(m);
 	n->size = domu_msg_get_u64(m);
+	n->scattered = get_upto(m, 1) != 0;
 	n->partno = (unsigned)get_upto(m, UINT32_MAX);
 	n->extended = get_upto(m, 1) != 0;
 	get_text(m, n->partuuid, sizeof n->partuuid);

@@ -28,6 +28,7 @@ struct domu_worker {
 	bool lean;
 	int sock;
 	double deadline; /* of the wait going on, 0: none */
+	const struct domu_worker_handlers *h; /* of the call going on, or NULL */
 	char op[64]; /* going on */
 };
 
@@ -63,6 +64,8 @@ static int waiting(void *user)
 {
 	struct domu_worker *w = user;
 
+	if (w->h != NULL && w->h->tick != NULL)
+		return w->h->tick(w->h->tick_user);
 	if (domu_interrupted(w->ctx))
 		return -EINTR;
 	return w->deadline != 0 && domu_now() > w->deadline ? -ETIMEDOUT : 0;
@@ -292,7 +295,9 @@ int domu_worker_call(struct domu_worker *w, struct domu_msg *req, const struct d
 		                 strerror(-req->err));
 	if (w->pid == 0)
 		return domu_fail(w->ctx, DOMU_FAILED, -ESRCH, "the worker has ended");
+	w->h = h;
 	rc = converse(w, req, h, &m);
+	w->h = NULL;
 	if (reply != NULL) {
 		domu_msg_free(reply);
 		*reply = m;

@@ -94,9 +94,15 @@ struct domu_mount {
 	size_t node;
 	char *target; /* "/", "/boot" */
 	char *spec; /* as fstab has it */
+	bool bind; /* spec is a directory of the guest; node is only known when that was looked up */
 };
 /* The root and what fstab mounts below it, root first.  What cannot be resolved is one warning. */
 int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n);
+/*
+ * Opens every filesystem of domu_tree_mounts().  One that cannot be, but for the root, is a warning: from then on
+ * nothing is mounted there.
+ */
+int domu_tree_enter_all(struct domu_tree *t);
 
 /* Is something mounted on directory ino of mount m?  Known for what lies in mounts that a walk came through. */
 bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino);

@@ -17,10 +17,15 @@
 
 /* ---- fstab ------------------------------------------------------------------ */
 
-/* Of what fstab has, only filesystems on the guest's own disks that it mounts by itself. */
+static bool is_bind(const struct mntent *e)
+{
+	return hasmntopt(e, "bind") != NULL || hasmntopt(e, "rbind") != NULL;
+}
+
+/* Of what fstab has, only filesystems on the guest's own disks that it mounts by itself, and parts of its tree. */
 static bool entry_counts(const struct mntent *e)
 {
-	static const char *const others[] = { "noauto", "bind", "rbind", "loop" };
+	static const char *const others[] = { "noauto", "loop" };
 	const char *spec = e->mnt_fsname;
 
 	if (e->mnt_dir[0] != '/' || strcmp(e->mnt_type, "swap") == 0)
@@ -28,6 +33,8 @@ static bool entry_counts(const struct mntent *e)
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		if (hasmntopt(e, others[i]) != NULL)
 			return false;
+	if (is_bind(e))
+		return spec[0] == '/';
 	if (strncmp(spec, "/dev/sr", 7) == 0 || strncmp(spec, "/dev/cdrom", 10) == 0 ||
 	    strncmp(spec, "/dev/fd", 7) == 0)
 		return false;
@@ -65,18 +72,31 @@ static bool tidy_target(const char *target, char *out, size_t size)
 	return true;
 }
 
-static int add_mount(struct domu_tree *t, size_t node, const char *target, const char *spec)
+static int add_mount(struct domu_tree *t, size_t node, const char *target, const char *spec, bool bind)
 {
 	struct domu_mount *v = realloc(t->mounts, (t->n_mounts + 1) * sizeof *v);
 
 	if (v == NULL)
 		return domu_nomem(t->ctx);
 	t->mounts = v;
-	v[t->n_mounts].node = node;
-	v[t->n_mounts].target = strdup(target);
-	v[t->n_mounts].spec = strdup(spec);
+	v[t->n_mounts] =
+	    (struct domu_mount){ .node = node, .target = strdup(target), .spec = strdup(spec), .bind = bind };
 	t->n_mounts++;
 	return v[t->n_mounts - 1].target != NULL && v[t->n_mounts - 1].spec != NULL ? 0 : domu_nomem(t->ctx);
+}
+
+/* A later entry for the same directory covers the earlier one. */
+static void drop_mount(struct domu_tree *t, const char *target)
+{
+	for (size_t i = 1; i < t->n_mounts; i++) {
+		if (strcmp(t->mounts[i].target, target) != 0)
+			continue;
+		free(t->mounts[i].target);
+		free(t->mounts[i].spec);
+		t->n_mounts--;
+		memmove(t->mounts + i, t->mounts + i + 1, (t->n_mounts - i) * sizeof *t->mounts);
+		return;
+	}
 }
 
 static int add_entry(struct domu_tree *t, const struct mntent *e)
@@ -92,12 +112,9 @@ static int add_entry(struct domu_tree *t, const struct mntent *e)
 	}
 	if (strcmp(target, "/") == 0)
 		return 0;
-	for (size_t i = 0; i < t->n_mounts; i++) {
-		if (strcmp(t->mounts[i].target, target) == 0) {
-			domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s is named twice: only %s is mounted there",
-			         target, t->mounts[i].spec);
-			return 0;
-		}
+	if (is_bind(e)) {
+		drop_mount(t, target);
+		return add_mount(t, t->root, target, spec, true);
 	}
 	rc = domu_tree_find_quietly(t, spec, &node);
 	if (rc != 0) {
@@ -110,7 +127,8 @@ static int add_entry(struct domu_tree *t, const struct mntent *e)
 		         target);
 		return 0;
 	}
-	return add_mount(t, node, target, spec);
+	drop_mount(t, target);
+	return add_mount(t, node, target, spec, false);
 }
 
 /* By the C library, which every process has: libmount would bring libselinux and libpcre2 into each. */
@@ -211,7 +229,7 @@ int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n
 	int rc = domu_tree_root(t, &root);
 
 	if (rc == 0 && !t->mounts_known) {
-		rc = add_mount(t, root, "/", t->nodes.v[root].name);
+		rc = add_mount(t, root, "/", t->nodes.v[root].name, false);
 		if (rc == 0 && t->opts.use == NULL)
 			rc = read_fstab(t);
 		if (rc == 0) {
@@ -246,6 +264,46 @@ bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino)
 	return domu_mount_over(t, mount, ino) != 0;
 }
 
+/*
+ * The directory that a bind mount shows.  Meanwhile nothing is mounted where
+ * it is itself, as when the guest mounted it; one that shows nothing stays so.
+ */
+static int bind_mount(struct domu_tree *t, unsigned m, struct domu_path *p)
+{
+	struct tree_mount *place = &t->places[m];
+	bool clean = t->ctx->error.status == DOMU_OK;
+	int rc;
+
+	place->placed = false;
+	rc = domu_walk_in(t, 0, true, "/", t->mounts[m].spec, 0, p);
+	if (rc == 0 && !S_ISDIR(p->st.mode))
+		rc = -ENOTDIR;
+	if (rc == 0) {
+		place->bound = place->placed = true;
+		place->root_ino = p->ino;
+		t->mounts[m].node = p->node;
+		return 0;
+	}
+	if (clean)
+		domu_error_clear(t->ctx);
+	domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s cannot be bound to %s: there is no such directory",
+	         t->mounts[m].spec, t->mounts[m].target);
+	return rc;
+}
+
+static int enter_bind(struct domu_tree *t, unsigned m)
+{
+	struct domu_path *p;
+	int rc;
+
+	if (!t->mounts[m].bind || t->places[m].bound)
+		return 0;
+	p = malloc(sizeof *p);
+	rc = p != NULL ? bind_mount(t, m, p) : domu_nomem(t->ctx);
+	free(p);
+	return rc;
+}
+
 int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct domu_fs **fs)
 {
 	for (size_t i = 0; i < t->n_mounts; i++) {
@@ -254,11 +312,14 @@ int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct 
 
 		if (over == 0)
 			break;
+		/* It is as if it had never been mounted. */
+		if (enter_bind(t, over) != 0 && t->ctx->error.status == DOMU_OK)
+			continue;
 		rc = domu_mount_enter(t, over, fs);
 		if (rc != 0)
 			return rc;
 		*mount = over;
-		*ino = (*fs)->root;
+		*ino = t->mounts[over].bind ? t->places[over].root_ino : (*fs)->root;
 	}
 	return 0;
 }
@@ -284,8 +345,11 @@ static void place(struct domu_tree *t, unsigned i, struct domu_path *p)
 
 int domu_mount_enter(struct domu_tree *t, unsigned m, struct domu_fs **fs)
 {
-	int rc = domu_tree_fs(t, t->mounts[m].node, fs);
+	int rc = enter_bind(t, m);
 	struct domu_path *p = NULL;
+
+	if (rc == 0)
+		rc = domu_tree_fs(t, t->mounts[m].node, fs);
 
 	if (rc != 0 || t->places[m].entered)
 		return rc;
@@ -301,4 +365,28 @@ int domu_mount_enter(struct domu_tree *t, unsigned m, struct domu_fs **fs)
 	}
 	free(p);
 	return 0;
+}
+
+int domu_tree_enter_all(struct domu_tree *t)
+{
+	const struct domu_mount *m;
+	struct domu_fs *fs;
+	size_t n;
+	int rc = domu_tree_mounts(t, &m, &n);
+
+	if (rc == 0)
+		rc = domu_mount_enter(t, 0, &fs);
+	/* What is above comes first, so each is placed before its turn. */
+	for (unsigned i = 1; rc == 0 && i < n; i++) {
+		if (!t->places[i].placed || domu_mount_enter(t, i, &fs) == 0)
+			continue;
+		/* A bind mount of nothing was told of. */
+		if (t->ctx->error.status == DOMU_OK)
+			continue;
+		domu_say(t->ctx, DOMU_WARNING, "%s is not mounted: %s", m[i].target,
+		         t->ctx->error.message != NULL ? t->ctx->error.message : "it cannot be opened");
+		domu_error_clear(t->ctx);
+		t->places[i].placed = false;
+	}
+	return rc;
 }

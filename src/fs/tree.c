@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/lvm.h"
 #include "fs/tree.h"
 
 static int copy_string(struct domu_ctx *ctx, const char **s)
@@ -41,17 +42,22 @@ static bool node_ok(const struct domu_tree *t, size_t i)
 	const struct domu_node *n = &t->nodes.v[i];
 
 	return n->disk < t->n_disks && n->parent < (int)i && n->start <= t->disks[n->disk]->size &&
-	       n->size <= t->disks[n->disk]->size - n->start;
+	       (n->scattered || n->size <= t->disks[n->disk]->size - n->start);
 }
 
 static int read_tables(struct domu_tree *t)
 {
+	int rc;
+
 	for (size_t i = 0; i < t->n_disks; i++) {
-		int rc = domu_table_read(t->ctx, t->disks[i], t->disks[i]->name, (unsigned)i, &t->nodes);
+		rc = domu_table_read(t->ctx, t->disks[i], t->disks[i]->name, (unsigned)i, &t->nodes);
 
 		if (rc != 0)
 			return rc;
 	}
+	rc = domu_lvm_read(t->ctx, t->disks, t->n_disks, &t->nodes);
+	if (rc != 0)
+		return rc;
 	for (size_t i = 0; i < t->nodes.n; i++)
 		if (!node_ok(t, i))
 			return domu_fail(t->ctx, DOMU_FAILED, -EIO, "%s: it does not lie inside its disk",
@@ -156,7 +162,10 @@ static int node_block(struct domu_tree *t, size_t node, struct domu_block **b)
 	struct tree_node *s = &t->state[node];
 	int rc = 0;
 
-	if (s->block == NULL && n->start == 0 && n->size == disk->size) {
+	if (s->block == NULL && n->scattered) {
+		rc = domu_lv_open(t->ctx, t->disks, t->nodes.maps[n->map], n->name, n->size, &s->block);
+		s->block_owned = rc == 0;
+	} else if (s->block == NULL && n->start == 0 && n->size == disk->size) {
 		s->block = disk;
 	} else if (s->block == NULL) {
 		rc = domu_slice_open(t->ctx, disk, n->name, n->start, n->size, &s->block);
@@ -276,6 +285,10 @@ static int open_in_appliance(struct domu_tree *t, size_t node, unsigned flags, s
 	const struct domu_node *n = &t->nodes.v[node];
 	int rc;
 
+	if (n->scattered)
+		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s: a volume in several pieces with %s, which the appliance cannot be shown", n->name,
+		                 n->probe.type);
 	if (t->hooks.appliance == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: %s needs the appliance: install libguestfs0, and leave --engine at auto", n->name,
@@ -292,6 +305,11 @@ static int replay(struct domu_tree *t, size_t node)
 	struct tree_node *s = &t->state[node];
 	int rc;
 
+	if (n->scattered)
+		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s: its journal has to be replayed, which is not possible on a volume in several "
+		                 "pieces: start the guest and shut it down",
+		                 n->name);
 	if (t->hooks.replay == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: its journal has to be replayed first",
 		                 n->name);

@@ -21,6 +21,8 @@ struct tree_mount {
 	bool placed;
 	unsigned at_mount; /* with placed: the directory it covers */
 	uint64_t at_ino;
+	bool bound; /* of a bind mount: the directory that it shows was looked up */
+	uint64_t root_ino; /* with bound */
 };
 
 struct domu_tree {

@@ -46,6 +46,9 @@ static bool overlaps(const struct domu_node *n, const struct domu_log_entry *e, 
 	uint64_t first = n->start / DOMU_UNIT, last = (n->start + n->size - 1) / DOMU_UNIT;
 	size_t lo = 0, hi = n_entries;
 
+	/* It is never written, and start and size are of no part of the disk. */
+	if (n->scattered)
+		return false;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 

@@ -515,6 +515,10 @@ int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_
 	int rc;
 
 	h.user = &relay;
+	if (s->opts.handlers != NULL) {
+		h.tick = s->opts.handlers->tick;
+		h.tick_user = s->opts.handlers->tick_user;
+	}
 	do {
 		rc = ready_worker(s);
 		if (rc != 0)
@@ -553,6 +557,11 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 
 int domu_session_check_door(struct domu_session *s, const struct domu_node *node)
 {
+	if (node->scattered)
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s lies in several pieces, and programs can be shown one part of one disk only: use "
+		                 "the guest's own",
+		                 node->name);
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,

@@ -80,7 +80,7 @@ works "and then they are clean" fsck --all -n
 works "the commands" help
 out | sed -n 's/^  \([a-z][a-z0-9-]*\)  *[a-z].*/\1/p' | sort -u >"$T/commands"
 check "help names commands" test "$(wc -l <"$T/commands")" -gt 25
-for c in list info status ls cat head tail stat find readlink df edit write cp mkdir rm rmdir mv ln chmod chown touch \
+for c in list info status ls cat head tail stat find readlink df export edit write cp mkdir rm rmdir mv ln chmod chown touch \
 	truncate diff commit rollback history undo recover fsck resize-root help shell; do
 	grep -qx "$c" "$T/commands" || not_ok "help names $c"
 done
@@ -111,7 +111,15 @@ while IFS= read -r line; do
 	rm -rf "$T/farm/disks" "$T/farm/state"
 	cp -r --sparse=always "$T/disks" "$T/farm/disks"
 	line=${line#domu-rescue }
-	VISUAL=/bin/true EDITOR=/bin/true timeout 60 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
+	if [[ $line == export* ]]; then
+		# It goes on until it is told to end.
+		bash -c "exec timeout 60 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
+		wait_until 10 mountpoint -q "${line##* }"
+		kill $!
+		wait $!
+	else
+		VISUAL=/bin/true EDITOR=/bin/true timeout 60 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
+	fi
 	status=$?
 	examples=$((examples + 1))
 	case $line:$status in

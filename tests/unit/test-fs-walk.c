@@ -265,13 +265,15 @@ Test(walk, mounts_of_fstab_are_crossed, .init = setup, .fini = teardown)
 
 	open_tree(FSTAB, NULL);
 	cr_assert_eq(domu_tree_mounts(tree, &m, &n), 0);
-	cr_assert_eq(n, 3);
+	cr_assert_eq(n, 4);
 	cr_assert_str_eq(m[0].target, "/");
 	cr_assert_str_eq(m[1].target, "/home");
-	cr_assert_str_eq(m[2].target, "/srv/data");
+	cr_assert_str_eq(m[2].target, "/bind");
+	cr_assert(m[2].bind);
+	cr_assert_str_eq(m[3].target, "/srv/data");
 	cr_assert_str_eq(said, "/etc/fstab: UUID=0000-1111, for /gone, is on no disk of the guest\n");
 	walk("/", "/home", 0, 0, "/home");
-	cr_assert_eq(at.mount, 1);
+	cr_assert_str_eq(m[at.mount].target, "/home");
 	cr_assert_str_eq(at.name, "/");
 	cr_assert_eq(at.dir, at.ino);
 	walk("/", "/home/hidden", 0, -ENOENT, NULL);
@@ -315,6 +317,45 @@ Test(walk, a_mount_inside_itself_is_entered_once, .init = setup, .fini = teardow
 	walk("/", "/home/in/in", 0, 0, "/home/in/in");
 	cr_assert_eq(at.mount, 2);
 	cr_assert_str_eq(at.name, "in");
+}
+
+Test(walk, of_two_mounts_on_one_directory_the_last_counts, .init = setup, .fini = teardown)
+{
+	open_tree("LABEL=home /srv/data ext4 defaults 0 0\nLABEL=data /srv/data ext4 defaults 0 0\n", NULL);
+	walk("/", "/srv/data/sub", 0, 0, "/srv/data/sub");
+	walk("/", "/srv/data/user", 0, -ENOENT, NULL);
+	cr_assert_str_eq(said, "");
+}
+
+Test(walk, bind_mounts_show_a_directory_again, .init = setup, .fini = teardown)
+{
+	memfs_dir(mem[ROOT], "/var");
+	memfs_dir(mem[ROOT], "/var/www");
+	memfs_dir(mem[ROOT], "/same");
+	open_tree("LABEL=home /home ext4 defaults 0 0\n"
+	          "/home/user /var/www none bind 0 0\n"
+	          "LABEL=data /home/user/mnt ext4 defaults 0 0\n"
+	          "/same /same none bind 0 0\n"
+	          "/nowhere /a none bind 0 0\n",
+	          NULL);
+	walk("/", "/var/www/f", 0, 0, "/var/www/f");
+	walk("/", "/var/www/..", 0, 0, "/var");
+	walk("/", "/home/user/mnt/sub", 0, 0, "/home/user/mnt/sub");
+	/* What is mounted below is not bound with it. */
+	walk("/", "/var/www/mnt/sub", 0, -ENOENT, NULL);
+	walk("/", "/same", 0, 0, "/same");
+	cr_assert_str_eq(said, "");
+	walk("/", "/a/b/file", 0, 0, "/a/b/file");
+	cr_assert_str_eq(said, "/etc/fstab: /nowhere cannot be bound to /a: there is no such directory\n");
+}
+
+Test(walk, bind_mounts_of_each_other_end, .init = setup, .fini = teardown, .timeout = 20)
+{
+	memfs_dir(mem[ROOT], "/one");
+	memfs_dir(mem[ROOT], "/two");
+	open_tree("/two /one none bind 0 0\n/one /two none bind 0 0\n", NULL);
+	walk("/", "/one", 0, 0, "/one");
+	walk("/", "/two", 0, 0, "/two");
 }
 
 Test(walk, octal_in_fstab_and_udev_names, .init = setup, .fini = teardown)

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* lvm.c - which logical volumes a guest has, and where they lie, by what its physical volumes say. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "block/lvm.h"
+
+#define SECTOR     512u
+#define MAX_PVS    64u
+#define MAX_PIECES 65536u /* of one volume */
+#define MAX_LEGS   128u /* of one piece, as lvm has it */
+
+struct reader {
+	struct domu_ctx *ctx;
+	struct domu_block *const *disks;
+	struct domu_nodes *nodes;
+	struct lvm_pv *pvs;
+	size_t n;
+	/* The group being read. */
+	const struct lvm_text *t;
+	const char *vg; /* its name */
+	size_t in, physical; /* its sections in the text */
+	uint64_t extent; /* bytes */
+};
+
+/* ---- where a segment lies --------------------------------------------------------- */
+
+/* "abcdef-ghij-..." of the text is the header's without the dashes. */
+static bool same_id(const char *text, const char *id)
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '-')
+			continue;
+		if (n == LVM_ID || *text != id[n])
+			return false;
+		n++;
+	}
+	return n == LVM_ID;
+}
+
+static const struct lvm_pv *find_pv(const struct reader *r, size_t section)
+{
+	const char *id = lvm_text_string(r->t, section, "id");
+
+	for (size_t i = 0; id != NULL && i < r->n; i++)
+		if (same_id(id, r->pvs[i].id))
+			return &r->pvs[i];
+	return NULL;
+}
+
+/* Extents of PV "pv0" as bytes on its disk.  Why not, or NULL. */
+static const char *find_leg(const struct reader *r, const char *name, uint64_t extent, uint64_t len,
+                            struct domu_lv_leg *leg, size_t *node)
+{
+	size_t section = lvm_text_find(r->t, r->physical, name, LVM_SECTION);
+	const struct lvm_pv *pv = section != 0 ? find_pv(r, section) : NULL;
+	uint64_t start, offset;
+
+	if (section == 0 || !lvm_text_number(r->t, section, "pe_start", &start))
+		return "its metadata is damaged";
+	if (pv == NULL)
+		return "a physical volume is missing";
+	if (pv->twice)
+		return "two physical volumes have the same UUID";
+	if (!domu_mul(start, SECTOR, &start) || !domu_mul(extent, r->extent, &offset) ||
+	    !domu_add(start, offset, &offset) || !domu_inside(offset, len, pv->size))
+		return "it goes beyond the end of a physical volume";
+	leg->disk = pv->disk;
+	leg->at = pv->start + offset;
+	*node = pv->node;
+	return NULL;
+}
+
+/* ---- one volume ---------------------------------------------------------------------- */
+
+struct volume {
+	struct domu_lv_map map;
+	size_t pv_node; /* of its first byte */
+	uint64_t size;
+};
+
+/* Room for one more piece with that many legs. */
+static int make_room(struct domu_lv_map *m, unsigned legs)
+{
+	struct domu_lv_piece *p = realloc(m->pieces, (m->n_pieces + 1) * sizeof *p);
+	struct domu_lv_leg *l;
+
+	if (p == NULL)
+		return -ENOMEM;
+	m->pieces = p;
+	l = realloc(m->legs, (m->n_legs + legs) * sizeof *l);
+	if (l == NULL)
+		return -ENOMEM;
+	m->legs = l;
+	return 0;
+}
+
+/* What follows the piece before on the same disk is one with it. */
+static bool goes_on(const struct domu_lv_map *m, const struct domu_lv_leg *leg)
+{
+	const struct domu_lv_piece *p = m->n_pieces > 0 ? &m->pieces[m->n_pieces - 1] : NULL;
+
+	return p != NULL && p->legs == 1 && m->legs[p->first].disk == leg->disk &&
+	       m->legs[p->first].at + p->len == leg->at;
+}
+
+static const char *read_legs(const struct reader *r, size_t stripes, uint64_t each, unsigned legs, struct volume *v)
+{
+	size_t i = r->t->v[stripes].first;
+
+	for (unsigned k = 0; k < legs; k++) {
+		size_t number = i != 0 ? r->t->v[i].next : 0, node;
+		const char *why;
+
+		if (number == 0 || r->t->v[i].kind != LVM_STRING || r->t->v[number].kind != LVM_NUMBER)
+			return "its metadata is damaged";
+		why =
+		    find_leg(r, r->t->v[i].text, r->t->v[number].number, each, &v->map.legs[v->map.n_legs + k], &node);
+		if (why != NULL)
+			return why;
+		if (v->size == 0 && k == 0)
+			v->pv_node = node;
+		i = r->t->v[number].next;
+	}
+	return i != 0 ? "its metadata is damaged" : NULL;
+}
+
+/* segmentN { start_extent extent_count type stripe_count stripe_size stripes }.  Why not, or NULL. */
+static const char *read_segment(const struct reader *r, size_t seg, struct volume *v, int *rc)
+{
+	const char *type = lvm_text_string(r->t, seg, "type"), *why;
+	size_t stripes = lvm_text_find(r->t, seg, "stripes", LVM_LIST);
+	uint64_t start, count, legs, stripe = 0, len;
+	struct domu_lv_map *m = &v->map;
+
+	if (type != NULL && strcmp(type, "striped") != 0)
+		return type;
+	if (type == NULL || stripes == 0 || !lvm_text_number(r->t, seg, "start_extent", &start) ||
+	    !lvm_text_number(r->t, seg, "extent_count", &count) || !lvm_text_number(r->t, seg, "stripe_count", &legs) ||
+	    !domu_mul(start, r->extent, &start) || start != v->size || count == 0 ||
+	    !domu_mul(count, r->extent, &len) || legs == 0 || legs > MAX_LEGS || m->n_pieces >= MAX_PIECES)
+		return "its metadata is damaged";
+	if (legs > 1 && (!lvm_text_number(r->t, seg, "stripe_size", &stripe) || !domu_mul(stripe, SECTOR, &stripe) ||
+	                 stripe == 0 || len % legs != 0 || len / legs % stripe != 0))
+		return "its metadata is damaged";
+	*rc = make_room(m, (unsigned)legs);
+	if (*rc != 0)
+		return NULL;
+	why = read_legs(r, stripes, len / legs, (unsigned)legs, v);
+	if (why != NULL)
+		return why;
+	if (!domu_add(v->size, len, &v->size) || v->size > INT64_MAX)
+		return "its metadata is damaged";
+	if (legs == 1 && goes_on(m, &m->legs[m->n_legs])) {
+		m->pieces[m->n_pieces - 1].len += len;
+		return NULL;
+	}
+	m->pieces[m->n_pieces++] = (struct domu_lv_piece){
+		.offset = start, .len = len, .stripe = stripe, .legs = (unsigned)legs, .first = (unsigned)m->n_legs
+	};
+	m->n_legs += legs;
+	return NULL;
+}
+
+static const char *read_segments(const struct reader *r, size_t lv, struct volume *v, int *rc)
+{
+	uint64_t n;
+	char name[32];
+
+	if (!lvm_text_number(r->t, lv, "segment_count", &n) || n == 0 || n > MAX_PIECES)
+		return "its metadata is damaged";
+	for (uint64_t i = 1; i <= n && *rc == 0; i++) {
+		size_t seg;
+		const char *why;
+
+		snprintf(name, sizeof name, "segment%" PRIu64, i);
+		seg = lvm_text_find(r->t, lv, name, LVM_SECTION);
+		why = seg != 0 ? read_segment(r, seg, v, rc) : "its metadata is damaged";
+		if (why != NULL)
+			return why;
+	}
+	return NULL;
+}
+
+/* One contiguous part of a disk is a node as a partition is; the rest needs its map. */
+static int add_volume(struct reader *r, const char *name, struct volume *v)
+{
+	struct domu_nodes *nodes = r->nodes;
+	struct domu_lv_map **maps, *m = NULL;
+	struct domu_node *n = domu_nodes_add(nodes);
+
+	if (n == NULL)
+		return nodes->n < DOMU_MAX_NODES ? -ENOMEM : 0;
+	snprintf(n->name, sizeof n->name, "%s", name);
+	n->kind = DOMU_NODE_LV;
+	n->parent = (int)v->pv_node;
+	n->disk = v->map.legs[0].disk;
+	n->start = v->map.legs[0].at;
+	n->size = v->size;
+	if (v->map.n_pieces == 1 && v->map.pieces[0].legs == 1)
+		return 0;
+	n->scattered = true;
+	maps = realloc((void *)nodes->maps, (nodes->n_maps + 1) * sizeof *maps);
+	m = maps != NULL ? malloc(sizeof *m) : NULL;
+	if (maps != NULL)
+		nodes->maps = maps;
+	if (m == NULL) {
+		nodes->n--;
+		return -ENOMEM;
+	}
+	*m = v->map;
+	v->map = (struct domu_lv_map){ 0 };
+	nodes->maps[nodes->n_maps] = m;
+	n->map = nodes->n_maps++;
+	return 0;
+}
+
+static bool name_known(const struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < r->nodes->n; i++)
+		if (strcmp(r->nodes->v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int read_volume(struct reader *r, size_t lv)
+{
+	struct volume v = { 0 };
+	char name[sizeof r->nodes->v->name];
+	const char *why = NULL;
+	int rc = 0;
+
+	/* Parts of other volumes (a pool's data, a mirror's legs) are not shown by lvm either. */
+	if (r->t->v[lv].kind != LVM_SECTION || !lvm_text_lists(r->t, lv, "status", "VISIBLE"))
+		return 0;
+	if (snprintf(name, sizeof name, "%s/%s", r->vg, r->t->v[lv].name) >= (int)sizeof name)
+		why = "its name is too long";
+	else if (name_known(r, name))
+		why = "its name is there twice";
+	else
+		why = read_segments(r, lv, &v, &rc);
+	if (why != NULL)
+		rc = domu_nodes_problem(r->nodes, "%s/%s cannot be opened: %s%s", r->vg, r->t->v[lv].name,
+		                        strchr(why, ' ') == NULL ? "a volume of type " : "", why);
+	else if (rc == 0)
+		rc = add_volume(r, name, &v);
+	free(v.map.pieces);
+	free(v.map.legs);
+	return rc;
+}
+
+/* ---- groups ------------------------------------------------------------------------------ */
+
+/* The group is the one section at the top; its name and id.  0: there is none. */
+static size_t group_of(const struct lvm_text *t, const char **id)
+{
+	*id = NULL;
+	if (t->n == 0)
+		return 0;
+	for (size_t i = t->v[0].first; i != 0; i = t->v[i].next)
+		if (t->v[i].kind == LVM_SECTION && (*id = lvm_text_string(t, i, "id")) != NULL)
+			return i;
+	return 0;
+}
+
+static uint64_t seqno(const struct lvm_pv *pv)
+{
+	const char *id;
+	size_t group = group_of(&pv->vg, &id);
+	uint64_t n = 0;
+
+	if (group != 0)
+		lvm_text_number(&pv->vg, group, "seqno", &n);
+	return n;
+}
+
+/* Another PV tells of the same group, and later; of two that are alike the first counts. */
+static bool superseded(const struct reader *r, size_t i, const char *id)
+{
+	uint64_t mine = seqno(&r->pvs[i]);
+	const char *other;
+
+	for (size_t k = 0; k < r->n; k++) {
+		uint64_t theirs = seqno(&r->pvs[k]);
+
+		if (group_of(&r->pvs[k].vg, &other) != 0 && strcmp(id, other) == 0 &&
+		    (theirs > mine || (k < i && theirs == mine)))
+			return true;
+	}
+	return false;
+}
+
+static int read_group(struct reader *r, size_t i)
+{
+	size_t volumes;
+	const char *id;
+	int rc = 0;
+
+	r->t = &r->pvs[i].vg;
+	r->in = group_of(r->t, &id);
+	if (r->in == 0 || superseded(r, i, id))
+		return 0;
+	r->vg = r->t->v[r->in].name;
+	r->physical = lvm_text_find(r->t, r->in, "physical_volumes", LVM_SECTION);
+	if (r->physical == 0 || !lvm_text_number(r->t, r->in, "extent_size", &r->extent) || r->extent == 0 ||
+	    !domu_mul(r->extent, SECTOR, &r->extent))
+		return domu_nodes_problem(r->nodes, "the volume group %s: its metadata is damaged", r->vg);
+	/* A group without volumes has no such section. */
+	volumes = lvm_text_find(r->t, r->in, "logical_volumes", LVM_SECTION);
+	for (size_t lv = volumes != 0 ? r->t->v[volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
+		rc = read_volume(r, lv);
+	return rc;
+}
+
+static bool has_children(const struct domu_nodes *nodes, size_t node)
+{
+	for (size_t i = node + 1; i < nodes->n; i++)
+		if (nodes->v[i].parent == (int)node)
+			return true;
+	return false;
+}
+
+/* Every disk without a table, every partition. */
+static int find_pvs(struct reader *r, size_t n_disks)
+{
+	size_t n = r->nodes->n;
+
+	for (size_t i = 0; i < n && r->n < MAX_PVS; i++) {
+		const struct domu_node *node = &r->nodes->v[i];
+		struct lvm_pv *pv = &r->pvs[r->n];
+		int rc;
+
+		if (node->extended || node->disk >= n_disks || has_children(r->nodes, i))
+			continue;
+		*pv = (struct lvm_pv){ .node = i, .disk = node->disk, .start = node->start, .size = node->size };
+		rc = lvm_label_read(r->ctx, r->disks[node->disk], r->nodes, pv);
+		if (rc < 0)
+			return rc;
+		for (size_t k = 0; rc == 1 && k < r->n; k++)
+			if (strcmp(r->pvs[k].id, pv->id) == 0)
+				r->pvs[k].twice = pv->twice = true;
+		r->n += rc == 1;
+	}
+	return 0;
+}
+
+int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes)
+{
+	struct reader r = { .ctx = ctx, .disks = disks, .nodes = nodes };
+	int rc;
+
+	r.pvs = calloc(MAX_PVS, sizeof *r.pvs);
+	if (r.pvs == NULL)
+		return domu_nomem(ctx);
+	rc = find_pvs(&r, n_disks);
+	for (size_t i = 0; i < r.n && rc == 0; i++)
+		rc = read_group(&r, i);
+	if (rc == -ENOMEM)
+		rc = domu_nomem(ctx);
+	for (size_t i = 0; i < MAX_PVS; i++)
+		lvm_text_free(&r.pvs[i].vg);
+	free(r.pvs);
+	return rc;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* lvm.h - a guest's LVM: its metadata read as text, never activated. */
+#ifndef DOMU_LVM_H
+#define DOMU_LVM_H
+
+#include "block/table.h"
+
+/* ---- the metadata's text: lvm-text.c ---------------------------------------- */
+
+enum lvm_kind { LVM_OTHER, LVM_SECTION, LVM_LIST, LVM_STRING, LVM_NUMBER };
+
+struct lvm_item {
+	enum lvm_kind kind;
+	const char *name; /* with NUL; of a list's members NULL */
+	const char *text; /* of a string, with NUL */
+	uint64_t number;
+	size_t first, next; /* of a section or list: its members; 0: none */
+};
+
+struct lvm_text {
+	char *bytes; /* names and strings are in it */
+	struct lvm_item *v; /* [0] is the whole */
+	size_t n;
+};
+
+/* Takes bytes (len and a NUL, on the heap) over, also when it fails.  -EINVAL: not such a text. */
+int lvm_text_parse(char *bytes, size_t len, struct lvm_text *t);
+void lvm_text_free(struct lvm_text *t);
+/* A member by name, 0: none of that kind. */
+size_t lvm_text_find(const struct lvm_text *t, size_t in, const char *name, enum lvm_kind kind);
+const char *lvm_text_string(const struct lvm_text *t, size_t in, const char *name); /* or NULL */
+bool lvm_text_number(const struct lvm_text *t, size_t in, const char *name, uint64_t *n);
+bool lvm_text_lists(const struct lvm_text *t, size_t in, const char *name, const char *word); /* status = ["READ"] */
+
+/* ---- labels and metadata areas: lvm-label.c ----------------------------------- */
+
+#define LVM_ID 32
+
+struct lvm_pv {
+	size_t node;
+	uint64_t start, size; /* bytes on the disk */
+	unsigned disk;
+	char id[LVM_ID + 1];
+	bool twice; /* another has the same id */
+	struct lvm_text vg; /* what it says of its group; n 0: nothing, or nothing that can be read */
+};
+
+/* 1: start is a PV's, *pv has its id and text; 0: it is none; a failure only where the disk cannot be read. */
+int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_nodes *nodes, struct lvm_pv *pv);
+
+/* ---- volumes: lvm.c -------------------------------------------------------------- */
+
+/*
+ * Adds a node for each linear or striped volume of the PVs among nodes.
+ * What cannot be used (other types, a missing PV, damage) is a problem of nodes.
+ */
+int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes);
+
+/* ---- a volume of several pieces: lvm-map.c --------------------------------------- */
+
+/* Where an LV has its bytes; stripes lie round robin on legs. */
+struct domu_lv_piece {
+	uint64_t offset, len; /* bytes in the LV */
+	uint64_t stripe; /* bytes; 0: one leg */
+	unsigned legs, first; /* in the map's */
+};
+
+struct domu_lv_leg {
+	unsigned disk;
+	uint64_t at; /* bytes */
+};
+
+struct domu_lv_map {
+	struct domu_lv_piece *pieces; /* ascending, without gaps */
+	struct domu_lv_leg *legs;
+	size_t n_pieces, n_legs;
+};
+
+void domu_lv_map_free(struct domu_lv_map *m);
+/* Read-only: programs of the host and the commit know disks and parts of them.  map and disks stay the caller's. */
+int domu_lv_open(struct domu_ctx *ctx, struct domu_block *const *disks, const struct domu_lv_map *map, const char *name,
+                 uint64_t size, struct domu_block **b);
+
+#endif

@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# lvm.sh - a guest's logical volumes, made by lvm(8) without ever being activated; its own report says where they are.
+# shellcheck source-path=SCRIPTDIR/../lib
+. "$(dirname "$0")/../lib/functions.sh"
+. "$lib/images.sh"
+need_kernel
+command -v lvm >/dev/null || skip_all "no lvm here"
+MiB=1048576
+export LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=$T/lvm
+mkdir "$T/lvm"
+
+lvm() {
+	timeout 30 lvm "$@" --driverloaded n 2>>"$T/lvm.log" --config "$lvm_config"
+}
+
+# volumes DISK...: loops of them that lvm sees; nothing else.
+volumes() {
+	local f filter=
+	loops=()
+	for f; do
+		loops+=("$(loop "$f" 0 0)")
+		filter+="\"a|^${loops[-1]}\$|\","
+	done
+	lvm_config="devices { filter=[ $filter \"r|.*|\" ] use_devicesfile=0 external_device_info_source=\"none\" }
+		global { event_activation=0 locking_dir=\"$T/lvm\" } backup { backup=0 archive=0 }
+		activation { udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=0 }"
+}
+
+release() {
+	local l
+	for l in "${loops[@]}"; do
+		unloop "$l"
+	done
+}
+
+# scatter VG/LV IMAGE: the image's bytes where lvm reports the volume's extents to be.
+scatter() {
+	local type start size stripe ranges pe=$((4 * MiB)) k n at i
+	while read -r type start size stripe ranges; do
+		start=$((start / pe)) size=$((size / pe))
+		if [ "$type" = linear ]; then
+			at=${ranges%-*}
+			dd if="$2" of="${at%:*}" bs=$pe skip="$start" seek=$((${at#*:} * pe + MiB)) oflag=seek_bytes count="$size" conv=notrunc status=none
+			continue
+		fi
+		local legs
+		read -ra legs <<<"$ranges"
+		n=${#legs[@]}
+		for ((i = 0; i < size * pe / stripe; i++)); do
+			k=${legs[i % n]%-*}
+			dd if="$2" of="${k%:*}" bs="$stripe" skip=$((start * pe / stripe + i)) count=1 oflag=seek_bytes \
+				seek=$((${k#*:} * pe + MiB + i / n * stripe)) conv=notrunc status=none
+		done
+	done < <(lvm lvs --noheadings --units b --nosuffix --segments -o segtype,seg_start,seg_size,stripe_size,seg_pe_ranges "$1")
+	sync
+}
+
+truncate -s 80M "$T/a" "$T/b"
+printf 'label: dos\nstart=2048, size=8192, type=83\nstart=10240, type=8e\n' | sfdisk -q "$T/a" 2>/dev/null || true
+part=$((10240 * 512))
+volumes "$T/a" "$T/b"
+unloop "${loops[0]}"
+loops[0]=$(loop "$T/a" $part $((80 * MiB - part)))
+lvm_config=${lvm_config/filter=\[*\"r|.*|\"/filter=[ \"a|^${loops[0]}\$|\", \"a|^${loops[1]}\$|\", \"r|.*|\"}
+make_volumes() {
+	set -e
+	lvm pvcreate -y "${loops[@]}"
+	lvm vgcreate -y my-vg "${loops[@]}"
+	lvm lvcreate -y -an -Zn -Wn -n root -l 6 my-vg "${loops[0]}"
+	lvm lvcreate -y -an -Zn -Wn -n swap -l 1 my-vg "${loops[0]}"
+	lvm lvcreate -y -an -Zn -Wn -n striped -i 2 -I 64k -l 4 my-vg
+	lvm lvcreate -y -an -Zn -Wn -n pieces -l 2 my-vg "${loops[0]}"
+	lvm lvcreate -y -an -Zn -Wn -n between -l 1 my-vg "${loops[0]}"
+	lvm lvextend -y -l +2 my-vg/pieces "${loops[0]}"
+	lvm lvextend -y -l +2 my-vg/pieces "${loops[1]}"
+	lvm lvcreate -y -an -Zn -Wn -n far -l 2 my-vg "${loops[1]}"
+}
+(make_volumes) >"$T/log" 2>&1 || skip_all "lvm makes no volumes here: $(tail -n 1 "$T/lvm.log")"
+
+fs_bytes=$((24 * MiB))
+make_fs ext4 "$T/root.img" plain_tree -b 1024
+data() {
+	seq 1 400000 >"$1/numbers"
+	mkdir "$1/dir"
+	head -c 3000000 /dev/urandom >"$1/dir/random"
+}
+for v in striped:16 pieces:24 far:8; do
+	fs_bytes=$((${v#*:} * MiB))
+	make_fs ext4 "$T/${v%:*}.img" data -b 1024 -L "${v%:*}"
+done
+kmount "$T/root.img" 0 0 "$T/mnt" rw
+mkdir "$T/mnt/striped" "$T/mnt/pieces" "$T/mnt/far"
+cat >"$T/mnt/etc/fstab" <<-X
+	/dev/mapper/my--vg-root / ext4 defaults 0 1
+	/dev/my-vg/striped /striped ext4 defaults 0 2
+	LABEL=pieces /pieces ext4 defaults 0 2
+	/dev/mapper/my--vg-far /far ext4 defaults 0 2
+	/dev/mapper/my--vg-swap none swap sw 0 0
+X
+kumount "$T/mnt"
+for v in root striped pieces far; do
+	scatter "my-vg/$v" "$T/$v.img"
+done
+release
+config lvm "file:$T/a,xvda,w" "file:$T/b,xvdb,w"
+
+works "info" info lvm
+has "shows a volume below its partition" "$(out | sed -n '/xvda2/,/xvdb/p')" "my-vg/root +ext4 +24M"
+works "the tree" find lvm:/ -xdev -name hostname
+for v in striped pieces far; do
+	kmount "$T/$v.img" 0 0 "$T/mnt" ro
+	for f in numbers dir/random; do
+		works "$v/$f" cat "lvm:/$v/$f"
+		check "is what was written there" cmp "$T/out" "$T/mnt/$f"
+	done
+	kumount "$T/mnt"
+done
+lacks "without a warning" "$(err)" warning
+works "one by its name" ls lvm@my-vg/striped:/dir
+works "a volume in one piece can be changed" write lvm:/etc/motd <"$T/xen/lvm.cfg"
+works "and another that the root mounts" mkdir lvm:/far/new
+dd if="$T/a" of="$T/now.img" bs=$MiB skip=$((part + MiB)) iflag=skip_bytes count=24 status=none
+fs_offset=0 fsck_clean "e2fsck finds nothing" "$T/now.img"
+kmount "$T/now.img" 0 0 "$T/mnt" ro
+same "the kernel shows the change" "$T/mnt/etc/motd" "$T/xen/lvm.cfg"
+kumount "$T/mnt"
+volumes "$T/b"
+is "lvm still knows its volume" "$(lvm pvs --noheadings -o vg_name | tr -d " " | sort -u)" my-vg
+release
+state=$(sha "$T/a")$(sha "$T/b")
+ends "one in several pieces cannot" 6 touch lvm:/pieces/new
+has "and says why" "$(err)" "my-vg/pieces.*pieces"
+ends "nor be checked from here" 8 fsck lvm@my-vg/striped
+is "no byte changed" "$(sha "$T/a")$(sha "$T/b")" "$state"
+
+# ---- damage
+
+config half "file:$T/a,xvda,w"
+works "a physical volume is missing" info half
+has "what it had is told of" "$(err)" "my-vg/striped cannot be opened: a physical volume is missing"
+works "the root is there all the same" cat half:/etc/motd
+cp --sparse=always "$T/a" "$T/copy"
+config twice "file:$T/a,xvda,w" "file:$T/copy,xvdb,w"
+domu info twice
+has "a copy beside it is not guessed about" "$(err)" "two physical volumes have the same UUID"
+# One byte after the other of label, header, area and text: never a crash, and never another volume's bytes.
+config bad "file:$T/copy,xvda,w"
+for at in 512 540 560 600 4096 4105 4130 4140 4600 5000 6000 9000; do
+	cp --sparse=always "$T/a" "$T/copy"
+	printf '\377' | dd of="$T/copy" bs=1 seek=$((part + at)) conv=notrunc status=none
+	domu info bad
+	[ "$status" = 0 ] || not_ok "info of damage at $at" "$(err)"
+done
+ok "damage is a message at most"
+done_testing

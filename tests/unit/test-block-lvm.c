@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* test-block-lvm.c - LVM metadata that lies: with right checksums, since whoever writes a disk can make those. */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "block/lvm.h"
+
+#define DISK (16u << 20)
+#define AREA 4096u
+#define ROOM (1u << 20) /* of the metadata area */
+#define ID   "abcdefghijklmnopqrstuvwxyz012345"
+
+TestSuite(lvm, .timeout = 60);
+
+/* A bit at a time, so that it is not the code under test. */
+static uint32_t slow_crc(const uint8_t *p, size_t len)
+{
+	uint32_t c = 0xf597a6cf;
+
+	for (; len > 0; len--) {
+		c ^= *p++;
+		for (int i = 0; i < 8; i++)
+			c = c >> 1 ^ (c & 1 ? 0xedb88320 : 0);
+	}
+	return c;
+}
+
+/* A physical volume with that text, which begins at offset in its area and may go round. */
+static void make_pv(uint8_t *d, const char *text, uint64_t offset)
+{
+	size_t len = strlen(text) + 1;
+	uint8_t *label = d + 512, *head = d + AREA;
+
+	memset(d, 0, AREA + 512);
+	memcpy(label, "LABELONE", 8);
+	domu_put_le64(label + 8, 1);
+	domu_put_le32(label + 20, 32);
+	memcpy(label + 24, "LVM2 001", 8);
+	memcpy(label + 32, ID, 32);
+	domu_put_le64(label + 64, DISK);
+	domu_put_le64(label + 72, ROOM);
+	domu_put_le64(label + 104, AREA);
+	domu_put_le64(label + 112, ROOM - AREA);
+	domu_put_le32(label + 16, slow_crc(label + 20, 492));
+	memcpy(head + 4, " LVM2 x[5A%r0N*>", 16);
+	domu_put_le32(head + 20, 1);
+	domu_put_le64(head + 24, AREA);
+	domu_put_le64(head + 32, ROOM - AREA);
+	domu_put_le64(head + 40, offset);
+	domu_put_le64(head + 48, len);
+	domu_put_le32(head + 56, slow_crc((const uint8_t *)text, len));
+	domu_put_le32(head, slow_crc(head + 4, 508));
+	for (size_t i = 0; i < len; i++) {
+		uint64_t at = offset + i;
+
+		d[AREA + (at < ROOM - AREA ? at : at - (ROOM - AREA) + 512)] = (uint8_t)text[i];
+	}
+}
+
+/* What is read of it. */
+static struct domu_nodes read_pv(const char *text, uint64_t offset)
+{
+	struct domu_nodes nodes = { 0 };
+	struct domu_block *b;
+	struct domu_node *n = domu_nodes_add(&nodes);
+	int fd = memfd_create("pv", 0);
+	uint8_t *d;
+
+	cr_assert(fd >= 0 && ftruncate(fd, DISK) == 0);
+	d = mmap(NULL, DISK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	make_pv(d, text, offset);
+	cr_assert_eq(domu_raw_open(NULL, fd, "xvda", 0, 512, &b), 0);
+	snprintf(n->name, sizeof n->name, "xvda");
+	n->size = DISK;
+	cr_assert_eq(domu_lvm_read(NULL, &b, 1, &nodes), 0);
+	domu_block_close(b);
+	munmap(d, DISK);
+	close(fd);
+	return nodes;
+}
+
+#define PV                                                                                                         \
+	"vg { id = \"g\" seqno = 3 extent_size = 2048 physical_volumes { pv0 { id = \"abcdef-ghij-klmn-opqr-stuv-" \
+	"wxyz-012345\" pe_start = 2048 } } logical_volumes { root { status = [\"READ\", \"VISIBLE\"] "
+#define SEGMENT(start, count, legs, more)                                                           \
+	"start_extent = " start " extent_count = " count " type = \"striped\" stripe_count = " legs \
+	" stripes = [ " more " ] } "
+#define ONE(segment) PV "segment_count = 1 segment1 { " segment "} } } # end"
+
+Test(lvm, linear)
+{
+	struct domu_nodes n = read_pv(ONE(SEGMENT("0", "4", "1", "\"pv0\", 3")), 512);
+
+	cr_assert_eq(n.n, 2);
+	cr_assert_eq(n.n_problems, 0);
+	cr_assert_str_eq(n.v[1].name, "vg/root");
+	cr_assert_eq(n.v[1].start, 4u << 20);
+	cr_assert_eq(n.v[1].size, 4u << 20);
+	cr_assert_not(n.v[1].scattered);
+	domu_nodes_free(&n);
+}
+
+Test(lvm, text_that_goes_round_its_area)
+{
+	struct domu_nodes n = read_pv(ONE(SEGMENT("0", "4", "1", "\"pv0\", 3")), ROOM - AREA - 40);
+
+	cr_assert_eq(n.n, 2);
+	domu_nodes_free(&n);
+}
+
+Test(lvm, two_pieces_that_touch_are_one)
+{
+	struct domu_nodes n =
+	    read_pv(PV "segment_count = 2 segment1 { " SEGMENT("0", "2", "1", "\"pv0\", 3") "segment2 { " SEGMENT(
+	                "2", "2", "1", "\"pv0\", 5") "} } }",
+	            512);
+
+	cr_assert_eq(n.n, 2);
+	cr_assert_not(n.v[1].scattered);
+	cr_assert_eq(n.v[1].size, 4u << 20);
+	domu_nodes_free(&n);
+}
+
+/* Each is a problem and no volume. */
+Test(lvm, lies)
+{
+	static const char *const texts[] = {
+		ONE(SEGMENT("0", "40", "1", "\"pv0\", 3")), /* beyond the end */
+		ONE(SEGMENT("0", "18446744073709551615", "1", "\"pv0\", 3")),
+		ONE(SEGMENT("0", "1", "1", "\"pv0\", 18446744073709551615")),
+		ONE(SEGMENT("0", "99999999999999999999999", "1", "\"pv0\", 3")),
+		ONE(SEGMENT("0", "0", "1", "\"pv0\", 3")),
+		ONE(SEGMENT("1", "2", "1", "\"pv0\", 3")), /* a gap */
+		ONE(SEGMENT("0", "2", "1", "")),
+		ONE(SEGMENT("0", "2", "1", "\"pv0\"")),
+		ONE(SEGMENT("0", "2", "1", "3, \"pv0\"")),
+		ONE(SEGMENT("0", "2", "1", "\"pv0\", 3, \"pv0\", 5")),
+		ONE(SEGMENT("0", "2", "2", "\"pv0\", 3")),
+		ONE(SEGMENT("0", "2", "1000000", "\"pv0\", 3")),
+		ONE(SEGMENT("0", "2", "2", "\"pv0\", 3, \"pv0\", 5")), /* no stripe_size */
+		ONE("stripe_size = 0 " SEGMENT("0", "2", "2", "\"pv0\", 3, \"pv0\", 5")),
+		ONE("stripe_size = 3 " SEGMENT("0", "2", "2", "\"pv0\", 3, \"pv0\", 5")),
+		ONE("stripe_size = 36028797018963968 " SEGMENT("0", "2", "2", "\"pv0\", 3, \"pv0\", 5")),
+		ONE(SEGMENT("0", "2", "1", "\"pv9\", 3")),
+		PV "segment_count = 2 segment1 { " SEGMENT("0", "2", "1", "\"pv0\", 3") "} } }",
+		PV "segment_count = 99999999 } } }",
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct domu_nodes n = read_pv(texts[i], 512);
+
+		cr_expect_eq(n.n, 1, "text %zu", i);
+		cr_expect_eq(n.n_problems, 1, "text %zu", i);
+		domu_nodes_free(&n);
+	}
+}
+
+Test(lvm, other_types_are_named)
+{
+	struct domu_nodes n = read_pv(PV "segment_count = 1 segment1 { type = \"thin\" } } } }", 512);
+
+	cr_assert_eq(n.n, 1);
+	cr_assert_eq(n.n_problems, 1);
+	cr_assert_str_eq(n.problems[0], "vg/root cannot be opened: a volume of type thin");
+	domu_nodes_free(&n);
+}
+
+Test(lvm, texts_that_are_none)
+{
+	static const char *const texts[] = {
+		"vg {",
+		"vg { a = ",
+		"vg { a = [",
+		"vg { a = [ 1",
+		"vg { a = \"x",
+		"vg { a = \"x\\",
+		"}",
+		"vg }",
+		"a = 1 }",
+		"= 1",
+		"a { b { c { d { e { f { g { h { i { j { k { } } } } } } } } } } }",
+		"a [ 1 ]",
+		"a = { }",
+		"a = [ [ 1 ] ]",
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct domu_nodes n = read_pv(texts[i], 512);
+
+		cr_expect_eq(n.n, 1, "text %zu", i);
+		cr_expect_eq(n.n_problems, 1, "text %zu", i);
+		domu_nodes_free(&n);
+	}
+}
+
+Test(lvm, a_million_members)
+{
+	size_t len = 900000;
+	char *text = malloc(len + 1);
+	struct domu_nodes n;
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = "a=1 "[i % 4];
+	text[len] = '\0';
+	n = read_pv(text, 512);
+	cr_assert_eq(n.n_problems, 1);
+	domu_nodes_free(&n);
+	free(text);
+}
+
+/* Whatever comes out lies inside the disk. */
+Test(lvm, mutants)
+{
+	static const char good[] = PV "segment_count = 2 segment1 { stripe_size = 128 " SEGMENT(
+	    "0", "4", "2", "\"pv0\", 3, \"pv0\", 6") "segment2 { " SEGMENT("4", "2", "1", "\"pv0\", 9") "} } }";
+	unsigned seed = 1;
+
+	for (int i = 0; i < 3000; i++) {
+		char text[sizeof good];
+		struct domu_nodes n;
+
+		memcpy(text, good, sizeof good);
+		for (unsigned k = 0; k <= (unsigned)i % 3; k++)
+			text[(size_t)rand_r(&seed) % (sizeof good - 1)] =
+			    "0123456789\"[]{}=# ax"[(size_t)rand_r(&seed) % 20];
+		n = read_pv(text, 512);
+		for (size_t v = 1; v < n.n; v++) {
+			const struct domu_lv_map *m = n.v[v].scattered ? n.maps[n.v[v].map] : NULL;
+
+			if (m == NULL)
+				cr_assert(domu_inside(n.v[v].start, n.v[v].size, DISK), "mutant %d", i);
+			for (size_t p = 0; m != NULL && p < m->n_pieces; p++)
+				for (unsigned l = 0; l < m->pieces[p].legs; l++)
+					cr_assert(domu_inside(m->legs[m->pieces[p].first + l].at,
+					                      m->pieces[p].len / m->pieces[p].legs, DISK),
+					          "mutant %d", i);
+		}
+		domu_nodes_free(&n);
+	}
+}
