@@ -136,13 +136,17 @@ static bool dashed_operand(const struct domu_command *c, const char *word)
 	       strspn(word + 1, "rwxXstugo=+,-") == strlen(word + 1);
 }
 
-/* head -20 */
-static bool is_number_option(const struct domu_command *c, const char *word)
+/* head -20 is head -n 20, grep -2 is grep -C 2: the option that a number alone is the value of. */
+static const struct domu_option *number_option(const struct domu_command *c, const char *word)
 {
 	const struct domu_option *o = by_letter(c, 'n');
 
+	if (o == NULL || o->value == NULL)
+		o = by_letter(c, 'C');
 	return isdigit((unsigned char)word[1]) && by_letter(c, word[1]) == NULL && o != NULL && o->value != NULL &&
-	       strspn(word + 1, "0123456789") == strlen(word + 1);
+	               strspn(word + 1, "0123456789") == strlen(word + 1)
+	           ? o
+	           : NULL;
 }
 
 static int parse_word(struct domu_ctx *ctx, struct domu_args *a, int argc, char *const *argv, int *i)
@@ -153,8 +157,8 @@ static int parse_word(struct domu_ctx *ctx, struct domu_args *a, int argc, char 
 		return add_word(a->operands, &a->n_operands, word);
 	if (word[1] == '-')
 		return long_option(ctx, a, argc, argv, i);
-	if (is_number_option(a->cmd, word))
-		return add_option(a, by_letter(a->cmd, 'n'), word + 1);
+	if (number_option(a->cmd, word) != NULL)
+		return add_option(a, number_option(a->cmd, word), word + 1);
 	return letters(ctx, a, argc, argv, i);
 }
 
@@ -189,6 +193,28 @@ static int parse_words(struct domu_ctx *ctx, struct domu_args *a, int argc, char
 	return rc;
 }
 
+/* grep PATTERN is grep -e PATTERN: so all operands are files, also in a part of them. */
+static int take_pattern(struct domu_ctx *ctx, struct domu_args *a)
+{
+	const struct domu_option *o = by_name(a->cmd, "regexp", strlen("regexp"));
+
+	if (!has_arg(a->cmd, ARG_PATTERN) || domu_args_flag(a, "regexp"))
+		return 0;
+	if (a->n_operands == 0)
+		return usage(ctx, a->cmd, "missing", "PATTERN");
+	a->given[a->n_given++] = (struct given){ .option = o, .value = a->operands[0] };
+	a->n_operands--;
+	memmove(a->operands, a->operands + 1, (a->n_operands + 1) * sizeof *a->operands);
+	return 0;
+}
+
+/* What has no operand of its own. */
+static bool without_operand(const struct domu_args *a, const struct domu_arg *arg)
+{
+	return (a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST ||
+	       arg->type == ARG_PATTERN;
+}
+
 static int count_operands(struct domu_ctx *ctx, const struct domu_args *a)
 {
 	size_t least = 0, most = 0;
@@ -198,7 +224,7 @@ static int count_operands(struct domu_ctx *ctx, const struct domu_args *a)
 		bool optional = arg->count == COUNT_OPTIONAL || arg->count == COUNT_ANY ||
 		                (a->in_shell && arg->type == ARG_GUEST_DIR);
 
-		if ((a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST)
+		if (without_operand(a, arg))
 			continue;
 		if (!optional && a->n_operands <= least && missing == NULL)
 			missing = arg->name;
@@ -219,7 +245,7 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
                     struct domu_args **out)
 {
 	size_t n = argc > 0 ? (size_t)argc : 1;
-	size_t max_given = 1;
+	size_t max_given = 2;
 	struct domu_args *a = calloc(1, sizeof *a);
 	int rc;
 
@@ -240,6 +266,8 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
 	rc = parse_words(ctx, a, argc, argv);
 	if (rc == -ENOMEM)
 		domu_nomem(ctx);
+	if (rc == 0)
+		rc = take_pattern(ctx, a);
 	if (rc == 0)
 		rc = count_operands(ctx, a);
 	if (rc != 0)
@@ -331,7 +359,7 @@ const struct domu_arg *domu_args_arg(const struct domu_args *a, size_t i)
 	size_t n = 0, before = 0, after;
 
 	for (const struct domu_arg *arg = a->cmd->args; arg != NULL && arg->name != NULL && n < 16; arg++) {
-		if ((a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST)
+		if (without_operand(a, arg))
 			continue;
 		if (repeated == NULL && (arg->count == COUNT_ANY || arg->count == COUNT_SOME)) {
 			repeated = arg;

@@ -17,6 +17,7 @@ extern const struct domu_command domu_cmd_head;
 extern const struct domu_command domu_cmd_tail;
 extern const struct domu_command domu_cmd_stat;
 extern const struct domu_command domu_cmd_find;
+extern const struct domu_command domu_cmd_grep;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
 

@@ -23,6 +23,7 @@ enum domu_arg_type {
 	ARG_GUEST_DIR, /* as ARG_GUEST_PATH; in the shell it may be left out: the current directory */
 	ARG_REST, /* what stands after "--": the command of run */
 	ARG_MODE, /* as ARG_WORD; may begin with "-": -w, u+x */
+	ARG_PATTERN, /* the first operand, where the option "regexp" is not given: becomes that option's value */
 };
 
 enum domu_arg_count { COUNT_ONE, COUNT_OPTIONAL, COUNT_ANY, COUNT_SOME };
@@ -57,6 +58,7 @@ enum domu_needs {
 	STAGE_OPTIONAL = 1 << 14, /* with NEED_STAGE: no stage is no failure */
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
+	ANY_FOUND = 1 << 16, /* of several guests one that ends with 0 is enough; a failure counts before "nothing found" */
 };
 
 struct domu_args; /* a parsed command line */

@@ -35,7 +35,9 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 	r->use = use;
 	r->exit_status = -1;
 	rc = e->c->front != NULL ? e->c->front(r) : domu_run_in_worker(r, s);
-	if (r->exit_status > e->exit_status)
+	if ((e->c->needs & ANY_FOUND) != 0 && e->exit_status >= 0 && r->exit_status >= 0)
+		e->exit_status = r->exit_status < e->exit_status ? r->exit_status : e->exit_status;
+	else if (r->exit_status > e->exit_status)
 		e->exit_status = r->exit_status;
 	return rc;
 }
@@ -356,7 +358,7 @@ static int end_status(struct exec *e, int rc)
 		domu_app_print(e->app, "", ctx->error.message != NULL ? ctx->error.message : "failed");
 	if ((e->c->needs & FSCK_STATUS) != 0)
 		return (e->exit_status > 0 ? e->exit_status : 0) | fsck_status((enum domu_status)status);
-	return e->exit_status > 0 ? e->exit_status : status;
+	return e->exit_status > 0 && (e->c->needs & ANY_FOUND) == 0 ? e->exit_status : status;
 }
 
 static int run_command(struct exec *e, int argc, char *const *argv)

@@ -21,6 +21,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-cat.c \
 	shell/cmd-df.c \
 	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
 	shell/cmd-info.c \

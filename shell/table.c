@@ -24,6 +24,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_tail,
 	&domu_cmd_stat,
 	&domu_cmd_find,
+	&domu_cmd_grep,
 	&domu_cmd_readlink,
 	&domu_cmd_df,
 	/* changing */
