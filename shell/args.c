@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shell/command.h"
+#include "shell/flags.h"
 
 struct given {
 	const struct domu_option *option;
@@ -153,6 +154,8 @@ static int parse_word(struct domu_ctx *ctx, struct domu_args *a, int argc, char 
 {
 	const char *word = argv[*i];
 
+	if (has_arg(a->cmd, ARG_FLAGS) && domu_flags_word(word) && by_letter(a->cmd, word[1]) == NULL)
+		return add_option(a, by_name(a->cmd, "flags", strlen("flags")), word);
 	if (word[0] != '-' || word[1] == '\0' || dashed_operand(a->cmd, word))
 		return add_word(a->operands, &a->n_operands, word);
 	if (word[1] == '-')
@@ -212,7 +215,7 @@ static int take_pattern(struct domu_ctx *ctx, struct domu_args *a)
 static bool without_operand(const struct domu_args *a, const struct domu_arg *arg)
 {
 	return (a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST ||
-	       arg->type == ARG_PATTERN;
+	       arg->type == ARG_PATTERN || arg->type == ARG_FLAGS;
 }
 
 static int count_operands(struct domu_ctx *ctx, const struct domu_args *a)

@@ -14,7 +14,7 @@
 #include "shell/fmt.h"
 #include "shell/grep.h"
 
-#define MAX_LINKED 40 /* directories gone into through links, one in the other */
+#define MAX_LINKED  40 /* directories gone into through links, one in the other */
 #define MAX_FOLLOWS 100000u /* links to directories followed in all */
 
 struct job {

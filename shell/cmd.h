@@ -20,6 +20,8 @@ extern const struct domu_command domu_cmd_find;
 extern const struct domu_command domu_cmd_grep;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
+extern const struct domu_command domu_cmd_getfattr;
+extern const struct domu_command domu_cmd_lsattr;
 
 /* changing */
 extern const struct domu_command domu_cmd_edit;
@@ -34,6 +36,9 @@ extern const struct domu_command domu_cmd_chmod;
 extern const struct domu_command domu_cmd_chown;
 extern const struct domu_command domu_cmd_touch;
 extern const struct domu_command domu_cmd_truncate;
+extern const struct domu_command domu_cmd_setfattr;
+extern const struct domu_command domu_cmd_chattr;
+extern const struct domu_command domu_cmd_mknod;
 
 /* repair */
 extern const struct domu_command domu_cmd_fsck;

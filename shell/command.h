@@ -23,6 +23,7 @@ enum domu_arg_type {
 	ARG_GUEST_DIR, /* as ARG_GUEST_PATH; in the shell it may be left out: the current directory */
 	ARG_REST, /* what stands after "--": the command of run */
 	ARG_MODE, /* as ARG_WORD; may begin with "-": -w, u+x */
+	ARG_FLAGS, /* words that begin with + - = and hold letters of chattr: values of the option "flags" */
 	ARG_PATTERN, /* the first operand, where the option "regexp" is not given: becomes that option's value */
 };
 

@@ -27,6 +27,8 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_grep,
 	&domu_cmd_readlink,
 	&domu_cmd_df,
+	&domu_cmd_getfattr,
+	&domu_cmd_lsattr,
 	/* changing */
 	&domu_cmd_edit,
 	&domu_cmd_write,
@@ -40,6 +42,9 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_chown,
 	&domu_cmd_touch,
 	&domu_cmd_truncate,
+	&domu_cmd_setfattr,
+	&domu_cmd_chattr,
+	&domu_cmd_mknod,
 	/* repair */
 	&domu_cmd_fsck,
 	&domu_cmd_resize_root,

@@ -58,8 +58,8 @@ like() {
 	(cd "$T/mnt" && LC_ALL=C chroot_grep "${theirs[@]}") >"$T/theirs" 2>"$T/theirs.err"
 	theirs_status=$?
 	domu grep "${ours[@]}"
-	$sorted "$T/out" >"$T/ours"
-	$sorted "$T/theirs" >"$T/theirs.sorted"
+	tr '\0' '\n' <"$T/out" | $sorted >"$T/ours"
+	tr '\0' '\n' <"$T/theirs" | $sorted >"$T/theirs.sorted"
 	if ! cmp -s "$T/ours" "$T/theirs.sorted"; then
 		not_ok "grep $*" "$(diff -a "$T/ours" "$T/theirs.sorted" | head -n 20 | cat -v)" "$(err)"
 	elif [ "$theirs_status" -lt 2 ] && [ "$status" != "$theirs_status" ]; then
@@ -80,7 +80,8 @@ chroot_grep() {
 		*) words+=("$a") ;;
 		esac
 	done
-	command grep "${words[@]}" > >(LC_ALL=C sed -z "s,$T/mnt/,/,g") 2>&2
+	command grep "${words[@]}" | LC_ALL=C sed -z "s,$T/mnt/,/,g"
+	return "${PIPESTATUS[0]}"
 }
 
 f=@/src/a.c
