@@ -211,6 +211,48 @@ static int take_pattern(struct domu_ctx *ctx, struct domu_args *a)
 	return 0;
 }
 
+/* cp -t DIR FILE is cp FILE DIR/: a directory it has to be. */
+static int take_target(struct domu_args *a)
+{
+	const struct domu_option *o = by_name(a->cmd, "target-directory", strlen("target-directory"));
+	char *dir = NULL;
+
+	for (size_t i = 0; o != NULL && i < a->n_given; i++) {
+		if (a->given[i].option != o)
+			continue;
+		free(dir);
+		dir = a->given[i].value;
+		memmove(&a->given[i], &a->given[i + 1], (a->n_given - i - 1) * sizeof *a->given);
+		a->n_given--;
+		i--;
+	}
+	if (dir == NULL)
+		return 0;
+	a->operands[a->n_operands] = dir;
+	if (*dir == '\0' || dir[strlen(dir) - 1] == '/' || asprintf(&a->operands[a->n_operands], "%s/", dir) >= 0) {
+		if (a->operands[a->n_operands] != dir)
+			free(dir);
+		a->n_operands++;
+		return 0;
+	}
+	free(dir);
+	return -ENOMEM;
+}
+
+/* chmod --reference=FILE FILE...: no mode is given, its place is taken by a word that is none. */
+static int take_reference(struct domu_args *a)
+{
+	if (by_name(a->cmd, "reference", strlen("reference")) == NULL || !domu_args_flag(a, "reference") ||
+	    (!has_arg(a->cmd, ARG_MODE) && !has_arg(a->cmd, ARG_WORD)))
+		return 0;
+	if (a->n_operands > 0 && strcmp(a->operands[0], DOMU_NO_OPERAND) == 0)
+		return 0;
+	memmove(a->operands + 1, a->operands, a->n_operands * sizeof *a->operands);
+	a->operands[0] = strdup(DOMU_NO_OPERAND);
+	a->n_operands++;
+	return a->operands[0] != NULL ? 0 : -ENOMEM;
+}
+
 /* What has no operand of its own. */
 static bool without_operand(const struct domu_args *a, const struct domu_arg *arg)
 {
@@ -259,7 +301,7 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
 		a->cmd = c;
 		a->in_shell = in_shell;
 		a->given = calloc(max_given, sizeof *a->given);
-		a->operands = calloc(n + 1, sizeof *a->operands);
+		a->operands = calloc(n + 2, sizeof *a->operands);
 		a->rest = calloc(n + 1, sizeof *a->rest);
 	}
 	if (a == NULL || a->given == NULL || a->operands == NULL || a->rest == NULL) {
@@ -267,10 +309,14 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
 		return domu_nomem(ctx);
 	}
 	rc = parse_words(ctx, a, argc, argv);
-	if (rc == -ENOMEM)
-		domu_nomem(ctx);
 	if (rc == 0)
 		rc = take_pattern(ctx, a);
+	if (rc == 0)
+		rc = take_target(a);
+	if (rc == 0)
+		rc = take_reference(a);
+	if (rc == -ENOMEM)
+		domu_nomem(ctx);
 	if (rc == 0)
 		rc = count_operands(ctx, a);
 	if (rc != 0)

@@ -505,6 +505,10 @@ static const struct domu_option options[] = {
 	{ NULL, 'R', NULL, "the same" },
 	{ NULL, 'p', NULL, "keep mode, owner and times" },
 	{ NULL, 'd', NULL, "copy links as links" },
+	{ NULL, 'P', NULL, "the same" },
+	{ "force", 'f', NULL, "replace what is there (always so)" },
+	{ "no-clobber", 'n', NULL, "leave files that are there" },
+	{ "target-directory", 't', "DIR", "into this directory: all operands are sources" },
 	{ "no-target-directory", 'T', NULL, "DST is the copy itself, not a folder to put it into" },
 	{ 0 },
 };

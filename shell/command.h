@@ -92,6 +92,9 @@ const struct domu_command *domu_command_find(const char *name); /* by name or al
 
 /* ---- a parsed command line ------------------------------------------------ */
 
+/* In place of the first operand where the option "reference" says what it would: chmod --reference=FILE. */
+#define DOMU_NO_OPERAND "--reference"
+
 /* argv[0] is the command's name.  Options may stand anywhere before "--".  DOMU_USAGE. */
 int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc, char *const *argv, bool in_shell,
                     struct domu_args **a);

@@ -19,7 +19,7 @@ libdomushell_a_SOURCES = \
 	shell/mode.c shell/mode.h \
 	shell/cmd-edit.c \
 	shell/cmd-fsck.c \
-	shell/cmd-cat.c \
+	shell/cmd-cat.c shell/cat-show.c shell/cat.h \
 	shell/cmd-df.c \
 	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-getfattr.c \
