@@ -342,6 +342,30 @@ void domu_args_free(struct domu_args *a)
 	free(a);
 }
 
+int domu_args_replace(struct domu_ctx *ctx, struct domu_args *a, size_t i, char *const *names, size_t n)
+{
+	char **v = calloc(a->n_operands + n + 2, sizeof *v);
+	size_t at = i;
+	int rc = v != NULL ? 0 : -ENOMEM;
+
+	if (v != NULL)
+		memcpy(v, a->operands, i * sizeof *v);
+	for (size_t k = 0; rc == 0 && k < n; k++)
+		rc = add_word(v, &at, names[k]);
+	if (rc != 0) {
+		for (size_t k = i; v != NULL && k < at; k++)
+			free(v[k]);
+		free(v);
+		return domu_nomem(ctx);
+	}
+	free(a->operands[i]);
+	memcpy(v + at, a->operands + i + 1, (a->n_operands - i - 1) * sizeof *v);
+	free(a->operands);
+	a->operands = v;
+	a->n_operands += n - 1;
+	return 0;
+}
+
 /* ---- asking ---- */
 
 static bool names(const struct domu_option *o, const char *name)

@@ -47,6 +47,16 @@ static size_t put_byte(struct domu_cat *c, char *out, unsigned char b)
 {
 	size_t n = 0;
 
+	/* As coreutils: where ends are shown, the one before a newline is. */
+	if (c->cr) {
+		memcpy(out, b == '\n' ? "^M" : "\r", 2);
+		n = b == '\n' ? 2 : 1;
+		c->cr = false;
+	}
+	if (b == '\r' && c->ends && !c->signs && !c->line_start) {
+		c->cr = true;
+		return n;
+	}
 	if (b == '\n' && c->line_start) {
 		if (c->squeeze && c->blank++ > 0)
 			return 0;
@@ -54,7 +64,7 @@ static size_t put_byte(struct domu_cat *c, char *out, unsigned char b)
 		c->blank = 0;
 	}
 	if (c->line_start && (c->number || (c->number_filled && b != '\n')))
-		n += (size_t)snprintf(out, 32, "%6" PRIu64 "\t", ++c->lines);
+		n += (size_t)snprintf(out + n, 32, "%6" PRIu64 "\t", ++c->lines);
 	c->line_start = b == '\n';
 	if (b == '\n') {
 		if (c->ends)
@@ -84,4 +94,9 @@ int domu_cat_write(struct domu_cat *c, struct domu_run *r, const char *bytes, si
 		n += put_byte(c, out + n, (unsigned char)bytes[i]);
 	}
 	return rc == 0 && n > 0 ? domu_run_write(r, out, n) : rc;
+}
+
+int domu_cat_end(struct domu_cat *c, struct domu_run *r)
+{
+	return c->cr ? domu_run_write(r, "\r", 1) : 0;
 }

@@ -87,8 +87,11 @@ static int run_cat(struct domu_run *r)
 {
 	struct reader rd = { .r = r };
 
+	int rc;
+
 	domu_cat_options(&rd.show, r->args);
-	return run_with(&rd, cat_one);
+	rc = run_with(&rd, cat_one);
+	return rc == 0 ? domu_cat_end(&rd.show, r) : rc;
 }
 
 /* ---- head ------------------------------------------------------------------------- */

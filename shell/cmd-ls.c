@@ -20,7 +20,8 @@ struct entry {
 	struct domu_stat st;
 	struct domu_fs *fs;
 	size_t node;
-	bool unreadable;
+	bool unreadable, dangling;
+	bool leads_to_dir; /* with --group-directories-first */
 };
 
 struct entries {
@@ -55,6 +56,18 @@ static void entries_free(struct entries *e)
 	memset(e, 0, sizeof *e);
 }
 
+static bool leads_to_dir(struct ls *ls, const struct domu_path *where)
+{
+	struct domu_path *p = S_ISLNK(where->st.mode) ? malloc(sizeof *p) : NULL;
+	bool yes = S_ISDIR(where->st.mode);
+
+	if (p != NULL && domu_path_walk(ls->tree, "/", where->path, 0, p) == 0)
+		yes = S_ISDIR(p->st.mode);
+	domu_error_clear(ls->r->ctx);
+	free(p);
+	return yes;
+}
+
 static int entries_add(struct ls *ls, struct entries *e, const char *name, const struct domu_path *where, int err)
 {
 	struct entry *x;
@@ -76,7 +89,9 @@ static int entries_add(struct ls *ls, struct entries *e, const char *name, const
 		             .st = where->st,
 		             .fs = where->fs,
 		             .node = where->node,
-		             .unreadable = err != 0 };
+		             .unreadable = err != 0,
+		             .dangling = err != 0 && S_ISLNK(where->st.mode),
+		             .leads_to_dir = ls->dirs_first && err == 0 && leads_to_dir(ls, where) };
 	e->n++;
 	return x->name != NULL && x->path != NULL ? 0 : domu_nomem(ls->r->ctx);
 }
@@ -108,8 +123,8 @@ static int compare(const void *a, const void *b, void *user)
 	const struct ls *ls = user;
 	int c = 0;
 
-	if (ls->dirs_first && S_ISDIR(x->st.mode) != S_ISDIR(y->st.mode))
-		return S_ISDIR(x->st.mode) ? -1 : 1;
+	if (ls->dirs_first && x->leads_to_dir != y->leads_to_dir)
+		return x->leads_to_dir ? -1 : 1;
 	if (ls->sort == 't')
 		c = newer(time_of(ls, &x->st), time_of(ls, &y->st));
 	else if (ls->sort == 'S' && x->st.size != y->st.size)
@@ -145,7 +160,7 @@ static int mark_of(void *user, const char *name, const void *value, size_t len)
 /* What ls -l has after the mode: + for an ACL, . for a label alone. */
 static void row_mark(struct ls *ls, const struct entry *e)
 {
-	char mark[2] = "";
+	char mark[2] = { e->dangling ? 'l' : '\0', '\0' };
 
 	if (ls->long_format && !e->unreadable && !S_ISLNK(e->st.mode) &&
 	    domu_fs_listxattr(e->fs, e->st.ino, mark_of, mark) != 0)
@@ -182,7 +197,9 @@ static int show(struct ls *ls, const struct entry *e)
 	if (!domu_out_json(o))
 		st.mtime = *time_of(ls, &e->st);
 
-	if (e->unreadable)
+	if (e->dangling)
+		domu_say(ls->r->ctx, DOMU_WARNING, "%s: it leads to nothing", e->path);
+	else if (e->unreadable)
 		domu_say(ls->r->ctx, DOMU_WARNING, "%s: its inode cannot be read: domu-rescue fsck -n %s", e->path,
 		         ls->r->guest != NULL ? ls->r->guest : "GUEST");
 	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &st, ls->names);

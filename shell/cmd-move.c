@@ -204,6 +204,8 @@ static int make_hard_link(struct domu_run *r, struct job *j, size_t operand)
 		rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_link(j->to.fs, j->to.dir, j->to.name, j->from.ino);
 		if (rc != 0)
 			domu_change_fail(r, rc, "failed to create hard link '%s'", j->to.path);
+		else
+			rc = domu_change_tell(r, "'%s' => '%s'", j->to.path, j->from.path);
 	}
 	return rc;
 }

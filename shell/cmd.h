@@ -9,6 +9,7 @@
 extern const struct domu_command domu_cmd_list;
 extern const struct domu_command domu_cmd_info;
 extern const struct domu_command domu_cmd_status;
+extern const struct domu_command domu_cmd_logs;
 
 /* reading */
 extern const struct domu_command domu_cmd_ls;

@@ -99,6 +99,8 @@ const struct domu_command *domu_command_find(const char *name); /* by name or al
 int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc, char *const *argv, bool in_shell,
                     struct domu_args **a);
 void domu_args_free(struct domu_args *a);
+/* In place of operand i these. */
+int domu_args_replace(struct domu_ctx *ctx, struct domu_args *a, size_t i, char *const *names, size_t n);
 bool domu_args_flag(const struct domu_args *a, const char *name); /* by long name, or "x" for letter x alone */
 const char *domu_args_value(const struct domu_args *a, const char *name); /* the last one given, or NULL */
 size_t domu_args_count(const struct domu_args *a);

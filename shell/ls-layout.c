@@ -102,7 +102,7 @@ static char *size_field(const struct domu_args *a, const struct domu_cell *c)
 	char human[DOMU_HUMAN_TEXT];
 
 	if (!c[STAT_MAJOR].null)
-		return text("%" PRIu64 ", %3" PRIu64, c[STAT_MAJOR].number, c[STAT_MINOR].number);
+		return text("%" PRIu64 ", %" PRIu64, c[STAT_MAJOR].number, c[STAT_MINOR].number);
 	if (!domu_args_flag(a, "h"))
 		return text("%" PRIu64, c[STAT_SIZE].number);
 	domu_human(c[STAT_SIZE].number, human);
@@ -115,8 +115,10 @@ static void long_fields(struct domu_out *o, const struct domu_args *a, const str
 	char mode[11], when[DOMU_TIME_TEXT];
 
 	if (c[STAT_IFMODE].null) {
-		for (int i = MODE; i < FIELDS; i++)
-			l->field[i] = text(i == MODE ? "??????????" : "?");
+		for (int i = NLINK; i < FIELDS; i++)
+			if (l->field[i] == NULL && i != LABEL)
+				l->field[i] = text("?");
+		l->field[MODE] = text("%s??????????", !c[LS_MARK].null && c[LS_MARK].text[0] == 'l' ? "l" : "?");
 		return;
 	}
 	domu_mode_text((uint32_t)c[STAT_IFMODE].number, mode);
@@ -142,6 +144,27 @@ bool domu_ls_is_long(const struct domu_args *a)
 
 /* ---- what is held back ----------------------------------------------------------------- */
 
+/* The two numbers of devices stand below each other. */
+static void align_devices(struct held *h)
+{
+	size_t widest = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const char *comma = h->v[i].field[SIZE] != NULL ? strchr(h->v[i].field[SIZE], ',') : NULL;
+
+		if (comma != NULL && strlen(comma + 2) > widest)
+			widest = strlen(comma + 2);
+	}
+	for (size_t i = 0; i < h->n && widest > 0; i++) {
+		char *field = h->v[i].field[SIZE], *comma = field != NULL ? strchr(field, ',') : NULL;
+
+		if (comma == NULL)
+			continue;
+		h->v[i].field[SIZE] = text("%.*s, %*s", (int)(comma - field), field, (int)widest, comma + 2);
+		free(field);
+	}
+}
+
 static void measure(const struct held *h, size_t width[FIELDS])
 {
 	for (size_t i = 0; i < h->n; i++) {
@@ -163,15 +186,17 @@ static size_t before_name(const struct line *l, const size_t width[FIELDS])
 	return sum;
 }
 
-static int print_long(struct domu_out *o, const struct held *h)
+static int print_long(struct domu_out *o, struct held *h)
 {
 	size_t width[FIELDS] = { 0 };
 
+	align_devices(h);
 	measure(h, width);
 	for (size_t i = 0; i < h->n; i++) {
 		for (int k = 0; k < FIELDS; k++) {
 			const char *f = h->v[i].field[k];
-			bool left = k == OWNER || k == GROUP || k == LABEL || k == MODE;
+			bool left =
+			    k == OWNER || k == GROUP || k == MODE || (k == LABEL && h->v[i].field[MODE] != NULL);
 			int pad;
 
 			if (f == NULL)

@@ -17,6 +17,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_list,
 	&domu_cmd_info,
 	&domu_cmd_status,
+	&domu_cmd_logs,
 	/* reading */
 	&domu_cmd_ls,
 	&domu_cmd_cat,
