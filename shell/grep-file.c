@@ -389,10 +389,11 @@ static void find_nul(struct file *f, size_t from)
 
 static void zap_nuls(struct file *f, size_t from)
 {
-	char *p = f->b->v + from, *stop = f->b->v + f->end;
+	char *p = f->b->v + from;
+	size_t n = f->end - from;
 
-	while (p < stop && (p = memchr(p, '\0', (size_t)(stop - p))) != NULL)
-		*p++ = '\n';
+	for (size_t i = 0; i < n; i++)
+		p[i] = p[i] != '\0' ? p[i] : '\n';
 }
 
 static int fill(struct file *f)

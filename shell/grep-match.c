@@ -15,7 +15,10 @@ struct pattern {
 	size_t literal_len;
 	bool whole; /* it is the literal, and no expression is compiled */
 	struct re_pattern_buffer re;
-	bool compiled;
+	/* The same behind ".*": at a line's begin it tells in one pass whether there is a match anywhere. */
+	struct re_pattern_buffer anywhere;
+	bool compiled, has_anywhere;
+	bool bounded; /* a match has a greatest length: it may be looked for in a text of many lines */
 	size_t next; /* the first line from where the search stands on that may match; SIZE_MAX: none */
 	bool next_known;
 };
@@ -52,6 +55,8 @@ void domu_grep_matcher_free(struct domu_grep_matcher *m)
 		free(m->v[i].literal);
 		if (m->v[i].compiled)
 			regfree(&m->v[i].re);
+		if (m->v[i].has_anywhere)
+			regfree(&m->v[i].anywhere);
 	}
 	free(m->v);
 	free(m->lower);
@@ -82,20 +87,44 @@ static bool has_back_reference(const char *p, size_t len)
 	return false;
 }
 
+/*
+ * Looking for the first match from every place in a line takes the square of
+ * its length where a match may be long; a line can have megabytes.
+ */
+static void compile_anywhere(struct domu_grep_matcher *m, struct pattern *p, const char *text, size_t len)
+{
+	bool extended = m->syntax == GREP_EXTENDED;
+	const char *error;
+	char *all;
+	int n = asprintf(&all, "%s%.*s%s", extended ? ".*(" : ".*\\(", (int)len, text, extended ? ")" : "\\)");
+
+	if (n < 0)
+		return;
+	error = re_compile_pattern(all, (size_t)n, &p->anywhere);
+	p->has_anywhere = error == NULL;
+	if (error != NULL)
+		regfree(&p->anywhere);
+	free(all);
+}
+
 /* glibc takes the syntax from a variable of the process: what it was is put back. */
 static const char *compile(struct domu_grep_matcher *m, struct pattern *p, const char *text, size_t len)
 {
 	reg_syntax_t syntax = m->syntax == GREP_EXTENDED ? RE_SYNTAX_EGREP : RE_SYNTAX_GREP, before;
+	bool simple = !has_back_reference(text, len);
 	const char *error;
 
 	syntax |= RE_HAT_LISTS_NOT_NEWLINE | (m->icase ? RE_ICASE : 0u);
 	syntax &= ~(reg_syntax_t)RE_DOT_NEWLINE;
-	if (!has_back_reference(text, len))
+	if (simple)
 		syntax |= RE_NO_SUB;
+	p->bounded = memchr(text, '*', len) == NULL && memchr(text, '+', len) == NULL && memchr(text, '{', len) == NULL;
 	before = re_set_syntax(syntax);
 	error = re_compile_pattern(text, len, &p->re);
-	re_set_syntax(before);
 	p->compiled = true;
+	if (error == NULL && simple && !p->bounded && !m->word && !m->line)
+		compile_anywhere(m, p, text, len);
+	re_set_syntax(before);
 	return error;
 }
 
@@ -255,6 +284,16 @@ static bool pattern_in_line(struct domu_grep_matcher *m, struct pattern *p, cons
 	return p->whole ? literal_in_line(m, p, line, len, from, hit) : regex_in_line(m, p, line, len, from, hit);
 }
 
+/* Only whether there is a match. */
+static bool line_matches(struct domu_grep_matcher *m, struct pattern *p, const char *line, size_t len)
+{
+	struct domu_grep_hit hit;
+
+	if (p->has_anywhere)
+		return re_match(&p->anywhere, line, (regoff_t)len, 0, NULL) >= 0;
+	return pattern_in_line(m, p, line, len, 0, &hit);
+}
+
 bool domu_grep_in_line(struct domu_grep_matcher *m, const char *line, size_t len, size_t from,
                        struct domu_grep_hit *hit)
 {
@@ -323,8 +362,8 @@ static size_t candidate(struct domu_grep_matcher *m, struct pattern *p, size_t f
 	}
 	if (p->whole && !m->line && !m->word)
 		return from;
-	if (p->whole || m->line)
-		return from; /* an empty line, or one that the expression is asked about as a whole */
+	if (p->whole || m->line || !p->bounded)
+		return from; /* every line is asked about */
 	n = re_search(&p->re, m->text + from, (regoff_t)(m->len - from), 0, (regoff_t)(m->len - from), NULL);
 	return n < 0 ? SIZE_MAX : from + (size_t)n;
 }
@@ -333,7 +372,6 @@ static size_t candidate(struct domu_grep_matcher *m, struct pattern *p, size_t f
 static size_t next_of(struct domu_grep_matcher *m, struct pattern *p, size_t from)
 {
 	while (from < m->len) {
-		struct domu_grep_hit hit;
 		size_t at = candidate(m, p, from), begin, end;
 
 		if (at >= m->len)
@@ -343,7 +381,7 @@ static size_t next_of(struct domu_grep_matcher *m, struct pattern *p, size_t fro
 		if (p->whole && !m->word && !m->line)
 			return begin;
 		/* A match of a text may go beyond a line, and the line all the same hold none. */
-		if (pattern_in_line(m, p, m->text + begin, end - begin - 1, 0, &hit))
+		if (line_matches(m, p, m->text + begin, end - begin - 1))
 			return begin;
 		from = end;
 	}

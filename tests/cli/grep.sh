@@ -54,7 +54,7 @@ like() {
 		*) ours+=("$a") theirs+=("$a") ;;
 		esac
 	done
-	[[ " $* " =~ \ -[a-zA-Z]*[rR] ]] && sorted=sort
+	[[ " $* " =~ \ -[a-zA-Z]*[rR] ]] && sorted="sort"
 	(cd "$T/mnt" && LC_ALL=C chroot_grep "${theirs[@]}") >"$T/theirs" 2>"$T/theirs.err"
 	theirs_status=$?
 	domu grep "${ours[@]}"
@@ -86,31 +86,24 @@ chroot_grep() {
 
 f=@/src/a.c
 for o in '' -i -v -n -c -l -L -w -x -o -h -H -b -ob -on -vn -vc -iw -ic -m1 -m2 -m0 -Hn -cv -lv -Lv -cm1 -q; do
-	like $o foo $f
 	like $o foo $f @/src/b.h @/src/sub/c.c @/src/empty @/src/blank
 done
 for p in '' '^' '$' '^$' '^foo' 'foo$' 'f.o' 'fo*' 'foo\|bar' '\(foo\|two\)' '[a-c]ar' '[^o]$' 'o\{2\}' '\bfoo\b' '\<bar' 'bar\>' \
 	'\(o\)\1' 'foo.bar' 'foo_\?bar' '\w\+\.' 'b.*r' '^[[:alpha:]]* foo$' '*' 'a**' '\.' '[]]' 'three\s' '^.\{6\}$' '[[:upper:]]'; do
 	like -n -- "$p" $f @/src/sub/c.c @/src/blank
-	like -c -w -- "$p" $f
-	like -o -- "$p" $f
-	like -x -- "$p" $f
-	like -iv -- "$p" $f
+	like -ow -- "$p" $f
+	like -ixv -- "$p" $f
 done
 for p in 'foo|bar' '(fo+|two)' 'o{2}' 'o{2,}' 'fo?o?b' '^(one|two)' '(a|b)+r' 'a{1' '()' '\.' 'foo\|bar' '(o)\1' 'x*' '[a-f]{3}' 'thr(ee|oo) Fo{2}' \
 	'ba(r|z)$' '.foo' '+' '\(' ; do
-	like -nE -- "$p" $f @/src/sub/c.c
-	like -oE -- "$p" $f
-	like -wE -- "$p" $f
-	like -iE -- "$p" $f
+	like -oE -- "$p" $f @/src/sub/c.c
+	like -iwnE -- "$p" $f
 done
 for p in foo . 'bar.f' '' 'foo
 two' '*'; do
-	like -F -- "$p" $f
 	like -Fi -- "$p" $f
-	like -Fw -- "$p" $f
+	like -Fow -- "$p" $f
 	like -Fx -- "$p" $f
-	like -Fo -- "$p" $f
 done
 like -e foo -e two $f
 like -n -e two -e 'th.*bar' -e baz $f @/src/sub/c.c
@@ -129,6 +122,9 @@ like -ci 'DOG$' @/logs/large
 like -A1 ' foo$' @/logs/long-line
 like -c x @/logs/long-line
 like -ob foo @/logs/long-line
+like -c 'x.*y' @/logs/long-line
+like -c '[wx].*[yz]' @/logs/long-line
+like -cE '(x+x+)+y' @/logs/long-line
 
 # ---- binary files
 for o in '' -c -l -a -I -v -o -n -av -an -q -L; do
