@@ -174,16 +174,18 @@ static int operand(struct domu_run *r, size_t i, void *user)
 {
 	struct job *j = user;
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
-	struct domu_path *where = malloc(sizeof *where);
+	struct domu_path *where;
 	char *shown = NULL;
 	int rc, n;
 
 	if (j->g.quiet && j->g.found)
 		return 0;
+	where = malloc(sizeof *where);
 	if (path == NULL)
 		path = r->in_shell ? "." : "/";
 	n = r->many ? asprintf(&shown, "%s:%s", r->guest, path) : asprintf(&shown, "%s", path);
 	if (n < 0 || where == NULL) {
+		free(n >= 0 ? shown : NULL);
 		free(where);
 		return domu_nomem(r->ctx);
 	}

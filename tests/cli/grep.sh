@@ -181,6 +181,12 @@ is "two guests: found in none" "$status $(cat "$T/err")" "1 "
 domu grep foo test:/none other:/src/b.h
 is "two guests: a failure counts" "$status" 4
 
+kmount "$T/disk2.img" 0 0 "$T/busy" ro
+domu grep -h 'no newline' other:/src/b.h test:/src/b.h
+kumount "$T/busy"
+is "one of two guests in use: its status" "$status" 3
+is "and the other is searched" "$(out)" 'no newline at the end: foo'
+
 # ---- in the shell
 domu shell test -c "cd /src; grep -n foo a*; grep -c foo b.h"
 is "in the shell, with a glob" "$(out)" $'1:one foo\n4:foobar\n6:four foo_bar\n7:bar.foo\n1'
