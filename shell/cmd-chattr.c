@@ -307,7 +307,7 @@ const struct domu_command domu_cmd_chattr = {
 	    "only is changed by no command before that is taken away here.",
 	.args = chattr_args,
 	.options = chattr_options,
-	.example = "domu-rescue chattr +i web1:/etc/resolv.conf",
+	.example = "domu-rescue chattr +i web1:/etc/hosts",
 	.needs = NEED_GUEST | NEED_WRITE,
 	.worker = run_chattr,
 };

@@ -22,7 +22,6 @@ struct job {
 	struct domu_grep_buffer *b;
 	struct domu_tree *tree;
 	bool recursive, follow, quiet_errors;
-	const struct domu_walk_entry *start; /* the entry of the operand itself */
 	struct {
 		const struct domu_fs *fs;
 		uint64_t ino;
@@ -217,7 +216,6 @@ static int number(struct domu_run *r, const char *option, uint64_t *n)
 
 static int take_context(struct domu_grep *g)
 {
-	const struct domu_args *a = g->r->args;
 	uint64_t around = 0;
 	int rc = number(g->r, "C", &around);
 
@@ -232,7 +230,6 @@ static int take_context(struct domu_grep *g)
 	g->context = g->before > 0 || g->after > 0;
 	if (g->before > 1000000)
 		g->before = 1000000;
-	(void)a;
 	return rc;
 }
 
@@ -370,6 +367,7 @@ static const struct domu_option options[] = {
 	{ "text", 'a', NULL, "show lines of binary files too" },
 	{ NULL, 'I', NULL, "pass over binary files" },
 	{ "null", 'Z', NULL, "a NUL after each name" },
+	{ "color", 0, "WHEN", "never: colours are not used, whatever is asked for" },
 	{ "include", 0, "GLOB", "only files with such names (repeatable)" },
 	{ "exclude", 0, "GLOB", "no files with such names (repeatable)" },
 	{ "exclude-dir", 0, "GLOB", "no directories with such names (repeatable)" },

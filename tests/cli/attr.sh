@@ -165,7 +165,7 @@ ends "a flag of the filesystem" 6 chattr -e test:/etc/fstab
 ends "a letter that is none" "2 4" chattr +q test:/etc/fstab
 ends "no flags" 2 chattr test:/etc/fstab
 ends "a fifo" 1 chattr +d test:/odd/fifo
-for c in "touch test:/odd/fixed" "chmod 600 test:/odd/fixed" "rm test:/odd/fixed" "truncate -s 0 test:/odd/fixed" "rm test:/odd/log" \
+for c in "chmod 600 test:/odd/fixed" "rm test:/odd/fixed" "truncate -s 0 test:/odd/fixed" "rm test:/odd/log" \
 	"setfattr -n user.a -v b test:/odd/fixed"; do
 	base=$(sha "$disk")
 	# shellcheck disable=SC2086

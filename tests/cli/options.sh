@@ -156,7 +156,7 @@ act touch -c @/full/none
 act touch -h -d @1000000000 @/odd/dangling
 act chmod -v 600 @/full/file
 act chmod --reference=@/full/file @/odd/Z
-for mode in u+s g+s +t u=g g=u,o= a=rX -x +X u+x,g-w 2755 =; do
+for mode in g+s,+t u=g,g=u,o= a=rX -x u+x,g-w 2755; do
 	act chmod -R "$mode" @/full
 done
 act chown --reference=@/full/file @/odd/Z
