@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shell/command.h"
+#include "shell/flags.h"
 
 struct given {
 	const struct domu_option *option;
@@ -136,25 +137,31 @@ static bool dashed_operand(const struct domu_command *c, const char *word)
 	       strspn(word + 1, "rwxXstugo=+,-") == strlen(word + 1);
 }
 
-/* head -20 */
-static bool is_number_option(const struct domu_command *c, const char *word)
+/* head -20 is head -n 20, grep -2 is grep -C 2: the option that a number alone is the value of. */
+static const struct domu_option *number_option(const struct domu_command *c, const char *word)
 {
 	const struct domu_option *o = by_letter(c, 'n');
 
+	if (o == NULL || o->value == NULL)
+		o = by_letter(c, 'C');
 	return isdigit((unsigned char)word[1]) && by_letter(c, word[1]) == NULL && o != NULL && o->value != NULL &&
-	       strspn(word + 1, "0123456789") == strlen(word + 1);
+	               strspn(word + 1, "0123456789") == strlen(word + 1)
+	           ? o
+	           : NULL;
 }
 
 static int parse_word(struct domu_ctx *ctx, struct domu_args *a, int argc, char *const *argv, int *i)
 {
 	const char *word = argv[*i];
 
+	if (has_arg(a->cmd, ARG_FLAGS) && domu_flags_word(word) && by_letter(a->cmd, word[1]) == NULL)
+		return add_option(a, by_name(a->cmd, "flags", strlen("flags")), word);
 	if (word[0] != '-' || word[1] == '\0' || dashed_operand(a->cmd, word))
 		return add_word(a->operands, &a->n_operands, word);
 	if (word[1] == '-')
 		return long_option(ctx, a, argc, argv, i);
-	if (is_number_option(a->cmd, word))
-		return add_option(a, by_letter(a->cmd, 'n'), word + 1);
+	if (number_option(a->cmd, word) != NULL)
+		return add_option(a, number_option(a->cmd, word), word + 1);
 	return letters(ctx, a, argc, argv, i);
 }
 
@@ -189,6 +196,70 @@ static int parse_words(struct domu_ctx *ctx, struct domu_args *a, int argc, char
 	return rc;
 }
 
+/* grep PATTERN is grep -e PATTERN: so all operands are files, also in a part of them. */
+static int take_pattern(struct domu_ctx *ctx, struct domu_args *a)
+{
+	const struct domu_option *o = by_name(a->cmd, "regexp", strlen("regexp"));
+
+	if (!has_arg(a->cmd, ARG_PATTERN) || domu_args_flag(a, "regexp"))
+		return 0;
+	if (a->n_operands == 0)
+		return usage(ctx, a->cmd, "missing", "PATTERN");
+	a->given[a->n_given++] = (struct given){ .option = o, .value = a->operands[0] };
+	a->n_operands--;
+	memmove(a->operands, a->operands + 1, (a->n_operands + 1) * sizeof *a->operands);
+	return 0;
+}
+
+/* cp -t DIR FILE is cp FILE DIR/: a directory it has to be. */
+static int take_target(struct domu_args *a)
+{
+	const struct domu_option *o = by_name(a->cmd, "target-directory", strlen("target-directory"));
+	char *dir = NULL;
+
+	for (size_t i = 0; o != NULL && i < a->n_given; i++) {
+		if (a->given[i].option != o)
+			continue;
+		free(dir);
+		dir = a->given[i].value;
+		memmove(&a->given[i], &a->given[i + 1], (a->n_given - i - 1) * sizeof *a->given);
+		a->n_given--;
+		i--;
+	}
+	if (dir == NULL)
+		return 0;
+	a->operands[a->n_operands] = dir;
+	if (*dir == '\0' || dir[strlen(dir) - 1] == '/' || asprintf(&a->operands[a->n_operands], "%s/", dir) >= 0) {
+		if (a->operands[a->n_operands] != dir)
+			free(dir);
+		a->n_operands++;
+		return 0;
+	}
+	free(dir);
+	return -ENOMEM;
+}
+
+/* chmod --reference=FILE FILE...: no mode is given, its place is taken by a word that is none. */
+static int take_reference(struct domu_args *a)
+{
+	if (by_name(a->cmd, "reference", strlen("reference")) == NULL || !domu_args_flag(a, "reference") ||
+	    (!has_arg(a->cmd, ARG_MODE) && !has_arg(a->cmd, ARG_WORD)))
+		return 0;
+	if (a->n_operands > 0 && strcmp(a->operands[0], DOMU_NO_OPERAND) == 0)
+		return 0;
+	memmove(a->operands + 1, a->operands, a->n_operands * sizeof *a->operands);
+	a->operands[0] = strdup(DOMU_NO_OPERAND);
+	a->n_operands++;
+	return a->operands[0] != NULL ? 0 : -ENOMEM;
+}
+
+/* What has no operand of its own. */
+static bool without_operand(const struct domu_args *a, const struct domu_arg *arg)
+{
+	return (a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST ||
+	       arg->type == ARG_PATTERN || arg->type == ARG_FLAGS;
+}
+
 static int count_operands(struct domu_ctx *ctx, const struct domu_args *a)
 {
 	size_t least = 0, most = 0;
@@ -198,7 +269,7 @@ static int count_operands(struct domu_ctx *ctx, const struct domu_args *a)
 		bool optional = arg->count == COUNT_OPTIONAL || arg->count == COUNT_ANY ||
 		                (a->in_shell && arg->type == ARG_GUEST_DIR);
 
-		if ((a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST)
+		if (without_operand(a, arg))
 			continue;
 		if (!optional && a->n_operands <= least && missing == NULL)
 			missing = arg->name;
@@ -219,7 +290,7 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
                     struct domu_args **out)
 {
 	size_t n = argc > 0 ? (size_t)argc : 1;
-	size_t max_given = 1;
+	size_t max_given = 2;
 	struct domu_args *a = calloc(1, sizeof *a);
 	int rc;
 
@@ -230,7 +301,7 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
 		a->cmd = c;
 		a->in_shell = in_shell;
 		a->given = calloc(max_given, sizeof *a->given);
-		a->operands = calloc(n + 1, sizeof *a->operands);
+		a->operands = calloc(n + 2, sizeof *a->operands);
 		a->rest = calloc(n + 1, sizeof *a->rest);
 	}
 	if (a == NULL || a->given == NULL || a->operands == NULL || a->rest == NULL) {
@@ -238,6 +309,12 @@ int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc
 		return domu_nomem(ctx);
 	}
 	rc = parse_words(ctx, a, argc, argv);
+	if (rc == 0)
+		rc = take_pattern(ctx, a);
+	if (rc == 0)
+		rc = take_target(a);
+	if (rc == 0)
+		rc = take_reference(a);
 	if (rc == -ENOMEM)
 		domu_nomem(ctx);
 	if (rc == 0)
@@ -263,6 +340,30 @@ void domu_args_free(struct domu_args *a)
 	free(a->operands);
 	free(a->rest);
 	free(a);
+}
+
+int domu_args_replace(struct domu_ctx *ctx, struct domu_args *a, size_t i, char *const *names, size_t n)
+{
+	char **v = calloc(a->n_operands + n + 2, sizeof *v);
+	size_t at = i;
+	int rc = v != NULL ? 0 : -ENOMEM;
+
+	if (v != NULL)
+		memcpy(v, a->operands, i * sizeof *v);
+	for (size_t k = 0; rc == 0 && k < n; k++)
+		rc = add_word(v, &at, names[k]);
+	if (rc != 0) {
+		for (size_t k = i; v != NULL && k < at; k++)
+			free(v[k]);
+		free(v);
+		return domu_nomem(ctx);
+	}
+	free(a->operands[i]);
+	memcpy(v + at, a->operands + i + 1, (a->n_operands - i - 1) * sizeof *v);
+	free(a->operands);
+	a->operands = v;
+	a->n_operands += n - 1;
+	return 0;
 }
 
 /* ---- asking ---- */
@@ -331,7 +432,7 @@ const struct domu_arg *domu_args_arg(const struct domu_args *a, size_t i)
 	size_t n = 0, before = 0, after;
 
 	for (const struct domu_arg *arg = a->cmd->args; arg != NULL && arg->name != NULL && n < 16; arg++) {
-		if ((a->in_shell && arg->type == ARG_GUEST) || arg->type == ARG_NONE || arg->type == ARG_REST)
+		if (without_operand(a, arg))
 			continue;
 		if (repeated == NULL && (arg->count == COUNT_ANY || arg->count == COUNT_SOME)) {
 			repeated = arg;

@@ -43,6 +43,39 @@ int domu_change_fail(struct domu_run *r, int rc, const char *fmt, ...)
 	return rc;
 }
 
+int domu_change_tell(struct domu_run *r, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int rc, n;
+
+	if (!domu_args_flag(r->args, "v"))
+		return 0;
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return domu_nomem(r->ctx);
+	rc = domu_out_line(r->out, "%s", text);
+	free(text);
+	return rc;
+}
+
+int domu_change_reference(struct domu_run *r, const char *option, struct domu_stat *st)
+{
+	const char *text = domu_args_value(r->args, option), *split = strstr(text, ":/");
+	struct domu_path *p = malloc(sizeof *p);
+	struct domu_tree *t;
+	int rc = p != NULL ? domu_work_tree(r->work, r->use, &t) : domu_nomem(r->ctx);
+
+	if (rc == 0)
+		rc = domu_path_walk(t, r->cwd, split != NULL ? split + 1 : text, 0, p);
+	if (rc == 0)
+		*st = p->st;
+	free(p);
+	return rc;
+}
+
 int domu_change_look(struct domu_run *r, const char *path, unsigned flags, struct domu_path *p)
 {
 	struct domu_tree *t;

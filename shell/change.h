@@ -11,6 +11,10 @@ const char *domu_change_shown(const struct domu_run *r, size_t operand);
 int domu_change_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *p);
 /* Records "COMMAND: TEXT: strerror" where nothing was recorded yet, and returns rc. */
 int domu_change_fail(struct domu_run *r, int rc, const char *fmt, ...) DOMU_PRINTF(3, 4);
+/* With -v: a line about what was done. */
+int domu_change_tell(struct domu_run *r, const char *fmt, ...) DOMU_PRINTF(2, 3);
+/* The file of the guest that an option names: PATH or GUEST:/PATH. */
+int domu_change_reference(struct domu_run *r, const char *option, struct domu_stat *st);
 /* Runs walk and forgets its failure when it is only that the path is not there: p->ino is 0 then. */
 int domu_change_look(struct domu_run *r, const char *path, unsigned flags, struct domu_path *p);
 /* What path's last name is "." or "..": such a thing is never removed or renamed. */

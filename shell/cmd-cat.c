@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/num.h"
+#include "shell/cat.h"
 #include "shell/cmd.h"
 #include "shell/fmt.h"
 
@@ -22,6 +23,7 @@ struct reader {
 	bool from_end; /* head -n -N */
 	uint64_t count;
 	bool headings, headed;
+	struct domu_cat show; /* of cat */
 };
 
 /* A regular file by an operand. */
@@ -48,7 +50,8 @@ static int copy(struct reader *rd, const struct domu_path *where, uint64_t offse
 
 		if (n <= 0)
 			return (int)n;
-		rc = domu_run_write(rd->r, rd->buf, (size_t)n);
+		rc = rd->show.any ? domu_cat_write(&rd->show, rd->r, rd->buf, (size_t)n)
+		                  : domu_run_write(rd->r, rd->buf, (size_t)n);
 		offset += (uint64_t)n;
 	}
 	return rc;
@@ -84,7 +87,11 @@ static int run_cat(struct domu_run *r)
 {
 	struct reader rd = { .r = r };
 
-	return run_with(&rd, cat_one);
+	int rc;
+
+	domu_cat_options(&rd.show, r->args);
+	rc = run_with(&rd, cat_one);
+	return rc == 0 ? domu_cat_end(&rd.show, r) : rc;
 }
 
 /* ---- head ------------------------------------------------------------------------- */
@@ -246,6 +253,19 @@ static const struct domu_arg args[] = {
 	{ NULL, ARG_NONE, COUNT_ONE },
 };
 
+static const struct domu_option cat_options[] = {
+	{ "number", 'n', NULL, "number the lines" },
+	{ "number-nonblank", 'b', NULL, "number the lines that are not empty" },
+	{ "show-all", 'A', NULL, "-v, -E and -T" },
+	{ "show-nonprinting", 'v', NULL, "control characters as ^X, high bytes as M-X" },
+	{ "show-ends", 'E', NULL, "a $ at the end of each line" },
+	{ "show-tabs", 'T', NULL, "tabs as ^I" },
+	{ NULL, 'e', NULL, "-v and -E" },
+	{ NULL, 't', NULL, "-v and -T" },
+	{ "squeeze-blank", 's', NULL, "of several empty lines in a row only one" },
+	{ 0 },
+};
+
 static const struct domu_option head_options[] = {
 	{ "bytes", 'c', "NUM", "the first NUM bytes; with -NUM all but the last" },
 	{ "lines", 'n', "NUM", "the first NUM lines, not 10; with -NUM all but the last" },
@@ -269,6 +289,7 @@ const struct domu_command domu_cmd_cat = {
 	.description =
 	    "On a terminal what could steer it is shown as \\ooo; in a pipe or file the bytes are the guest's.",
 	.args = args,
+	.options = cat_options,
 	.example = "domu-rescue cat web1:/etc/fstab",
 	.needs = NEED_GUEST | GIVES_BYTES,
 	.worker = run_cat,

@@ -27,7 +27,8 @@ static int make_dir(struct domu_run *r, const struct domu_path *p, uint32_t mode
 		attr.mode = S_IFDIR | mode;
 		rc = domu_fs_setattr(p->fs, ino, &attr, DOMU_ATTR_MODE);
 	}
-	return rc != 0 ? domu_change_fail(r, rc, "cannot create directory '%s'", shown) : 0;
+	return rc != 0 ? domu_change_fail(r, rc, "cannot create directory '%s'", shown)
+	               : domu_change_tell(r, "mkdir: created directory '%s'", shown);
 }
 
 /* mkdir -p: every part that is not there, one after the other. */
@@ -79,14 +80,12 @@ static int mkdir_one(struct domu_run *r, size_t operand, void *user)
 
 /* ---- rmdir ------------------------------------------------------------------------ */
 
-static int rmdir_one(struct domu_run *r, size_t operand, void *user)
+static int remove_dir(struct domu_run *r, const struct domu_path *p, const char *shown)
 {
-	const char *shown = domu_change_shown(r, operand);
-	struct domu_path *p = user;
 	struct domu_tree *t;
-	int rc = domu_change_walk(r, operand, DOMU_WALK_NOFOLLOW, p);
+	int rc = 0;
 
-	if (rc == 0 && domu_change_is_dots(shown))
+	if (domu_change_is_dots(shown))
 		rc = -EINVAL;
 	else if (rc == 0 && !S_ISDIR(p->st.mode))
 		rc = -ENOTDIR;
@@ -98,14 +97,43 @@ static int rmdir_one(struct domu_run *r, size_t operand, void *user)
 		rc = -EBUSY;
 	if (rc == 0)
 		rc = domu_fs_rmdir(p->fs, p->dir, p->name);
-	return rc != 0 ? domu_change_fail(r, rc, "failed to remove '%s'", shown) : 0;
+	if (rc == -ENOTEMPTY && domu_args_flag(r->args, "ignore-fail-on-non-empty")) {
+		domu_error_clear(r->ctx);
+		return 0;
+	}
+	return rc != 0 ? domu_change_fail(r, rc, "failed to remove '%s'", shown)
+	               : domu_change_tell(r, "rmdir: removing directory, '%s'", shown);
+}
+
+static int rmdir_one(struct domu_run *r, size_t operand, void *user)
+{
+	char *shown = strdup(domu_change_shown(r, operand)), *slash;
+	struct domu_path *p = user;
+	int rc = shown != NULL ? domu_change_walk(r, operand, DOMU_WALK_NOFOLLOW, p) : domu_nomem(r->ctx);
+
+	if (rc == 0)
+		rc = remove_dir(r, p, shown);
+	/* -p: a/b/c, then a/b, then a. */
+	while (rc == 0 && domu_args_flag(r->args, "parents") && (slash = strrchr(shown, '/')) != NULL) {
+		while (slash > shown && slash[-1] == '/')
+			slash--;
+		*slash = '\0';
+		if (*shown == '\0')
+			break;
+		rc = domu_change_look(r, shown, DOMU_WALK_NOFOLLOW, p);
+		if (rc == 0 && p->ino != 0)
+			rc = remove_dir(r, p, shown);
+	}
+	free(shown);
+	return rc;
 }
 
 /* ---- rm --------------------------------------------------------------------------- */
 
 static int rm_one(struct domu_run *r, size_t operand, void *user)
 {
-	bool force = domu_args_flag(r->args, "force"), recursive = domu_args_flag(r->args, "recursive");
+	bool force = domu_args_flag(r->args, "force");
+	bool recursive = domu_args_flag(r->args, "recursive") || domu_args_flag(r->args, "R");
 	const char *shown = domu_change_shown(r, operand);
 	struct domu_path *p = user;
 	int rc = domu_change_walk(r, operand, DOMU_WALK_NOFOLLOW, p);
@@ -125,11 +153,13 @@ static int rm_one(struct domu_run *r, size_t operand, void *user)
 		return domu_change_fail(r, -EBUSY, "cannot remove '%s'", shown);
 	if (S_ISDIR(p->st.mode) && domu_args_flag(r->args, "dir") && !recursive) {
 		rc = domu_fs_rmdir(p->fs, p->dir, p->name);
-		return rc != 0 ? domu_change_fail(r, rc, "cannot remove '%s'", shown) : 0;
+		return rc != 0 ? domu_change_fail(r, rc, "cannot remove '%s'", shown)
+		               : domu_change_tell(r, "removed directory '%s'", shown);
 	}
 	if (S_ISDIR(p->st.mode) && !recursive)
 		return domu_change_fail(r, -EISDIR, "cannot remove '%s'", shown);
-	return domu_change_remove(r, p, shown);
+	rc = domu_change_remove(r, p, shown);
+	return rc != 0 ? rc : domu_change_tell(r, "removed '%s'", shown);
 }
 
 /* ---- rows ------------------------------------------------------------------------- */
@@ -164,6 +194,7 @@ static const struct domu_arg files[] = { { "GUEST:FILE", ARG_GUEST_PATH, COUNT_S
 static const struct domu_option mkdir_options[] = {
 	{ "parents", 'p', NULL, "make what is missing on the way; a directory that exists is no error" },
 	{ "mode", 'm', "MODE", "permissions, as chmod takes them (else 755)" },
+	{ "verbose", 'v', NULL, "a line for each that is made" },
 	{ 0 },
 };
 
@@ -179,11 +210,19 @@ const struct domu_command domu_cmd_mkdir = {
 	.worker = run_mkdir,
 };
 
+static const struct domu_option rmdir_options[] = {
+	{ "parents", 'p', NULL, "then the directories above that the path names, too" },
+	{ "ignore-fail-on-non-empty", 0, NULL, "a directory that is not empty is no error" },
+	{ "verbose", 'v', NULL, "a line for each that is removed" },
+	{ 0 },
+};
+
 const struct domu_command domu_cmd_rmdir = {
 	.name = "rmdir",
 	.topic = "changing",
 	.summary = "remove empty directories",
 	.args = dirs,
+	.options = rmdir_options,
 	.example = "domu-rescue rmdir web1:/srv/old",
 	.needs = NEED_GUEST | NEED_WRITE,
 	.worker = run_rmdir,
@@ -191,8 +230,10 @@ const struct domu_command domu_cmd_rmdir = {
 
 static const struct domu_option rm_options[] = {
 	{ "recursive", 'r', NULL, "directories too, with all that is in them" },
+	{ NULL, 'R', NULL, "the same" },
 	{ "force", 'f', NULL, "what does not exist is no error" },
 	{ "dir", 'd', NULL, "empty directories too" },
+	{ "verbose", 'v', NULL, "a line for each operand that is removed" },
 	{ 0 },
 };
 

@@ -9,40 +9,54 @@
 
 #include "shell/change.h"
 #include "shell/cmd.h"
+#include "shell/fmt.h"
 #include "shell/ids.h"
 #include "shell/mode.h"
 
 /* ---- chmod ------------------------------------------------------------------------ */
 
+struct chmod_job {
+	const char *text; /* NULL: mode is what --reference has */
+	uint32_t mode;
+	struct domu_path path;
+};
+
 static int chmod_path(struct domu_run *r, const struct domu_path *p, const char *shown, void *user)
 {
-	const char *text = user;
+	const struct chmod_job *job = user;
 	struct domu_stat st = p->st;
-	uint32_t mode;
-	int rc;
+	uint32_t mode = job->mode;
+	char before[11], after[11];
+	int rc = 0;
 
 	/* A link met on the way down has no permissions of its own. */
 	if (S_ISLNK(st.mode))
 		return 0;
-	rc = domu_mode_apply(text, st.mode, S_ISDIR(st.mode), &mode);
+	if (job->text != NULL)
+		rc = domu_mode_apply(job->text, st.mode, S_ISDIR(st.mode), &mode);
 	if (rc == 0 && mode == (st.mode & 07777))
 		return 0;
 	if (rc == 0) {
 		st.mode = (st.mode & S_IFMT) | mode;
 		rc = domu_fs_setattr(p->fs, p->ino, &st, DOMU_ATTR_MODE);
 	}
-	return rc != 0 ? domu_change_fail(r, rc, "changing permissions of '%s'", shown) : 0;
+	if (rc != 0)
+		return domu_change_fail(r, rc, "changing permissions of '%s'", shown);
+	domu_mode_text(p->st.mode, before);
+	domu_mode_text(st.mode, after);
+	return domu_change_tell(r, "mode of '%s' changed from %04o (%s) to %04o (%s)", shown, p->st.mode & 07777,
+	                        before + 1, mode, after + 1);
 }
 
 static int chmod_one(struct domu_run *r, size_t operand, void *user)
 {
-	struct domu_path *p = user;
-	int rc = domu_change_walk(r, operand, 0, p);
+	struct chmod_job *job = user;
+	int rc = domu_change_walk(r, operand, 0, &job->path);
 
 	if (rc != 0)
 		return rc;
-	return domu_change_tree(r, p, domu_change_shown(r, operand), domu_args_flag(r->args, "recursive"), chmod_path,
-	                        (char *)domu_args_get(r->args, 0));
+	return domu_change_tree(r, &job->path, domu_change_shown(r, operand), domu_args_flag(r->args, "recursive"),
+	                        chmod_path, job);
 }
 
 static int each(struct domu_run *r, int (*fn)(struct domu_run *, size_t, void *), void *path)
@@ -52,16 +66,22 @@ static int each(struct domu_run *r, int (*fn)(struct domu_run *, size_t, void *)
 
 static int run_chmod(struct domu_run *r)
 {
-	const char *text = domu_args_get(r->args, 0);
-	struct domu_path *p;
-	uint32_t mode;
-	int rc;
+	struct chmod_job *job = calloc(1, sizeof *job);
+	struct domu_stat st;
+	int rc = job != NULL ? 0 : domu_nomem(r->ctx);
 
-	if (domu_mode_apply(text, 0, false, &mode) != 0)
-		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "chmod: '%s' is not a mode: 644, u+x, go=rX", text);
-	p = malloc(sizeof *p);
-	rc = each(r, chmod_one, p);
-	free(p);
+	if (rc == 0 && domu_args_flag(r->args, "reference")) {
+		rc = domu_change_reference(r, "reference", &st);
+		job->mode = rc == 0 ? st.mode & 07777 : 0;
+	} else if (rc == 0) {
+		job->text = domu_args_get(r->args, 0);
+		if (domu_mode_apply(job->text, 0, false, &job->mode) != 0)
+			rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "chmod: '%s' is not a mode: 644, u+x, go=rX",
+			               job->text);
+	}
+	if (rc == 0)
+		rc = each(r, chmod_one, job);
+	free(job);
 	return rc;
 }
 
@@ -119,7 +139,10 @@ static int chown_path(struct domu_run *r, const struct domu_path *p, const char 
 	rc = drop_powers(p, &st, &mask);
 	if (rc == 0)
 		rc = domu_fs_setattr(p->fs, p->ino, &st, mask);
-	return rc != 0 ? domu_change_fail(r, rc, "changing ownership of '%s'", shown) : 0;
+	if (rc != 0)
+		return domu_change_fail(r, rc, "changing ownership of '%s'", shown);
+	return domu_change_tell(r, "ownership of '%s' changed from %u:%u to %u:%u", shown, p->st.uid, p->st.gid, st.uid,
+	                        st.gid);
 }
 
 static int chown_one(struct domu_run *r, size_t operand, void *user)
@@ -138,8 +161,16 @@ static int chown_one(struct domu_run *r, size_t operand, void *user)
 static int run_chown(struct domu_run *r)
 {
 	struct chown_job *job = calloc(1, sizeof *job);
-	int rc = job != NULL ? domu_owner_parse(r, domu_args_get(r->args, 0), &job->owner) : domu_nomem(r->ctx);
+	struct domu_stat st;
+	int rc = job != NULL ? 0 : domu_nomem(r->ctx);
 
+	if (rc == 0 && domu_args_flag(r->args, "reference")) {
+		rc = domu_change_reference(r, "reference", &st);
+		if (rc == 0)
+			job->owner = (struct domu_owner){ true, true, st.uid, st.gid };
+	} else if (rc == 0) {
+		rc = domu_owner_parse(r, domu_args_get(r->args, 0), &job->owner);
+	}
 	if (rc == 0)
 		rc = each(r, chown_one, job);
 	free(job);
@@ -156,6 +187,8 @@ static const struct domu_arg chmod_args[] = {
 
 static const struct domu_option chmod_options[] = {
 	{ "recursive", 'R', NULL, "directories with all that is in them; links are left alone" },
+	{ "reference", 0, "GUEST:FILE", "the permissions that this file has; no MODE is given" },
+	{ "verbose", 'v', NULL, "a line for each that is changed" },
 	{ 0 },
 };
 
@@ -180,6 +213,8 @@ static const struct domu_arg chown_args[] = {
 static const struct domu_option chown_options[] = {
 	{ "recursive", 'R', NULL, "directories with all that is in them; links themselves, not what they lead to" },
 	{ "no-dereference", 'h', NULL, "a link itself, not what it leads to" },
+	{ "reference", 0, "GUEST:FILE", "the owner and group that this file has; no OWNER is given" },
+	{ "verbose", 'v', NULL, "a line for each that is changed" },
 	{ 0 },
 };
 

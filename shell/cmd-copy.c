@@ -66,6 +66,10 @@ unsigned domu_cp_flags(const struct domu_args *args)
 		flags |= DOMU_TREEIO_PRESERVE;
 	if (domu_args_flag(args, "d"))
 		flags |= DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS;
+	if (domu_args_flag(args, "P"))
+		flags |= DOMU_TREEIO_NO_FOLLOW;
+	if (domu_args_flag(args, "no-clobber"))
+		flags |= DOMU_TREEIO_NO_CLOBBER;
 	if (domu_args_flag(args, "no-target-directory"))
 		flags |= DOMU_TREEIO_NO_TARGET_DIR;
 	return flags;

@@ -17,6 +17,7 @@
 #include "fence/work.h"
 #include "shell/cmd.h"
 #include "shell/copy.h"
+#include "shell/shell.h"
 #include "task/treeio.h"
 
 struct operand {
@@ -352,6 +353,47 @@ static int copy_into_guest(struct domu_run *r, struct domu_session *s, struct op
 	return rc;
 }
 
+/* 'web1:/var/log/\*.gz': the names in the guest; as it is where something has that very name, or nothing matches. */
+static int expand(struct domu_run *r, struct domu_session *s, const struct operand *o, char ***names, size_t *n)
+{
+	int rc;
+
+	*n = 0;
+	*names = NULL;
+	if (!o->shell && strpbrk(o->t.path, "*?[") != NULL) {
+		rc = domu_paths_glob_in(r->app, s, o->t.at, o->t.path, names, n);
+		if (rc != 0 || *n > 0)
+			return rc;
+	}
+	domu_paths_free(*names, *n);
+	*names = calloc(2, sizeof **names);
+	if (*names == NULL || (**names = strdup(o->t.path)) == NULL)
+		return domu_nomem(r->ctx);
+	*n = 1;
+	return 0;
+}
+
+/* One operand, which may be several files. */
+static int out_of_guest(struct domu_run *r, struct operand *src, struct end *from, struct end *to, char base[256])
+{
+	char **names = NULL, *typed = src->t.path;
+	size_t n = 0;
+	struct stat st;
+	int rc = expand(r, from->s, src, &names, &n);
+
+	if (rc == 0 && n > 1 && (stat(to->o->t.path, &st) < 0 || !S_ISDIR(st.st_mode)))
+		rc = domu_fail(r->ctx, DOMU_USAGE, -ENOTDIR, "cp: '%s' is not a folder", to->o->t.path);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		src->t.path = names[i];
+		rc = base_of(r, names[i], base);
+		if (rc == 0)
+			rc = run_both(r, false, guest_out, from, host_in, to);
+	}
+	src->t.path = typed;
+	domu_paths_free(names, n);
+	return rc;
+}
+
 static int copy_to_host(struct domu_run *r, struct operand *src, size_t n, const struct operand *dst, unsigned flags)
 {
 	int rc = 0;
@@ -377,7 +419,7 @@ static int copy_to_host(struct domu_run *r, struct operand *src, size_t n, const
 			own = true;
 		}
 		if (rc == 0)
-			rc = run_both(r, false, guest_out, &from, host_in, &to);
+			rc = out_of_guest(r, &src[i], &from, &to, base);
 		if (own)
 			domu_session_close(from.s);
 		domu_guest_free(g);
@@ -505,6 +547,10 @@ static const struct domu_option options[] = {
 	{ NULL, 'R', NULL, "the same" },
 	{ NULL, 'p', NULL, "keep mode, owner and times" },
 	{ NULL, 'd', NULL, "copy links as links" },
+	{ NULL, 'P', NULL, "the same" },
+	{ "force", 'f', NULL, "replace what is there (always so)" },
+	{ "no-clobber", 'n', NULL, "leave files that are there" },
+	{ "target-directory", 't', "DIR", "into this directory: all operands are sources" },
 	{ "no-target-directory", 'T', NULL, "DST is the copy itself, not a folder to put it into" },
 	{ 0 },
 };

@@ -120,6 +120,8 @@ static char *amount(const struct domu_args *a, uint64_t bytes)
 
 	if (domu_args_flag(a, "h"))
 		domu_human(bytes, text);
+	else if (domu_args_flag(a, "m"))
+		snprintf(text, sizeof text, "%" PRIu64, bytes / 1048576 + (bytes % 1048576 != 0));
 	else
 		snprintf(text, sizeof text, "%" PRIu64, bytes / 1024);
 	return strdup(text);
@@ -154,7 +156,10 @@ static void heading(const struct domu_run *r, struct line *l)
 	l->field[0] = r->many ? strdup("Guest") : NULL;
 	l->field[1] = strdup("Filesystem");
 	l->field[2] = domu_args_flag(r->args, "T") ? strdup("Type") : NULL;
-	l->field[3] = strdup(inodes ? "Inodes" : human ? "Size" : "1K-blocks");
+	l->field[3] = strdup(inodes                         ? "Inodes"
+	                     : human                        ? "Size"
+	                     : domu_args_flag(r->args, "m") ? "1M-blocks"
+	                                                    : "1K-blocks");
 	l->field[4] = strdup(inodes ? "IUsed" : "Used");
 	l->field[5] = strdup(inodes ? "IFree" : human ? "Avail" : "Available");
 	l->field[6] = strdup(inodes ? "IUse%" : "Use%");
@@ -247,6 +252,9 @@ static const struct domu_arg args[] = {
 static const struct domu_option options[] = {
 	{ "human-readable", 'h', NULL, "sizes like 1K 234M 2G" },
 	{ "inodes", 'i', NULL, "inodes instead of blocks" },
+	{ NULL, 'k', NULL, "in units of 1024 bytes (always so)" },
+	{ NULL, 'm', NULL, "in units of 1 MiB" },
+	{ "portability", 'P', NULL, "one line a filesystem (always so)" },
 	{ "print-type", 'T', NULL, "also the type of the filesystem" },
 	{ NULL, 0, NULL, NULL },
 };

@@ -20,7 +20,8 @@ struct entry {
 	struct domu_stat st;
 	struct domu_fs *fs;
 	size_t node;
-	bool unreadable;
+	bool unreadable, dangling;
+	bool leads_to_dir; /* with --group-directories-first */
 };
 
 struct entries {
@@ -32,7 +33,9 @@ struct ls {
 	struct domu_run *r;
 	struct domu_tree *tree;
 	struct domu_names *names;
-	bool all, almost_all, long_format, recursive, headings, human;
+	bool all, almost_all, long_format, recursive, headings, human, labels, totals, dirs_first;
+	bool follow; /* -L */
+	char time; /* 'c', 'u', or 0: the time of modification */
 	char sort;
 	bool reverse;
 	bool first; /* nothing was printed yet */
@@ -51,6 +54,18 @@ static void entries_free(struct entries *e)
 	}
 	free(e->v);
 	memset(e, 0, sizeof *e);
+}
+
+static bool leads_to_dir(struct ls *ls, const struct domu_path *where)
+{
+	struct domu_path *p = S_ISLNK(where->st.mode) ? malloc(sizeof *p) : NULL;
+	bool yes = S_ISDIR(where->st.mode);
+
+	if (p != NULL && domu_path_walk(ls->tree, "/", where->path, 0, p) == 0)
+		yes = S_ISDIR(p->st.mode);
+	domu_error_clear(ls->r->ctx);
+	free(p);
+	return yes;
 }
 
 static int entries_add(struct ls *ls, struct entries *e, const char *name, const struct domu_path *where, int err)
@@ -74,7 +89,9 @@ static int entries_add(struct ls *ls, struct entries *e, const char *name, const
 		             .st = where->st,
 		             .fs = where->fs,
 		             .node = where->node,
-		             .unreadable = err != 0 };
+		             .unreadable = err != 0,
+		             .dangling = err != 0 && S_ISLNK(where->st.mode),
+		             .leads_to_dir = ls->dirs_first && err == 0 && leads_to_dir(ls, where) };
 	e->n++;
 	return x->name != NULL && x->path != NULL ? 0 : domu_nomem(ls->r->ctx);
 }
@@ -88,16 +105,32 @@ static int newer(const struct timespec *a, const struct timespec *b)
 	return a->tv_nsec == b->tv_nsec ? 0 : a->tv_nsec > b->tv_nsec ? -1 : 1;
 }
 
+static const struct timespec *time_of(const struct ls *ls, const struct domu_stat *st)
+{
+	return ls->time == 'c' ? &st->ctime : ls->time == 'u' ? &st->atime : &st->mtime;
+}
+
+static const char *extension(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot != NULL ? dot : "";
+}
+
 static int compare(const void *a, const void *b, void *user)
 {
 	const struct entry *x = a, *y = b;
 	const struct ls *ls = user;
 	int c = 0;
 
+	if (ls->dirs_first && x->leads_to_dir != y->leads_to_dir)
+		return x->leads_to_dir ? -1 : 1;
 	if (ls->sort == 't')
-		c = newer(&x->st.mtime, &y->st.mtime);
+		c = newer(time_of(ls, &x->st), time_of(ls, &y->st));
 	else if (ls->sort == 'S' && x->st.size != y->st.size)
 		c = x->st.size > y->st.size ? -1 : 1;
+	else if (ls->sort == 'X')
+		c = strcmp(extension(x->name), extension(y->name));
 	if (c == 0)
 		c = strcmp(x->name, y->name);
 	return ls->reverse ? -c : c;
@@ -127,7 +160,7 @@ static int mark_of(void *user, const char *name, const void *value, size_t len)
 /* What ls -l has after the mode: + for an ACL, . for a label alone. */
 static void row_mark(struct ls *ls, const struct entry *e)
 {
-	char mark[2] = "";
+	char mark[2] = { e->dangling ? 'l' : '\0', '\0' };
 
 	if (ls->long_format && !e->unreadable && !S_ISLNK(e->st.mode) &&
 	    domu_fs_listxattr(e->fs, e->st.ino, mark_of, mark) != 0)
@@ -135,16 +168,44 @@ static void row_mark(struct ls *ls, const struct entry *e)
 	domu_row_text(ls->r->out, mark[0] != '\0' ? mark : NULL);
 }
 
+static int find_label(void *user, const char *name, const void *value, size_t len)
+{
+	char **label = user;
+
+	if (strcmp(name, "security.selinux") == 0 && *label == NULL)
+		*label = strndup(value, len);
+	return 0;
+}
+
+/* -Z: the SELinux label; "?" where there is none. */
+static void row_label(struct ls *ls, const struct entry *e)
+{
+	char *label = NULL;
+
+	if (ls->labels && !e->unreadable && domu_fs_listxattr(e->fs, e->st.ino, find_label, &label) != 0)
+		domu_error_clear(ls->r->ctx);
+	domu_row_text(ls->r->out, label != NULL || !ls->labels ? label : "?");
+	free(label);
+}
+
 static int show(struct ls *ls, const struct entry *e)
 {
 	struct domu_out *o = ls->r->out;
+	struct domu_stat st = e->st;
 
-	if (e->unreadable)
+	/* The layout shows one time, whichever it is. */
+	if (!domu_out_json(o))
+		st.mtime = *time_of(ls, &e->st);
+
+	if (e->dangling)
+		domu_say(ls->r->ctx, DOMU_WARNING, "%s: it leads to nothing", e->path);
+	else if (e->unreadable)
 		domu_say(ls->r->ctx, DOMU_WARNING, "%s: its inode cannot be read: domu-rescue fsck -n %s", e->path,
 		         ls->r->guest != NULL ? ls->r->guest : "GUEST");
-	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &e->st, ls->names);
+	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &st, ls->names);
 	domu_row_text(o, e->name);
 	row_mark(ls, e);
+	row_label(ls, e);
 	return domu_row_end(o);
 }
 
@@ -178,6 +239,20 @@ struct reading {
 	struct entries *e;
 };
 
+/* -L: what the link leads to; a link that leads nowhere cannot be looked at. */
+static int add_target(struct reading *rd, const char *name, const struct domu_path *link)
+{
+	struct domu_path *p = malloc(sizeof *p);
+	int rc = p != NULL ? domu_path_walk(rd->ls->tree, "/", link->path, 0, p) : domu_nomem(rd->ls->r->ctx), err = rc;
+
+	if (p != NULL && rc != 0)
+		domu_error_clear(rd->ls->r->ctx);
+	if (p != NULL)
+		rc = entries_add(rd->ls, rd->e, name, rc == 0 ? p : link, err);
+	free(p);
+	return rc;
+}
+
 static int take(void *user, const struct domu_walk_entry *w)
 {
 	struct reading *rd = user;
@@ -190,6 +265,8 @@ static int take(void *user, const struct domu_walk_entry *w)
 	name = name != NULL ? name + 1 : w->path;
 	if (name[0] == '.' && !rd->ls->all && !rd->ls->almost_all)
 		return DOMU_WALK_PRUNE;
+	if (rd->ls->follow && S_ISLNK(w->where->st.mode))
+		return add_target(rd, name, w->where);
 	return entries_add(rd->ls, rd->e, name, w->where, w->err);
 }
 
@@ -292,7 +369,7 @@ static int list_dir(struct ls *ls, const struct domu_path *dir, const char *show
 	if (rc == 0)
 		rc = domu_walk_tree(ls->tree, dir, shown, &opts, take, &rd);
 	sort(ls, &e);
-	if (rc == 0 && ls->long_format)
+	if (rc == 0 && (ls->long_format || ls->totals))
 		rc = show_total(ls, &e);
 	if (rc == 0)
 		rc = show_all(ls, &e);
@@ -312,7 +389,9 @@ struct operands {
 static int sort_operand(struct domu_run *r, size_t i, void *user)
 {
 	struct operands *op = user;
-	bool keep = domu_args_flag(r->args, "d"), nofollow = keep || op->ls->long_format;
+	bool keep = domu_args_flag(r->args, "d");
+	bool nofollow = (keep || op->ls->long_format || domu_args_flag(r->args, "F")) && !op->ls->follow &&
+	                !domu_args_flag(r->args, "H");
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
 	struct domu_path *where = malloc(sizeof *where);
 	int rc;
@@ -360,11 +439,16 @@ static int run(struct domu_run *r)
 	const struct domu_args *a = r->args;
 	struct ls ls = { .r = r,
 		         .first = true,
-		         .sort = domu_args_last(a, "tSU"),
+		         .sort = domu_args_last(a, "tSUXf"),
+		         .time = domu_args_last(a, "cu"),
+		         .follow = domu_args_flag(a, "L"),
+		         .labels = domu_args_flag(a, "Z"),
+		         .totals = domu_args_flag(a, "s"),
+		         .dirs_first = domu_args_flag(a, "group-directories-first"),
 		         .reverse = domu_args_flag(a, "r"),
 		         .all = domu_args_flag(a, "a"),
 		         .almost_all = domu_args_flag(a, "A"),
-		         .long_format = domu_args_flag(a, "l") || domu_args_flag(a, "n"),
+		         .long_format = domu_ls_is_long(a),
 		         .recursive = domu_args_flag(a, "R"),
 		         .human = domu_args_flag(a, "h") };
 	struct operands op = { .ls = &ls };
@@ -372,6 +456,12 @@ static int run(struct domu_run *r)
 
 	if (rc != 0)
 		return rc;
+	/* As ls: -c and -u sort by that time, unless -l shows it. */
+	if (ls.time != 0 && ls.sort == 0 && !ls.long_format)
+		ls.sort = 't';
+	if (ls.sort == 'f')
+		ls.sort = 'U';
+	ls.all = ls.all || domu_args_flag(a, "f");
 	if ((ls.long_format && !domu_args_flag(a, "n")) || domu_out_json(r->out))
 		ls.names = domu_names_load(ls.tree, r->ctx);
 	rc = domu_run_each(r, 0, sort_operand, &op);
@@ -410,6 +500,23 @@ static const struct domu_option options[] = {
 	{ "numeric-uid-gid", 'n', NULL, "like -l, with numbers for owner and group" },
 	{ "reverse", 'r', NULL, "sort the other way round" },
 	{ "recursive", 'R', NULL, "also what is in the directories below" },
+	{ "no-group", 'G', NULL, "with -l: no group" },
+	{ NULL, 'g', NULL, "like -l without the owner" },
+	{ NULL, 'o', NULL, "like -l without the group" },
+	{ "size", 's', NULL, "the blocks of each file" },
+	{ "context", 'Z', NULL, "the SELinux label of each file" },
+	{ "dereference", 'L', NULL, "what links lead to, not links themselves" },
+	{ NULL, 'H', NULL, "the same for the links that are named" },
+	{ NULL, 'p', NULL, "a / after the names of directories" },
+	{ NULL, 'c', NULL, "the time of the last change of the inode: shown with -l, else sorted by" },
+	{ NULL, 'u', NULL, "the same with the time of access" },
+	{ NULL, 'X', NULL, "sort by what follows the last dot" },
+	{ NULL, 'f', NULL, "do not sort, and like -a" },
+	{ NULL, 'C', NULL, "in columns, also where the output is no terminal" },
+	{ NULL, 'k', NULL, "blocks of 1024 bytes (always so)" },
+	{ NULL, 'N', NULL, "names as they are (always so where the output is no terminal)" },
+	{ "group-directories-first", 0, NULL, "directories before files" },
+	{ "color", 0, "WHEN", "never: colours are not used, whatever is asked for" },
 	{ NULL, 'S', NULL, "sort by size, largest first" },
 	{ NULL, 't', NULL, "sort by time, newest first" },
 	{ NULL, 'U', NULL, "do not sort beyond names" },
@@ -419,7 +526,8 @@ static const struct domu_option options[] = {
 };
 
 static const struct domu_column columns[] = {
-	DOMU_STAT_COLUMNS, { "name", NULL, CELL_BYTES }, { "", NULL, CELL_TEXT }, { NULL, NULL, CELL_TEXT }
+	DOMU_STAT_COLUMNS,         { "name", NULL, CELL_BYTES }, { "", NULL, CELL_TEXT }, { "label", NULL, CELL_BYTES },
+	{ NULL, NULL, CELL_TEXT },
 };
 
 const struct domu_command domu_cmd_ls = {

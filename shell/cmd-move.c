@@ -133,7 +133,8 @@ static int move_one(struct domu_run *r, size_t operand, void *user)
 	if (j->from.fs != j->to.fs)
 		return move_across(r, j);
 	rc = domu_fs_rename(j->from.fs, j->from.dir, j->from.name, j->to.dir, j->to.name);
-	return rc != 0 ? domu_change_fail(r, rc, "cannot move '%s' to '%s'", j->from.path, j->to.path) : 0;
+	return rc != 0 ? domu_change_fail(r, rc, "cannot move '%s' to '%s'", j->from.path, j->to.path)
+	               : domu_change_tell(r, "renamed '%s' -> '%s'", j->from.path, j->to.path);
 }
 
 static int run_mv(struct domu_run *r)
@@ -178,7 +179,8 @@ static int make_symlink(struct domu_run *r, struct job *j, const char *target)
 		return rc;
 	domu_change_attr(&parent, S_IFLNK | 0777, &attr);
 	rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_create(j->to.fs, j->to.dir, j->to.name, &attr, target, &ino);
-	return rc != 0 ? domu_change_fail(r, rc, "failed to create symbolic link '%s'", j->to.path) : 0;
+	return rc != 0 ? domu_change_fail(r, rc, "failed to create symbolic link '%s'", j->to.path)
+	               : domu_change_tell(r, "'%s' -> '%s'", j->to.path, target);
 }
 
 static int make_hard_link(struct domu_run *r, struct job *j, size_t operand)
@@ -202,6 +204,8 @@ static int make_hard_link(struct domu_run *r, struct job *j, size_t operand)
 		rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_link(j->to.fs, j->to.dir, j->to.name, j->from.ino);
 		if (rc != 0)
 			domu_change_fail(r, rc, "failed to create hard link '%s'", j->to.path);
+		else
+			rc = domu_change_tell(r, "'%s' => '%s'", j->to.path, j->from.path);
 	}
 	return rc;
 }
@@ -215,12 +219,41 @@ static const char *link_text(const struct domu_run *r, size_t operand)
 	return n > 0 && strncmp(text, r->guest, n) == 0 && text[n] == ':' && text[n + 1] == '/' ? text + n + 1 : text;
 }
 
+/* ln -r: from the directory of link to target, both without links; the caller frees. */
+static int relative_text(struct domu_run *r, const char *target, const char *link, char **text)
+{
+	struct domu_path *p = malloc(sizeof *p);
+	struct domu_tree *t;
+	size_t same = 0, len = 0;
+	int rc = p != NULL ? domu_work_tree(r->work, r->use, &t) : domu_nomem(r->ctx);
+
+	if (rc == 0)
+		rc = domu_path_walk(t, r->cwd, target, DOMU_WALK_PARENT, p);
+	*text = rc == 0 ? calloc(1, strlen(p->path) + 3 * strlen(link) + 2) : NULL;
+	if (rc == 0 && *text == NULL)
+		rc = domu_nomem(r->ctx);
+	if (rc != 0)
+		goto out;
+	for (size_t i = 0; p->path[i] == link[i] && link[i] != '\0'; i++)
+		same = link[i] == '/' ? i : same;
+	for (const char *up = strchr(link + same + 1, '/'); up != NULL; up = strchr(up + 1, '/')) {
+		memcpy(*text + len, "../", 3);
+		len += 3;
+	}
+	memcpy(*text + len, p->path + same + 1, strlen(p->path + same + 1) + 1);
+	if (**text == '\0')
+		memcpy(*text, ".", 2);
+out:
+	free(p);
+	return rc;
+}
+
 static int link_one(struct domu_run *r, size_t operand, void *user)
 {
 	bool symbolic = domu_args_flag(r->args, "symbolic");
 	const char *text = symbolic ? link_text(r, operand) : domu_change_shown(r, operand);
 	struct job *j = user;
-	char base[256];
+	char base[256], *relative = NULL;
 	int rc;
 
 	if (operand >= j->n)
@@ -230,7 +263,15 @@ static int link_one(struct domu_run *r, size_t operand, void *user)
 		rc = find_new_name(r, j, base);
 	if (rc != 0)
 		return rc;
-	return symbolic ? make_symlink(r, j, text) : make_hard_link(r, j, operand);
+	if (!symbolic)
+		return make_hard_link(r, j, operand);
+	if (!domu_args_flag(r->args, "relative"))
+		return make_symlink(r, j, text);
+	rc = relative_text(r, text, j->to.path, &relative);
+	if (rc == 0)
+		rc = make_symlink(r, j, relative);
+	free(relative);
+	return rc;
 }
 
 static int run_ln(struct domu_run *r)
@@ -259,6 +300,8 @@ static const struct domu_arg mv_args[] = {
 static const struct domu_option mv_options[] = {
 	{ "force", 'f', NULL, "replace what is there (always so)" },
 	{ "no-clobber", 'n', NULL, "leave what is there, and the source" },
+	{ "target-directory", 't', "GUEST:DIR", "into this directory: all operands are sources" },
+	{ "verbose", 'v', NULL, "a line for each that is renamed" },
 	{ "no-target-directory", 'T', NULL, "DST is the new name, also where it is a directory" },
 	{ 0 },
 };
@@ -285,6 +328,9 @@ static const struct domu_option ln_options[] = {
 	{ "symbolic", 's', NULL, "a symbolic link; TARGET is its text, whether it exists or not" },
 	{ "force", 'f', NULL, "replace what is there" },
 	{ "no-dereference", 'n', NULL, "a LINK that leads to a directory is not gone into" },
+	{ "target-directory", 't', "GUEST:DIR", "into this directory: all operands are sources" },
+	{ "relative", 'r', NULL, "with -s: the text leads from the link's directory to TARGET" },
+	{ "verbose", 'v', NULL, "a line for each that is made" },
 	{ "no-target-directory", 'T', NULL, "LINK is the new name, also where it is a directory" },
 	{ 0 },
 };

@@ -209,7 +209,12 @@ static bool directive(struct domu_out *o, char letter, const struct domu_cell *c
 static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *user)
 {
 	const struct domu_run *r = user;
-	const char *format = domu_args_value(r->args, "c");
+	const char *format = domu_args_value(r->args, "printf"), *ends = "";
+
+	if (format == NULL) {
+		format = domu_args_value(r->args, "c");
+		ends = "\n";
+	}
 
 	(void)n;
 	if (format == NULL)
@@ -222,6 +227,11 @@ static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *us
 				put_name(o, &c[STAT_TARGET]);
 			}
 			p++;
+		} else if (*p == '\\' && *ends == '\0' && p[1] != '\0') {
+			static const char names[] = "nt0\\\"", are[] = "\n\t\0\\\"";
+			const char *at = strchr(names, *++p);
+
+			domu_out_print(o, "%c", at != NULL ? are[at - names] : *p);
 		} else if (*p != '%' || p[1] == '\0') {
 			domu_out_print(o, "%c", *p);
 		} else if (directive(o, p[1], c)) {
@@ -230,16 +240,49 @@ static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *us
 			return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "stat: there is no %%%c in a format", p[1]);
 		}
 	}
-	return domu_out_print(o, "\n");
+	return domu_out_print(o, "%s", ends);
 }
 
 static const struct domu_layout layout = { .row = row };
 
 /* ---- readlink ----------------------------------------------------------------------------- */
 
+/* readlink -m: what is there is resolved, and the rest put behind it.  text is cut and put together again. */
+static int resolve_missing(struct domu_run *r, const char *path, struct domu_path *where)
+{
+	char *text = strdup(path), *rest = NULL;
+	size_t len;
+	struct domu_tree *t;
+	int rc = text != NULL ? domu_work_tree(r->work, r->use, &t) : domu_nomem(r->ctx);
+
+	while (rc == 0 && (rc = domu_path_walk(t, r->cwd, *text != '\0' ? text : "/", DOMU_WALK_PARENT, where)) != 0) {
+		char *slash = strrchr(text, '/'), *longer;
+
+		if ((rc != -ENOENT && rc != -ENOTDIR) || slash == NULL || text[0] == '\0')
+			break;
+		domu_error_clear(r->ctx);
+		if (asprintf(&longer, "%s%s", slash, rest != NULL ? rest : "") < 0) {
+			rc = domu_nomem(r->ctx);
+			break;
+		}
+		free(rest);
+		rest = longer;
+		*slash = '\0';
+		rc = 0;
+	}
+	len = strlen(where->path);
+	if (rc == 0 && rest != NULL &&
+	    snprintf(where->path + len, sizeof where->path - len, "%s", rest) >= (int)(sizeof where->path - len))
+		rc = domu_fail(r->ctx, DOMU_FAILED, -ENAMETOOLONG, "readlink: the path is too long");
+	free(rest);
+	free(text);
+	return rc;
+}
+
 static int readlink_one(struct domu_run *r, size_t i, void *user)
 {
 	bool canonical = domu_args_flag(r->args, "f"), existing = domu_args_flag(r->args, "e");
+	bool missing = domu_args_flag(r->args, "m");
 	struct domu_path *where = malloc(sizeof *where);
 	char target[4096];
 	int rc, n = 0;
@@ -247,7 +290,11 @@ static int readlink_one(struct domu_run *r, size_t i, void *user)
 	(void)user;
 	if (where == NULL)
 		return domu_nomem(r->ctx);
-	rc = domu_run_walk(r, i, existing ? 0 : canonical ? DOMU_WALK_PARENT : DOMU_WALK_NOFOLLOW, where);
+	canonical = canonical || missing;
+	if (missing && domu_run_path(r, i) != NULL)
+		rc = resolve_missing(r, domu_run_path(r, i), where);
+	else
+		rc = domu_run_walk(r, i, existing ? 0 : canonical ? DOMU_WALK_PARENT : DOMU_WALK_NOFOLLOW, where);
 	if (rc == 0 && !canonical && !existing) {
 		if (!S_ISLNK(where->st.mode))
 			rc = domu_fail(r->ctx, DOMU_FAILED, -EINVAL, "%s is not a symbolic link", where->path);
@@ -278,7 +325,9 @@ static int readlink_row(struct domu_out *o, const struct domu_cell *c, size_t n,
 
 	(void)n;
 	put_name(o, &c[1]);
-	return domu_args_flag(r->args, "z") ? domu_out_print(o, "%c", '\0') : domu_out_print(o, "\n");
+	if (domu_args_flag(r->args, "z"))
+		return domu_out_print(o, "%c", '\0');
+	return domu_args_flag(r->args, "n") && domu_args_count(r->args) == 1 ? 0 : domu_out_print(o, "\n");
 }
 
 static const struct domu_layout readlink_layout = { .row = readlink_row };
@@ -293,13 +342,16 @@ static const struct domu_arg args[] = {
 static const struct domu_option options[] = {
 	{ "dereference", 'L', NULL, "follow links" },
 	{ "format", 'c', "FORMAT",
-	  "with %n %N %s %b %B %o %a %A %f %F %u %U %g %G %i %h %t %T %x %X %y %Y %z %Z %w %W" },
+	  "a line with %n %N %s %b %B %o %a %A %f %F %u %U %g %G %i %h %t %T %x %X %y %Y %z %Z %w %W" },
+	{ "printf", 0, "FORMAT", "the same without a newline at the end; \\n \\t \\0 are what they are in C" },
 	{ NULL, 0, NULL, NULL },
 };
 
 static const struct domu_option readlink_options[] = {
 	{ "canonicalize", 'f', NULL, "the path with every link resolved; its last part need not exist" },
 	{ "canonicalize-existing", 'e', NULL, "the same, and it must exist" },
+	{ "canonicalize-missing", 'm', NULL, "the same, and no part of it need exist" },
+	{ "no-newline", 'n', NULL, "no newline after the one that is named" },
 	{ "zero", 'z', NULL, "end with a NUL, not a newline" },
 	{ NULL, 0, NULL, NULL },
 };

@@ -127,25 +127,88 @@ static bool parse_epoch(const char *text, struct timespec *ts)
 	return *p == '\0';
 }
 
+/* -t [[CC]YY]MMDDhhmm[.ss], as UTC. */
+static bool parse_stamp(const char *text, struct timespec *ts)
+{
+	size_t digits = strspn(text, "0123456789");
+	struct tm tm = { 0 };
+	int century = 0, year, month;
+	const char *p = text + digits;
+
+	if ((digits != 8 && digits != 10 && digits != 12) ||
+	    (*p != '\0' && (*p != '.' || !two_digits(p + 1, &tm.tm_sec, 0, 60) || p[3] != '\0')))
+		return false;
+	p -= 8;
+	if (!two_digits(p, &month, 1, 12) || !two_digits(p + 2, &tm.tm_mday, 1, 31) ||
+	    !two_digits(p + 4, &tm.tm_hour, 0, 23) || !two_digits(p + 6, &tm.tm_min, 0, 59))
+		return false;
+	tm.tm_mon = month - 1;
+	if (digits == 8) {
+		time_t now = time(NULL);
+		struct tm today;
+
+		tm.tm_year = gmtime_r(&now, &today) != NULL ? today.tm_year : 70;
+	} else {
+		two_digits(p - 2, &year, 0, 99);
+		if (digits == 12)
+			two_digits(p - 4, &century, 0, 99);
+		else
+			century = year >= 69 ? 19 : 20;
+		tm.tm_year = century * 100 + year - 1900;
+	}
+	ts->tv_nsec = 0;
+	ts->tv_sec = timegm(&tm);
+	return tm.tm_mon == month - 1;
+}
+
+struct touch_times {
+	struct timespec atime, mtime;
+};
+
+static int take_times(struct domu_run *r, struct touch_times *t)
+{
+	const char *date = domu_args_value(r->args, "date"), *stamp = domu_args_value(r->args, "t");
+	struct timespec when = domu_change_now();
+	struct domu_stat st;
+	int rc;
+
+	if (date != NULL && !(date[0] == '@' ? parse_epoch(date, &when) : parse_date(date, &when)))
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		                 "touch: '%s' is not a time: 2026-01-31T12:00:00Z, 2026-01-31, @1767225600", date);
+	if (date == NULL && stamp != NULL && !parse_stamp(stamp, &when))
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "touch: '%s' is not a time: [[CC]YY]MMDDhhmm[.ss]",
+		                 stamp);
+	t->atime = t->mtime = when;
+	if (date != NULL || stamp != NULL || !domu_args_flag(r->args, "reference"))
+		return 0;
+	rc = domu_change_reference(r, "reference", &st);
+	t->atime = rc == 0 ? st.atime : when;
+	t->mtime = rc == 0 ? st.mtime : when;
+	return rc;
+}
+
 static int touch_one(struct domu_run *r, size_t operand, void *user)
 {
-	const struct timespec *when = user;
+	const struct touch_times *when = user;
 	bool a = domu_args_flag(r->args, "a"), m = domu_args_flag(r->args, "m");
 	const char *shown = domu_change_shown(r, operand);
 	struct domu_path *p = malloc(sizeof *p);
 	struct domu_stat st;
-	int rc = p != NULL ? domu_change_walk(r, operand, DOMU_WALK_PARENT, p) : domu_nomem(r->ctx);
+	bool link = domu_args_flag(r->args, "no-dereference");
+	int rc = p != NULL ? domu_change_walk(r, operand, DOMU_WALK_PARENT | (link ? DOMU_WALK_NOFOLLOW : 0), p)
+	                   : domu_nomem(r->ctx);
 
 	if (rc != 0)
 		goto out;
-	if (p->ino == 0 && domu_args_flag(r->args, "no-create"))
+	if (p->ino == 0 && (link || domu_args_flag(r->args, "no-create")))
 		goto out;
 	if (p->ino == 0)
 		rc = make_file(r, p, shown);
 	if (rc != 0)
 		goto out;
 	st = p->st;
-	st.atime = st.mtime = *when;
+	st.atime = when->atime;
+	st.mtime = when->mtime;
 	rc = domu_fs_setattr(p->fs, p->ino, &st, (a || !m ? DOMU_ATTR_ATIME : 0) | (m || !a ? DOMU_ATTR_MTIME : 0));
 	if (rc != 0)
 		rc = domu_change_fail(r, rc, "setting times of '%s'", shown);
@@ -156,13 +219,10 @@ out:
 
 static int run_touch(struct domu_run *r)
 {
-	const char *date = domu_args_value(r->args, "date");
-	struct timespec when = domu_change_now();
+	struct touch_times when;
+	int rc = take_times(r, &when);
 
-	if (date != NULL && !(date[0] == '@' ? parse_epoch(date, &when) : parse_date(date, &when)))
-		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
-		                 "touch: '%s' is not a time: 2026-01-31T12:00:00Z, 2026-01-31, @1767225600", date);
-	return domu_run_each(r, 0, touch_one, &when);
+	return rc != 0 ? rc : domu_run_each(r, 0, touch_one, &when);
 }
 
 /* ---- truncate --------------------------------------------------------------------- */
@@ -244,8 +304,15 @@ out:
 static int run_truncate(struct domu_run *r)
 {
 	const char *text = domu_args_value(r->args, "size");
+	struct domu_stat st;
 	struct new_size s;
 
+	if (text == NULL && domu_args_flag(r->args, "reference")) {
+		int rc = domu_change_reference(r, "reference", &st);
+
+		s = (struct new_size){ '=', rc == 0 ? st.size : 0 };
+		return rc != 0 ? rc : domu_run_each(r, 0, truncate_one, &s);
+	}
 	if (text == NULL)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "truncate: give the size: -s SIZE, -s +SIZE, -s -SIZE");
 	if (!parse_new_size(text, &s))
@@ -322,6 +389,9 @@ static const struct domu_arg file[] = { { "GUEST:FILE", ARG_GUEST_PATH, COUNT_ON
 static const struct domu_option touch_options[] = {
 	{ "no-create", 'c', NULL, "what does not exist is not made" },
 	{ "date", 'd', "TIME", "this time, not now: RFC 3339 (UTC without a zone) or @SECONDS" },
+	{ NULL, 't', "STAMP", "this time: [[CC]YY]MMDDhhmm[.ss], UTC" },
+	{ "reference", 'r', "GUEST:FILE", "the times that this file has" },
+	{ "no-dereference", 'h', NULL, "a link itself, not what it leads to" },
 	{ NULL, 'a', NULL, "only the time of access" },
 	{ NULL, 'm', NULL, "only the time of modification" },
 	{ 0 },
@@ -343,6 +413,7 @@ static const struct domu_option truncate_options[] = {
 	  "the new size; +SIZE and -SIZE are relative, <SIZE at most, >SIZE at least, "
 	  "/SIZE and %SIZE rounded down and up to a multiple" },
 	{ "no-create", 'c', NULL, "what does not exist is not made" },
+	{ "reference", 'r', "GUEST:FILE", "the size that this file has" },
 	{ 0 },
 };
 

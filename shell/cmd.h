@@ -9,6 +9,7 @@
 extern const struct domu_command domu_cmd_list;
 extern const struct domu_command domu_cmd_info;
 extern const struct domu_command domu_cmd_status;
+extern const struct domu_command domu_cmd_logs;
 
 /* reading */
 extern const struct domu_command domu_cmd_ls;
@@ -17,8 +18,11 @@ extern const struct domu_command domu_cmd_head;
 extern const struct domu_command domu_cmd_tail;
 extern const struct domu_command domu_cmd_stat;
 extern const struct domu_command domu_cmd_find;
+extern const struct domu_command domu_cmd_grep;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
+extern const struct domu_command domu_cmd_getfattr;
+extern const struct domu_command domu_cmd_lsattr;
 extern const struct domu_command domu_cmd_export;
 
 /* changing */
@@ -34,6 +38,9 @@ extern const struct domu_command domu_cmd_chmod;
 extern const struct domu_command domu_cmd_chown;
 extern const struct domu_command domu_cmd_touch;
 extern const struct domu_command domu_cmd_truncate;
+extern const struct domu_command domu_cmd_setfattr;
+extern const struct domu_command domu_cmd_chattr;
+extern const struct domu_command domu_cmd_mknod;
 
 /* repair */
 extern const struct domu_command domu_cmd_fsck;

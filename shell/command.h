@@ -23,6 +23,8 @@ enum domu_arg_type {
 	ARG_GUEST_DIR, /* as ARG_GUEST_PATH; in the shell it may be left out: the current directory */
 	ARG_REST, /* what stands after "--": the command of run */
 	ARG_MODE, /* as ARG_WORD; may begin with "-": -w, u+x */
+	ARG_FLAGS, /* words that begin with + - = and hold letters of chattr: values of the option "flags" */
+	ARG_PATTERN, /* the first operand, where the option "regexp" is not given: becomes that option's value */
 };
 
 enum domu_arg_count { COUNT_ONE, COUNT_OPTIONAL, COUNT_ANY, COUNT_SOME };
@@ -58,6 +60,7 @@ enum domu_needs {
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_WATCH = 1 << 16, /* its session is open for long: a guest that is started meanwhile is noticed */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
+	ANY_FOUND = 1 << 16, /* of several guests one that ends with 0 is enough; a failure counts before that of 1 */
 };
 
 struct domu_args; /* a parsed command line */
@@ -90,10 +93,15 @@ const struct domu_command *domu_command_find(const char *name); /* by name or al
 
 /* ---- a parsed command line ------------------------------------------------ */
 
+/* In place of the first operand where the option "reference" says what it would: chmod --reference=FILE. */
+#define DOMU_NO_OPERAND "--reference"
+
 /* argv[0] is the command's name.  Options may stand anywhere before "--".  DOMU_USAGE. */
 int domu_args_parse(struct domu_ctx *ctx, const struct domu_command *c, int argc, char *const *argv, bool in_shell,
                     struct domu_args **a);
 void domu_args_free(struct domu_args *a);
+/* In place of operand i these. */
+int domu_args_replace(struct domu_ctx *ctx, struct domu_args *a, size_t i, char *const *names, size_t n);
 bool domu_args_flag(const struct domu_args *a, const char *name); /* by long name, or "x" for letter x alone */
 const char *domu_args_value(const struct domu_args *a, const char *name); /* the last one given, or NULL */
 size_t domu_args_count(const struct domu_args *a);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/escape.h"
+#include "shell/flags.h"
 #include "shell/shell.h"
 
 #define MAX_CANDIDATES 20000
@@ -97,7 +98,7 @@ static enum domu_arg_type type_at(const struct domu_command *cmd, size_t k)
 	const struct domu_arg *last = NULL;
 
 	for (const struct domu_arg *arg = cmd->args; arg != NULL && arg->name != NULL; arg++) {
-		if (arg->type == ARG_GUEST)
+		if (arg->type == ARG_GUEST || arg->type == ARG_FLAGS)
 			continue;
 		last = arg;
 		if (k == 0 || arg->count == COUNT_ANY || arg->count == COUNT_SOME)
@@ -196,6 +197,7 @@ static int complete_words(struct domu_app *app, const struct domu_line_command *
 {
 	const char *word = l->words[l->n - 1].text;
 	const struct domu_command *cmd;
+	bool flags;
 	size_t k = 0;
 
 	if (l->n == 1)
@@ -205,10 +207,11 @@ static int complete_words(struct domu_app *app, const struct domu_line_command *
 		return 0;
 	if (word[0] == '-')
 		return options(c, cmd, word);
+	flags = cmd->args != NULL && cmd->args->type == ARG_FLAGS;
 	for (size_t i = 1; i + 1 < l->n; i++) {
 		if (l->words[i].text[0] == '-' && (cmd->needs & RAW_ARGS) != 0)
 			return 0;
-		k += l->words[i].text[0] != '-';
+		k += l->words[i].text[0] != '-' && !(flags && domu_flags_word(l->words[i].text));
 	}
 	return operand(app, c, type_at(cmd, k), word);
 }

@@ -36,7 +36,9 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 	r->use = use;
 	r->exit_status = -1;
 	rc = e->c->front != NULL ? e->c->front(r) : domu_run_in_worker(r, s);
-	if (r->exit_status > e->exit_status)
+	if ((e->c->needs & ANY_FOUND) != 0 && e->exit_status >= 0 && r->exit_status >= 0)
+		e->exit_status = r->exit_status < e->exit_status ? r->exit_status : e->exit_status;
+	else if (r->exit_status > e->exit_status)
 		e->exit_status = r->exit_status;
 	return rc;
 }
@@ -236,6 +238,43 @@ static int run_group(struct exec *e, const struct domu_args *all, size_t first, 
 	return rc;
 }
 
+/* One that is in use, or cannot be read, does not keep the others from being read: the first failure is the result. */
+static int run_groups(struct exec *e, const struct domu_args *args)
+{
+	struct domu_ctx *ctx = e->app->ctx;
+	struct domu_error first = { 0 };
+	size_t n = domu_args_count(args), end;
+	int result = 0;
+
+	for (size_t at = 0; at < n; at = end) {
+		size_t named;
+		const char *guest = find_guest(args, at, &named);
+		int rc = one_group(e, args, guest, named, &end);
+
+		if (rc != 0)
+			end = n;
+		else
+			rc = run_group(e, args, at, end - at, guest);
+		if (rc == 0)
+			continue;
+		if (rc == -EINTR || rc == -ESHUTDOWN || domu_error_status(ctx) == DOMU_USAGE)
+			end = n;
+		if (result != 0) {
+			domu_say(ctx, DOMU_WARNING, "%s", ctx->error.message != NULL ? ctx->error.message : "failed");
+			domu_error_clear(ctx);
+			continue;
+		}
+		result = rc;
+		first = ctx->error;
+		memset(&ctx->error, 0, sizeof ctx->error);
+	}
+	if (result != 0) {
+		domu_error_clear(ctx);
+		ctx->error = first;
+	}
+	return result;
+}
+
 /* Operands of several guests: one after the other, each in its own session. */
 static int run_guests(struct exec *e, struct domu_args *args)
 {
@@ -254,15 +293,7 @@ static int run_guests(struct exec *e, struct domu_args *args)
 		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s",
 		                 e->c->name, guest, domu_args_get(args, end));
 	e->run.many = true;
-	for (at = 0; rc == 0 && at < n; at = end) {
-		size_t named;
-
-		guest = find_guest(args, at, &named);
-		rc = one_group(e, args, guest, named, &end);
-		if (rc == 0)
-			rc = run_group(e, args, at, end - at, guest);
-	}
-	return rc;
+	return run_groups(e, args);
 }
 
 /* --config or --disk say which guest; does the first operand name it all the same (web1, :/path)? */
@@ -378,7 +409,7 @@ static int end_status(struct exec *e, int rc)
 		domu_app_print(e->app, "", ctx->error.message != NULL ? ctx->error.message : "failed");
 	if ((e->c->needs & FSCK_STATUS) != 0)
 		return (e->exit_status > 0 ? e->exit_status : 0) | fsck_status((enum domu_status)status);
-	return e->exit_status > 0 ? e->exit_status : status;
+	return e->exit_status > 0 && (e->c->needs & ANY_FOUND) == 0 ? e->exit_status : status;
 }
 
 static int run_command(struct exec *e, int argc, char *const *argv)

@@ -7,6 +7,7 @@ libdomushell_a_SOURCES = \
 	shell/args.c \
 	shell/change.c shell/change-remove.c shell/change.h \
 	shell/cmd-change.c \
+	shell/cmd-chattr.c shell/flags.c shell/flags.h \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
 	shell/cmd-cp.c \
@@ -19,9 +20,11 @@ libdomushell_a_SOURCES = \
 	shell/cmd-edit.c \
 	shell/cmd-export.c \
 	shell/cmd-fsck.c \
-	shell/cmd-cat.c \
+	shell/cmd-cat.c shell/cat-show.c shell/cat.h \
 	shell/cmd-df.c \
 	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-getfattr.c \
+	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
 	shell/cmd-info.c \
@@ -29,6 +32,9 @@ libdomushell_a_SOURCES = \
 	shell/cmd-recover.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
+	shell/cmd-logs.c shell/logs-journal.c shell/logs.h \
+	shell/cmd-mknod.c \
+	shell/cmd-setfattr.c \
 	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
 	shell/cmd-shell.c \
 	shell/cmd-stat.c \

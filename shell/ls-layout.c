@@ -14,7 +14,7 @@
 
 #define MAX_HELD 20000 /* lines held back to align them: more are shown in pieces */
 
-enum { INODE, MODE, NLINK, OWNER, GROUP, SIZE, TIME, FIELDS };
+enum { INODE, BLOCKS, MODE, NLINK, OWNER, GROUP, LABEL, SIZE, TIME, FIELDS };
 
 struct line {
 	char *field[FIELDS]; /* of the long format */
@@ -48,12 +48,14 @@ static char *text(const char *fmt, ...)
 	return s;
 }
 
-static const char *sign(const struct domu_cell *c)
+static const char *sign(const struct domu_args *a, const struct domu_cell *c)
 {
 	uint64_t mode = c[STAT_IFMODE].number;
 
 	if (S_ISDIR(mode))
-		return "/";
+		return domu_args_flag(a, "F") || domu_args_flag(a, "p") ? "/" : "";
+	if (!domu_args_flag(a, "F"))
+		return "";
 	if (S_ISLNK(mode))
 		return "@";
 	if (S_ISFIFO(mode))
@@ -71,8 +73,8 @@ static char *name_field(struct domu_out *o, const struct domu_args *a, const str
 	if (arrow)
 		target = domu_name_shown(o, c[STAT_TARGET].text, c[STAT_TARGET].len);
 	if (name != NULL && (!arrow || target != NULL))
-		all = text("%s%s%s%s", name, domu_args_flag(a, "F") && !arrow && !c[STAT_IFMODE].null ? sign(c) : "",
-		           arrow ? " -> " : "", arrow ? target : "");
+		all = text("%s%s%s%s", name, !arrow && !c[STAT_IFMODE].null ? sign(a, c) : "", arrow ? " -> " : "",
+		           arrow ? target : "");
 	free(name);
 	free(target);
 	return all;
@@ -83,12 +85,24 @@ static char *owner_field(struct domu_out *o, const struct domu_cell *name, const
 	return name->null ? text("%" PRIu64, id->number) : domu_name_shown(o, name->text, name->len);
 }
 
+static char *blocks_field(const struct domu_args *a, const struct domu_cell *c)
+{
+	char human[DOMU_HUMAN_TEXT];
+
+	if (c[STAT_ALLOCATED].null)
+		return text("?");
+	if (!domu_args_flag(a, "h"))
+		return text("%" PRIu64, c[STAT_ALLOCATED].number / 1024);
+	domu_human(c[STAT_ALLOCATED].number, human);
+	return text("%s", human);
+}
+
 static char *size_field(const struct domu_args *a, const struct domu_cell *c)
 {
 	char human[DOMU_HUMAN_TEXT];
 
 	if (!c[STAT_MAJOR].null)
-		return text("%" PRIu64 ", %3" PRIu64, c[STAT_MAJOR].number, c[STAT_MINOR].number);
+		return text("%" PRIu64 ", %" PRIu64, c[STAT_MAJOR].number, c[STAT_MINOR].number);
 	if (!domu_args_flag(a, "h"))
 		return text("%" PRIu64, c[STAT_SIZE].number);
 	domu_human(c[STAT_SIZE].number, human);
@@ -101,8 +115,10 @@ static void long_fields(struct domu_out *o, const struct domu_args *a, const str
 	char mode[11], when[DOMU_TIME_TEXT];
 
 	if (c[STAT_IFMODE].null) {
-		for (int i = MODE; i < FIELDS; i++)
-			l->field[i] = text(i == MODE ? "??????????" : "?");
+		for (int i = NLINK; i < FIELDS; i++)
+			if (l->field[i] == NULL && i != LABEL)
+				l->field[i] = text("?");
+		l->field[MODE] = text("%s??????????", !c[LS_MARK].null && c[LS_MARK].text[0] == 'l' ? "l" : "?");
 		return;
 	}
 	domu_mode_text((uint32_t)c[STAT_IFMODE].number, mode);
@@ -112,23 +128,45 @@ static void long_fields(struct domu_out *o, const struct domu_args *a, const str
 		domu_time_ls(c[STAT_MTIME].time, now, when);
 	l->field[MODE] = text("%s%.1s", mode, c[LS_MARK].null ? "" : c[LS_MARK].text[0] == '+' ? "+" : ".");
 	l->field[NLINK] = text("%" PRIu64, c[STAT_NLINK].number);
-	l->field[OWNER] = owner_field(o, &c[STAT_OWNER], &c[STAT_UID]);
-	l->field[GROUP] = owner_field(o, &c[STAT_GROUP], &c[STAT_GID]);
+	if (!domu_args_flag(a, "g"))
+		l->field[OWNER] = owner_field(o, &c[STAT_OWNER], &c[STAT_UID]);
+	if (!domu_args_flag(a, "o") && !domu_args_flag(a, "G"))
+		l->field[GROUP] = owner_field(o, &c[STAT_GROUP], &c[STAT_GID]);
 	l->field[SIZE] = size_field(a, c);
 	l->field[TIME] = text("%s", when);
 }
 
-static bool is_long(const struct domu_args *a)
+bool domu_ls_is_long(const struct domu_args *a)
 {
-	return domu_args_flag(a, "l") || domu_args_flag(a, "n");
+	return domu_args_flag(a, "l") || domu_args_flag(a, "n") || domu_args_flag(a, "g") || domu_args_flag(a, "o") ||
+	       domu_args_flag(a, "full-time");
 }
 
 /* ---- what is held back ----------------------------------------------------------------- */
 
-static int print_long(struct domu_out *o, const struct held *h)
+/* The two numbers of devices stand below each other. */
+static void align_devices(struct held *h)
 {
-	size_t width[FIELDS] = { 0 };
+	size_t widest = 0;
 
+	for (size_t i = 0; i < h->n; i++) {
+		const char *comma = h->v[i].field[SIZE] != NULL ? strchr(h->v[i].field[SIZE], ',') : NULL;
+
+		if (comma != NULL && strlen(comma + 2) > widest)
+			widest = strlen(comma + 2);
+	}
+	for (size_t i = 0; i < h->n && widest > 0; i++) {
+		char *field = h->v[i].field[SIZE], *comma = field != NULL ? strchr(field, ',') : NULL;
+
+		if (comma == NULL)
+			continue;
+		h->v[i].field[SIZE] = text("%.*s, %*s", (int)(comma - field), field, (int)widest, comma + 2);
+		free(field);
+	}
+}
+
+static void measure(const struct held *h, size_t width[FIELDS])
+{
 	for (size_t i = 0; i < h->n; i++) {
 		for (int k = 0; k < FIELDS; k++) {
 			size_t n = h->v[i].field[k] != NULL ? domu_columns_of(h->v[i].field[k]) : 0;
@@ -136,10 +174,29 @@ static int print_long(struct domu_out *o, const struct held *h)
 			width[k] = n > width[k] ? n : width[k];
 		}
 	}
+}
+
+/* What stands before a name in columns: the inode, the blocks, the label. */
+static size_t before_name(const struct line *l, const size_t width[FIELDS])
+{
+	size_t sum = 0;
+
+	for (int k = 0; k < FIELDS; k++)
+		sum += l->field[k] != NULL ? width[k] + 1 : 0;
+	return sum;
+}
+
+static int print_long(struct domu_out *o, struct held *h)
+{
+	size_t width[FIELDS] = { 0 };
+
+	align_devices(h);
+	measure(h, width);
 	for (size_t i = 0; i < h->n; i++) {
 		for (int k = 0; k < FIELDS; k++) {
 			const char *f = h->v[i].field[k];
-			bool left = k == OWNER || k == GROUP || k == MODE;
+			bool left =
+			    k == OWNER || k == GROUP || k == MODE || (k == LABEL && h->v[i].field[MODE] != NULL);
 			int pad;
 
 			if (f == NULL)
@@ -170,12 +227,13 @@ static size_t try_rows(const struct held *h, const size_t *len, size_t rows)
 
 static int print_columns(struct domu_out *o, const struct held *h)
 {
-	size_t *len = calloc(h->n, sizeof *len), rows = 1;
+	size_t *len = calloc(h->n, sizeof *len), rows = 1, width[FIELDS] = { 0 };
 
 	if (len == NULL)
 		return domu_fail(NULL, DOMU_FAILED, -ENOMEM, "out of memory");
+	measure(h, width);
 	for (size_t i = 0; i < h->n; i++)
-		len[i] = domu_columns_of(h->v[i].name) + (h->v[i].field[INODE] != NULL ? 9 : 0);
+		len[i] = domu_columns_of(h->v[i].name) + before_name(&h->v[i], width);
 	while (rows < h->n && try_rows(h, len, rows) > domu_out_width(o) + 2)
 		rows += rows < 64 ? 1 : rows / 16;
 	for (size_t row = 0; row < rows; row++) {
@@ -184,8 +242,9 @@ static int print_columns(struct domu_out *o, const struct held *h)
 
 			for (size_t k = first; k < first + rows && k < h->n; k++)
 				widest = len[k] > widest ? len[k] : widest;
-			if (h->v[i].field[INODE] != NULL)
-				domu_out_print(o, "%8s ", h->v[i].field[INODE]);
+			for (int k = 0; k < FIELDS; k++)
+				if (h->v[i].field[k] != NULL)
+					domu_out_print(o, "%*s ", (int)width[k], h->v[i].field[k]);
 			domu_out_print(o, "%s%*s", h->v[i].name, i + rows < h->n ? (int)(widest + 2 - len[i]) : 0, "");
 		}
 		domu_out_print(o, "\n");
@@ -202,7 +261,11 @@ static int flush(struct domu_out *o, void *user)
 
 	if (h == NULL || h->n == 0)
 		return 0;
-	rc = is_long(r->args) ? print_long(o, h) : print_columns(o, h);
+	if (domu_ls_is_long(r->args) || domu_args_flag(r->args, "1") ||
+	    (!domu_out_tty(o) && !domu_args_flag(r->args, "C")))
+		rc = print_long(o, h);
+	else
+		rc = print_columns(o, h);
 	for (size_t i = 0; i < h->n; i++)
 		line_free(&h->v[i]);
 	h->n = 0;
@@ -240,22 +303,27 @@ static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *us
 {
 	const struct domu_run *r = user;
 	const struct domu_args *a = r->args;
-	bool long_format = is_long(a), columns = domu_out_tty(o) && !domu_args_flag(a, "1");
+	bool long_format = domu_ls_is_long(a);
+	bool columns = (domu_out_tty(o) || domu_args_flag(a, "C")) && !domu_args_flag(a, "1");
+	bool aligned = domu_args_flag(a, "i") || domu_args_flag(a, "s") || domu_args_flag(a, "Z");
 	struct line l = { .name = name_field(o, a, c, long_format) };
 	int rc;
 
 	(void)n;
 	if (domu_args_flag(a, "i"))
 		l.field[INODE] = text("%" PRIu64, c[STAT_INODE].number);
+	if (domu_args_flag(a, "s"))
+		l.field[BLOCKS] = blocks_field(a, c);
+	if (domu_args_flag(a, "Z") && !c[LS_LABEL].null)
+		l.field[LABEL] = domu_name_shown(o, c[LS_LABEL].text, c[LS_LABEL].len);
 	if (long_format)
 		long_fields(o, a, c, &l, time(NULL));
 	if (l.name == NULL) {
 		rc = domu_nomem(r->ctx);
-	} else if (long_format || columns) {
+	} else if (long_format || columns || aligned) {
 		return hold(o, user, &l);
 	} else {
-		rc = domu_out_print(o, "%s%s%s\n", l.field[INODE] != NULL ? l.field[INODE] : "",
-		                    l.field[INODE] != NULL ? " " : "", l.name);
+		rc = domu_out_print(o, "%s\n", l.name);
 	}
 	line_free(&l);
 	return rc;

@@ -12,4 +12,11 @@ int domu_op_complete(struct domu_work *w, struct domu_msg *req, struct domu_msg 
 int domu_op_cd(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* str canonical path */
 int domu_op_use(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply); /* nothing */
 
+/*
+ * In the worker: what a pattern matches, sorted; none where something has
+ * that very name, or nothing matches.  The caller frees with domu_paths_free().
+ */
+int domu_paths_expand(struct domu_work *w, const char *use, const char *cwd, const char *pattern, char ***names,
+                      size_t *n);
+
 #endif

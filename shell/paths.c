@@ -252,6 +252,29 @@ int domu_op_glob(struct domu_work *w, struct domu_msg *req, struct domu_msg *rep
 	return rc;
 }
 
+int domu_paths_expand(struct domu_work *w, const char *use, const char *cwd, const char *pattern, char ***names,
+                      size_t *n)
+{
+	struct domu_path *where = malloc(sizeof *where);
+	struct found f = { .ctx = w->ctx };
+	char *copy = strdup(pattern);
+	int rc = where != NULL && copy != NULL ? domu_work_tree(w, use, &f.t) : domu_nomem(w->ctx);
+
+	if (rc == 0 && domu_path_walk(f.t, cwd, pattern, DOMU_WALK_NOFOLLOW, where) != 0) {
+		domu_error_clear(w->ctx);
+		rc = glob(&f, cwd, copy);
+	}
+	if (rc == 0 && f.n > 1)
+		qsort(f.v, f.n, sizeof *f.v, by_bytes);
+	if (rc != 0)
+		found_free(&f);
+	*names = f.v;
+	*n = f.n;
+	free(copy);
+	free(where);
+	return rc;
+}
+
 int domu_op_complete(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	const char *cwd, *word, *slash;
@@ -373,6 +396,18 @@ static int ask_names(struct domu_app *app, struct domu_session *s, const char *o
 int domu_paths_glob(struct domu_app *app, const char *pattern, char ***names, size_t *n)
 {
 	return ask_names(app, app->session, "glob", pattern, names, n);
+}
+
+int domu_paths_glob_in(struct domu_app *app, struct domu_session *s, const char *use, const char *pattern,
+                       char ***names, size_t *n)
+{
+	struct domu_msg reply = DOMU_MSG_INIT(0);
+	int rc = ask(app, s, "glob", use, pattern, &reply);
+
+	if (rc == 0)
+		rc = get_names(app, &reply, names, n);
+	domu_msg_free(&reply);
+	return rc;
 }
 
 int domu_paths_complete(struct domu_app *app, struct domu_session *s, const char *prefix, char ***names, size_t *n)

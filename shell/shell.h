@@ -45,6 +45,9 @@ int domu_redirect_end(struct domu_app *app, struct domu_redirect *r); /* the pip
 
 /* Worker operations by a path: in paths.c; requests put str cwd, str use, then what is named. */
 int domu_paths_glob(struct domu_app *app, const char *pattern, char ***names, size_t *n);
+/* The same of a session that is not the shell's: from its root, on the device use (NULL: by fstab). */
+int domu_paths_glob_in(struct domu_app *app, struct domu_session *s, const char *use, const char *pattern,
+                       char ***names, size_t *n);
 int domu_paths_complete(struct domu_app *app, struct domu_session *s, const char *prefix, char ***names, size_t *n);
 int domu_paths_cd(struct domu_app *app, const char *path, char **canonical);
 int domu_paths_use(struct domu_app *app, const char *dev);

@@ -18,6 +18,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_list,
 	&domu_cmd_info,
 	&domu_cmd_status,
+	&domu_cmd_logs,
 	/* reading */
 	&domu_cmd_ls,
 	&domu_cmd_cat,
@@ -25,8 +26,11 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_tail,
 	&domu_cmd_stat,
 	&domu_cmd_find,
+	&domu_cmd_grep,
 	&domu_cmd_readlink,
 	&domu_cmd_df,
+	&domu_cmd_getfattr,
+	&domu_cmd_lsattr,
 	&domu_cmd_export,
 	/* changing */
 	&domu_cmd_edit,
@@ -41,6 +45,9 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_chown,
 	&domu_cmd_touch,
 	&domu_cmd_truncate,
+	&domu_cmd_setfattr,
+	&domu_cmd_chattr,
+	&domu_cmd_mknod,
 	/* repair */
 	&domu_cmd_fsck,
 	&domu_cmd_resize_root,

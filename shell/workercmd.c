@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "shell/command.h"
 #include "shell/ops.h"
+#include "shell/shell.h"
 #include "shell/workercmd.h"
 
 enum { FLAG_MANY = 1, FLAG_NO_GUEST = 2, FLAG_SHELL = 4, FLAG_JSON = 8, FLAG_IN = 16, FLAG_OUT = 32 };
@@ -44,6 +46,41 @@ static char **get_words(struct domu_msg *m, size_t n)
 	return words;
 }
 
+static bool is_path(const struct domu_arg *arg)
+{
+	return arg != NULL && (arg->type == ARG_GUEST_PATH || arg->type == ARG_GUEST_DIR || arg->type == ARG_ANY_PATH);
+}
+
+/* 'web1:/etc/\*.conf': what the guest has of that.  The shell has done it for its own lines. */
+static int expand_operand(struct domu_run *r, struct domu_args *args, size_t *i)
+{
+	const char *word = domu_args_get(args, *i),
+	           *path = is_path(domu_args_arg(args, *i)) ? domu_run_path(r, *i) : NULL;
+	char **names = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (path == NULL || strpbrk(path, "*?[") == NULL)
+		return 0;
+	rc = domu_paths_expand(r->work, r->use, r->cwd, path, &names, &n);
+	for (size_t k = 0; rc == 0 && k < n; k++) {
+		char *whole;
+
+		if (asprintf(&whole, "%.*s%s", (int)(path - word), word, names[k]) < 0) {
+			rc = domu_nomem(r->ctx);
+		} else {
+			free(names[k]);
+			names[k] = whole;
+		}
+	}
+	if (rc == 0 && n > 0) {
+		rc = domu_args_replace(r->ctx, args, *i, names, n);
+		*i += n - 1;
+	}
+	domu_paths_free(names, n);
+	return rc;
+}
+
 static int run_command(struct domu_run *r, int argc, char **words)
 {
 	struct domu_args *args = NULL;
@@ -57,7 +94,10 @@ static int run_command(struct domu_run *r, int argc, char **words)
 	if (rc == 0) {
 		r->args = args;
 		r->out = out;
-		rc = r->cmd->worker(r);
+		for (size_t i = 0; rc == 0 && !r->in_shell && i < domu_args_count(args); i++)
+			rc = expand_operand(r, args, &i);
+		if (rc == 0)
+			rc = r->cmd->worker(r);
 		r2 = domu_out_close(out, NULL);
 		rc = rc != 0 ? rc : r2;
 	}

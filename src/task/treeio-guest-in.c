@@ -245,13 +245,19 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 	if (old != 0 && S_ISDIR(st.mode))
 		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory '%s' with non-directory",
 		                 g->shown);
+	/* Its data is taken and dropped; a link to it later leads to what is there. */
+	if (old != 0 && (g->flags & DOMU_TREEIO_NO_CLOBBER) != 0) {
+		g->fs = NULL;
+		rc = e->again ? 0 : remember_link(g, e->link_id, g->top->fs, old);
+		return rc != 0 ? fail(g, rc, "create") : 0;
+	}
 	return e->again ? make_link(g, name, old, e) : open_file(g, name, old, &st, e);
 }
 
 static int g_data(struct domu_sink *s, const void *bytes, size_t len, uint64_t offset)
 {
 	struct guest_sink *g = s->priv;
-	int rc = domu_fs_write(g->fs, g->ino, bytes, len, offset);
+	int rc = g->fs != NULL ? domu_fs_write(g->fs, g->ino, bytes, len, offset) : 0;
 
 	g->end = offset + len;
 	return rc != 0 ? fail(g, rc, "write") : 0;
@@ -260,7 +266,11 @@ static int g_data(struct domu_sink *s, const void *bytes, size_t len, uint64_t o
 static int g_file_end(struct domu_sink *s, uint64_t size)
 {
 	struct guest_sink *g = s->priv;
-	int rc = size != g->end ? domu_fs_truncate(g->fs, g->ino, size) : 0;
+	int rc;
+
+	if (g->fs == NULL)
+		return 0;
+	rc = size != g->end ? domu_fs_truncate(g->fs, g->ino, size) : 0;
 
 	if (rc == 0 && (g->flags & DOMU_TREEIO_PRESERVE) != 0)
 		rc = domu_fs_setattr(g->fs, g->ino, &g->st, DOMU_ATTR_ATIME | DOMU_ATTR_MTIME);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cmd-logs.c - logs: what a guest last said: its journal or syslog, its dmesg, and what the Dom0 saw on its console. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "shell/cmd.h"
+#include "shell/logs.h"
+
+#define TAIL_BYTES  (1u << 20) /* lines are looked for in the last of a file */
+#define MAX_LINES   100000u
+#define CONSOLE_DIR "/var/log/xen/console"
+
+static int number_of_lines(struct domu_run *r, uint64_t *lines)
+{
+	const char *text = domu_args_value(r->args, "lines");
+	char *end;
+
+	*lines = 50;
+	if (text == NULL)
+		return 0;
+	errno = 0;
+	*lines = strtoull(text, &end, 10);
+	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || *lines > MAX_LINES)
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "logs: -n %s: a number of lines, at most %u", text,
+		                 MAX_LINES);
+	return 0;
+}
+
+/* Where the last lines of a text begin. */
+static size_t last_lines(const char *text, size_t len, uint64_t lines)
+{
+	size_t at = len;
+
+	if (at > 0 && text[at - 1] == '\n')
+		at--;
+	for (uint64_t i = 0; i < lines && at > 0; i++) {
+		const char *nl = memrchr(text, '\n', at);
+
+		if (nl == NULL)
+			return 0;
+		at = (size_t)(nl - text);
+	}
+	return lines == 0 ? len : at + (at < len && text[at] == '\n');
+}
+
+/* ---- in the worker: the guest's own --------------------------------------------------------- */
+
+int domu_logs_heading(struct domu_run *r, const char *what)
+{
+	char line[300];
+	int n = snprintf(line, sizeof line, "==> %s <==\n", what);
+
+	return domu_run_write(r, line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+/* A regular file that is there and not empty; where->ino 0: none. */
+static int find(struct domu_run *r, struct domu_tree *t, const char *path, struct domu_path *where)
+{
+	int rc = domu_path_walk(t, "/", path, 0, where);
+
+	if (rc == 0 && S_ISREG(where->st.mode) && where->st.size > 0)
+		return 0;
+	where->ino = 0;
+	if (rc != 0 && rc != -ENOENT && rc != -ENOTDIR)
+		return rc;
+	domu_error_clear(r->ctx);
+	return 0;
+}
+
+static int print_file(struct domu_run *r, const struct domu_path *where, uint64_t lines)
+{
+	uint64_t size = where->st.size, offset = size > TAIL_BYTES ? size - TAIL_BYTES : 0;
+	char *buf = malloc(TAIL_BYTES + 1);
+	size_t have = 0, from;
+	ssize_t n = 1;
+	int rc = buf != NULL ? domu_logs_heading(r, where->path) : domu_nomem(r->ctx);
+
+	while (rc == 0 && n > 0 && have < TAIL_BYTES) {
+		n = domu_fs_read(where->fs, where->ino, buf + have, TAIL_BYTES - have, offset + have);
+		have += n > 0 ? (size_t)n : 0;
+	}
+	if (rc == 0 && n < 0)
+		rc = (int)n;
+	if (rc == 0 && have > 0) {
+		if (buf[have - 1] != '\n')
+			buf[have++] = '\n';
+		from = last_lines(buf, have, lines);
+		rc = domu_run_write(r, buf + from, have - from);
+	}
+	free(buf);
+	return rc;
+}
+
+/* The first of these that is there, a damaged one being a warning. */
+static int print_first(struct domu_run *r, struct domu_tree *t, const char *const *paths, uint64_t lines, bool *any)
+{
+	struct domu_path *where = malloc(sizeof *where);
+	int rc = where != NULL ? 0 : domu_nomem(r->ctx);
+
+	for (; rc == 0 && *paths != NULL; paths++) {
+		rc = find(r, t, *paths, where);
+		if (rc == 0 && where->ino != 0) {
+			*any = true;
+			rc = print_file(r, where, lines);
+			break;
+		}
+	}
+	free(where);
+	return rc;
+}
+
+static const char *const system_logs[] = { "/var/log/syslog", "/var/log/messages", "/var/log/syslog.1",
+	                                   "/var/log/messages.1", NULL };
+static const char *const kernel_logs[] = { "/var/log/dmesg", "/var/log/kern.log", NULL };
+
+/* A guest that has both writes the same to both, unless one was turned off since: the newer one counts. */
+static int print_system(struct domu_run *r, struct domu_tree *t, uint64_t lines, bool *any)
+{
+	struct domu_path *where = malloc(sizeof *where);
+	struct domu_journal *j = NULL;
+	time_t text = 0;
+	int rc = where != NULL ? domu_journal_open(r, t, lines, &j) : domu_nomem(r->ctx);
+
+	for (size_t i = 0; rc == 0 && i < 2; i++) {
+		rc = find(r, t, system_logs[i], where);
+		if (rc == 0 && where->ino != 0 && where->st.mtime.tv_sec > text)
+			text = where->st.mtime.tv_sec;
+	}
+	if (rc == 0 && domu_journal_newest(j) != 0 && domu_journal_newest(j) + 60 >= text) {
+		*any = true;
+		rc = domu_journal_print(j);
+	} else if (rc == 0) {
+		rc = print_first(r, t, system_logs, lines, any);
+	}
+	domu_journal_free(j);
+	free(where);
+	return rc;
+}
+
+static int worker(struct domu_run *r)
+{
+	struct domu_tree *t;
+	bool any = false;
+	uint64_t lines;
+	int rc = number_of_lines(r, &lines);
+
+	if (rc == 0)
+		rc = domu_work_tree(r->work, r->use, &t);
+	if (rc == 0)
+		rc = print_system(r, t, lines, &any);
+	if (rc == 0)
+		rc = print_first(r, t, kernel_logs, lines, &any);
+	if (rc == 0 && !any)
+		r->exit_status = DOMU_NOTFOUND;
+	return rc;
+}
+
+/* ---- in the front: the Dom0's ------------------------------------------------------------------ */
+
+static int print_console(struct domu_run *r, const char *path, int fd, uint64_t size, uint64_t lines)
+{
+	uint64_t offset = size > TAIL_BYTES ? size - TAIL_BYTES : 0;
+	char *buf = malloc(TAIL_BYTES), *heading = NULL;
+	ssize_t n;
+	size_t from;
+	int rc = buf != NULL && asprintf(&heading, "==> %s (on this host) <==\n", path) >= 0 ? 0 : domu_nomem(r->ctx);
+
+	n = rc == 0 ? pread(fd, buf, TAIL_BYTES, (off_t)offset) : 0;
+	if (n < 0)
+		rc = domu_fail(r->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+	if (rc == 0)
+		rc = domu_out_data(r->out, heading, strlen(heading));
+	if (rc == 0) {
+		from = last_lines(buf, (size_t)n, lines);
+		rc = domu_out_data(r->out, buf + from, (size_t)n - from);
+	}
+	if (rc == 0 && n > 0 && buf[n - 1] != '\n')
+		rc = domu_out_data(r->out, "\n", 1);
+	free(heading);
+	free(buf);
+	return rc;
+}
+
+/* What xenconsoled keeps, where it does. */
+static int console(struct domu_run *r, uint64_t lines, bool *any)
+{
+	const struct domu_guest *g = domu_session_guest(r->session);
+	const char *dir = getenv("DOMU_RESCUE_CONSOLE_DIR");
+	struct stat st;
+	char *path;
+	int fd, rc = 0;
+
+	if (g->name == NULL || strchr(g->name, '/') != NULL)
+		return 0;
+	if (asprintf(&path, "%s/guest-%s.log", dir != NULL ? dir : CONSOLE_DIR, g->name) < 0)
+		return domu_nomem(r->ctx);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+		*any = true;
+		rc = print_console(r, path, fd, (uint64_t)st.st_size, lines);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return rc;
+}
+
+static int run(struct domu_run *r)
+{
+	struct domu_error first = { 0 };
+	bool any = false;
+	uint64_t lines;
+	int rc = number_of_lines(r, &lines), r2;
+
+	if (rc != 0)
+		return rc;
+	rc = domu_run_in_worker(r, r->session);
+	any = rc == 0 && r->exit_status != DOMU_NOTFOUND;
+	r->exit_status = -1;
+	/* A guest whose disk cannot be read may still have said why. */
+	first = r->ctx->error;
+	memset(&r->ctx->error, 0, sizeof r->ctx->error);
+	r2 = rc != -EINTR && rc != -ESHUTDOWN ? console(r, lines, &any) : 0;
+	if (rc != 0) {
+		domu_error_clear(r->ctx);
+		r->ctx->error = first;
+		return rc;
+	}
+	if (r2 == 0 && !any)
+		return domu_fail(
+		    r->ctx, DOMU_NOTFOUND, -ENOENT,
+		    "%s has no logs: no journal, syslog, messages or dmesg in /var/log, and no console log", r->guest);
+	return r2;
+}
+
+static const struct domu_arg args[] = { { "GUEST", ARG_GUEST, COUNT_ONE }, { 0 } };
+
+static const struct domu_option options[] = {
+	{ "lines", 'n', "NUM", "so many lines of each, not 50" },
+	{ 0 },
+};
+
+const struct domu_command domu_cmd_logs = {
+	.name = "logs",
+	.topic = "looking",
+	.summary = "what the guest last said",
+	.description =
+	    "The last lines of its journal, or of /var/log/syslog or messages where that is newer; of its dmesg or "
+	    "kern.log; and of what xenconsoled kept of its console on this host (/var/log/xen/console, or "
+	    "DOMU_RESCUE_CONSOLE_DIR). Times of the journal are in the time zone of this host.",
+	.args = args,
+	.options = options,
+	.example = "domu-rescue logs -n 20 web1",
+	.needs = NEED_GUEST | GIVES_BYTES,
+	.worker = worker,
+	.front = run,
+};

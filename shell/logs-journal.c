@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* logs-journal.c - the last entries of a systemd journal, by its documented format (systemd.io/JOURNAL_FILE_FORMAT). */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/num.h"
+#include "shell/logs.h"
+
+#define DIR_PATH    "/var/log/journal"
+#define MAX_FILES   4096u
+#define MAX_FIELDS  1024u /* of an entry */
+#define MAX_TEXT    65536u /* of a field that is shown */
+#define HEADER_SIZE 208u
+#define ARRAY_STEP  4096u /* items of an entry array read in one go */
+
+enum { OBJECT_DATA = 1, OBJECT_ENTRY = 3, OBJECT_ARRAY = 6 };
+enum { FLAG_COMPRESSED = 7, INCOMPATIBLE_COMPACT = 16, INCOMPATIBLE_KNOWN = 31 };
+
+struct jfile {
+	struct domu_fs *fs;
+	uint64_t ino, size;
+	bool compact;
+	uint64_t array; /* the first entry array */
+	uint64_t entries;
+	uint64_t newest; /* microseconds */
+};
+
+struct entry {
+	uint64_t time; /* microseconds since 1970 */
+	uint64_t seqnum;
+	uint64_t offset;
+	size_t file;
+};
+
+struct domu_journal {
+	struct domu_run *r;
+	struct domu_tree *t;
+	struct jfile *files;
+	size_t n_files;
+	struct entry *v; /* the newest, at most max */
+	size_t n, max;
+	unsigned damaged; /* entries and files that could not be read */
+};
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static int read_at(struct domu_journal *j, const struct jfile *f, void *buf, size_t len, uint64_t offset)
+{
+	ssize_t n;
+
+	if (!domu_inside(offset, len, f->size))
+		return -EUCLEAN;
+	n = domu_fs_read(f->fs, f->ino, buf, len, offset);
+	if (n < 0)
+		domu_error_clear(j->r->ctx);
+	return n < 0 ? (int)n : (size_t)n == len ? 0 : -EUCLEAN;
+}
+
+/* An object's header: its size, checked to lie in the file; its first head bytes go into buf. */
+static int object(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint8_t type, void *buf, size_t head,
+                  uint64_t *size)
+{
+	const uint8_t *p = buf;
+	int rc = offset % 8 != 0 || offset < HEADER_SIZE ? -EUCLEAN : read_at(j, f, buf, head, offset);
+
+	if (rc != 0)
+		return rc;
+	*size = domu_le64(p + 8);
+	return p[0] == type && *size >= head && domu_inside(offset, *size, f->size) ? 0 : -EUCLEAN;
+}
+
+static int take_header(struct domu_journal *j, struct jfile *f)
+{
+	uint8_t h[HEADER_SIZE];
+	int rc = read_at(j, f, h, sizeof h, 0);
+
+	if (rc != 0 || memcmp(h, "LPKSHHRH", 8) != 0 || (domu_le32(h + 12) & ~(uint32_t)INCOMPATIBLE_KNOWN) != 0)
+		return -EUCLEAN;
+	f->compact = (domu_le32(h + 12) & INCOMPATIBLE_COMPACT) != 0;
+	f->entries = domu_le64(h + 152);
+	f->array = domu_le64(h + 176);
+	f->newest = domu_le64(h + 192);
+	return 0;
+}
+
+/* ---- which files ---------------------------------------------------------------------------- */
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), m = strlen(suffix);
+
+	return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+static int take_file(void *user, const struct domu_walk_entry *e)
+{
+	struct domu_journal *j = user;
+	struct jfile f = { .fs = e->where->fs, .ino = e->where->ino, .size = e->where->st.size }, *v;
+
+	if (e->err != 0) {
+		j->damaged++;
+		return 0;
+	}
+	if (!S_ISREG(e->where->st.mode) || j->n_files == MAX_FILES ||
+	    (!has_suffix(e->path, ".journal") && !has_suffix(e->path, ".journal~")))
+		return 0;
+	if (take_header(j, &f) != 0) {
+		j->damaged++;
+		return 0;
+	}
+	v = reallocarray(j->files, j->n_files + 1, sizeof *v);
+	if (v == NULL)
+		return domu_nomem(j->r->ctx);
+	j->files = v;
+	v[j->n_files++] = f;
+	return 0;
+}
+
+static int by_newest(const void *a, const void *b)
+{
+	const struct jfile *x = a, *y = b;
+
+	return x->newest > y->newest ? -1 : x->newest < y->newest;
+}
+
+static int find_files(struct domu_journal *j)
+{
+	const struct domu_walk_opts opts = { .max_depth = 2 };
+	struct domu_path *p = malloc(sizeof *p);
+	int rc = p != NULL ? domu_path_walk(j->t, "/", DIR_PATH, 0, p) : domu_nomem(j->r->ctx);
+
+	if (rc == -ENOENT || rc == -ENOTDIR) {
+		domu_error_clear(j->r->ctx);
+		rc = 0;
+	} else if (rc == 0) {
+		rc = domu_walk_tree(j->t, p, DIR_PATH, &opts, take_file, j);
+	}
+	free(p);
+	if (j->n_files > 1)
+		qsort(j->files, j->n_files, sizeof *j->files, by_newest);
+	return rc;
+}
+
+/* ---- the last entries of a file ------------------------------------------------------------- */
+
+static int by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->seqnum < y->seqnum ? -1 : x->seqnum > y->seqnum;
+}
+
+/* The offsets of the newest entries, as a ring. */
+struct ring {
+	uint64_t *v;
+	size_t max;
+	uint64_t n; /* put in so far */
+};
+
+/* One array of the chain; items beyond the last entry are zero. */
+static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint64_t size, struct ring *ring)
+{
+	size_t width = f->compact ? 4 : 8;
+	uint64_t items = (size - 24) / width, at = offset + 24;
+	uint8_t *buf = malloc(ARRAY_STEP * 8);
+	int rc = buf != NULL ? 0 : -ENOMEM;
+
+	while (rc == 0 && items > 0 && ring->n < f->entries) {
+		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
+
+		rc = read_at(j, f, buf, n * width, at);
+		for (size_t i = 0; rc == 0 && i < n && ring->n < f->entries; i++) {
+			uint64_t entry = f->compact ? domu_le32(buf + 4 * i) : domu_le64(buf + 8 * i);
+
+			if (entry == 0)
+				break;
+			ring->v[ring->n++ % ring->max] = entry;
+		}
+		items -= n;
+		at += n * width;
+	}
+	free(buf);
+	return rc;
+}
+
+static int collect(struct domu_journal *j, size_t file, struct ring *ring)
+{
+	const struct jfile *f = &j->files[file];
+	uint64_t offset = f->array, size, last = 0;
+	uint8_t head[24];
+	int rc = 0;
+
+	/* Each array lies behind the one before: a chain that goes back is none. */
+	while (rc == 0 && offset > last && ring->n < f->entries) {
+		rc = object(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
+		if (rc == 0)
+			rc = take_array(j, f, offset, size, ring);
+		last = offset;
+		offset = rc == 0 ? domu_le64(head + 16) : 0;
+	}
+	return rc;
+}
+
+static int take_entries(struct domu_journal *j, size_t file)
+{
+	const struct jfile *f = &j->files[file];
+	struct ring ring = { .max = j->max };
+	uint64_t n, size;
+	uint8_t head[64];
+	int rc;
+
+	ring.v = calloc(ring.max, sizeof *ring.v);
+	if (ring.v == NULL)
+		return domu_nomem(j->r->ctx);
+	rc = collect(j, file, &ring);
+	if (rc != 0)
+		j->damaged++;
+	n = ring.n < ring.max ? ring.n : ring.max;
+	for (uint64_t i = ring.n - n; rc != -ENOMEM && i < ring.n; i++) {
+		uint64_t offset = ring.v[i % ring.max];
+
+		if (object(j, f, offset, OBJECT_ENTRY, head, sizeof head, &size) != 0) {
+			j->damaged++;
+			continue;
+		}
+		j->v[j->n++] = (struct entry){ domu_le64(head + 24), domu_le64(head + 16), offset, file };
+	}
+	free(ring.v);
+	return rc == -ENOMEM ? domu_nomem(j->r->ctx) : 0;
+}
+
+int domu_journal_open(struct domu_run *r, struct domu_tree *t, uint64_t lines, struct domu_journal **out)
+{
+	struct domu_journal *j = calloc(1, sizeof *j);
+	int rc;
+
+	*out = j;
+	if (j == NULL)
+		return domu_nomem(r->ctx);
+	j->r = r;
+	j->t = t;
+	j->max = (size_t)lines;
+	/* Room for what is kept and for what one file adds. */
+	j->v = calloc(2 * j->max + 1, sizeof *j->v);
+	rc = j->v != NULL ? find_files(j) : domu_nomem(r->ctx);
+	for (size_t i = 0; rc == 0 && j->max > 0 && i < j->n_files; i++) {
+		if (j->n == j->max && j->files[i].newest < j->v[0].time)
+			break;
+		rc = take_entries(j, i);
+		qsort(j->v, j->n, sizeof *j->v, by_time);
+		if (j->n > j->max) {
+			memmove(j->v, j->v + j->n - j->max, j->max * sizeof *j->v);
+			j->n = j->max;
+		}
+	}
+	return rc;
+}
+
+time_t domu_journal_newest(const struct domu_journal *j)
+{
+	return j->n > 0 ? (time_t)(j->v[j->n - 1].time / 1000000) : 0;
+}
+
+void domu_journal_free(struct domu_journal *j)
+{
+	if (j == NULL)
+		return;
+	free(j->files);
+	free(j->v);
+	free(j);
+}
+
+/* ---- showing an entry ------------------------------------------------------------------------ */
+
+struct fields {
+	char *message, *identifier, *comm, *pid, *syslog_pid, *host;
+};
+
+static void keep(struct fields *fl, const char *text, size_t len)
+{
+	const struct {
+		const char *name;
+		char **value;
+	} wanted[] = {
+		{ "MESSAGE=", &fl->message }, { "SYSLOG_IDENTIFIER=", &fl->identifier }, { "_COMM=", &fl->comm },
+		{ "_PID=", &fl->pid },        { "SYSLOG_PID=", &fl->syslog_pid },        { "_HOSTNAME=", &fl->host }
+	};
+
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+		size_t n = strlen(wanted[i].name);
+
+		if (len >= n && memcmp(text, wanted[i].name, n) == 0 && *wanted[i].value == NULL)
+			*wanted[i].value = strndup(text + n, len - n);
+	}
+}
+
+static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t offset, struct fields *fl)
+{
+	size_t start = f->compact ? 72 : 64;
+	uint8_t head[72];
+	uint64_t size;
+	char *text;
+	int rc = object(j, f, offset, OBJECT_DATA, head, start, &size);
+
+	if (rc != 0)
+		return rc;
+	/* Only what is long is compressed, and of what is shown only a message is. */
+	if ((head[1] & FLAG_COMPRESSED) != 0) {
+		char note[64];
+
+		snprintf(note, sizeof note, "MESSAGE=[a long message, compressed to %" PRIu64 " bytes]", size - start);
+		keep(fl, note, strlen(note));
+		return 0;
+	}
+	size -= start;
+	if (size > MAX_TEXT)
+		size = MAX_TEXT;
+	text = malloc((size_t)size + 1);
+	if (text == NULL)
+		return -ENOMEM;
+	rc = read_at(j, f, text, (size_t)size, offset + start);
+	if (rc == 0)
+		keep(fl, text, (size_t)size);
+	free(text);
+	return rc;
+}
+
+static int take_fields(struct domu_journal *j, const struct entry *e, struct fields *fl)
+{
+	const struct jfile *f = &j->files[e->file];
+	size_t width = f->compact ? 4 : 16;
+	uint64_t size, n;
+	uint8_t head[64], item[16];
+	int rc = object(j, f, e->offset, OBJECT_ENTRY, head, sizeof head, &size);
+
+	n = rc == 0 ? (size - 64) / width : 0;
+	for (uint64_t i = 0; rc == 0 && i < n && i < MAX_FIELDS; i++) {
+		rc = read_at(j, f, item, width, e->offset + 64 + i * width);
+		if (rc == 0)
+			rc = take_field(j, f, f->compact ? domu_le32(item) : domu_le64(item), fl);
+	}
+	return rc;
+}
+
+/* As journalctl's short form: time, host, who, and the message, whose further lines are indented. */
+static int put_entry(struct domu_journal *j, const struct entry *e, const struct fields *fl)
+{
+	const char *who = fl->identifier != NULL ? fl->identifier : fl->comm != NULL ? fl->comm : "unknown";
+	const char *pid = fl->pid != NULL ? fl->pid : fl->syslog_pid;
+	const char *line = fl->message, *end;
+	time_t seconds = (time_t)(e->time / 1000000);
+	char when[40] = "-", *text = NULL;
+	size_t len = 0;
+	struct tm tm;
+	FILE *out = open_memstream(&text, &len);
+	int rc, indent;
+
+	if (out == NULL)
+		return domu_nomem(j->r->ctx);
+	if (localtime_r(&seconds, &tm) == NULL || strftime(when, sizeof when, "%b %d %H:%M:%S", &tm) == 0)
+		snprintf(when, sizeof when, "@%lld", (long long)seconds);
+	indent = fprintf(out, "%s %s %s%s%s%s: ", when, fl->host != NULL ? fl->host : "-", who, pid != NULL ? "[" : "",
+	                 pid != NULL ? pid : "", pid != NULL ? "]" : "");
+	for (bool first = true; line != NULL; line = end != NULL ? end + 1 : NULL, first = false) {
+		end = strchr(line, '\n');
+		fprintf(out, "%*s%.*s\n", first ? 0 : indent, "", end != NULL ? (int)(end - line) : (int)strlen(line),
+		        line);
+	}
+	rc = fclose(out) == 0 ? domu_run_write(j->r, text, len) : domu_nomem(j->r->ctx);
+	free(text);
+	return rc;
+}
+
+int domu_journal_print(struct domu_journal *j)
+{
+	int rc = domu_logs_heading(j->r, DIR_PATH);
+
+	for (size_t i = 0; rc == 0 && i < j->n; i++) {
+		struct fields fl = { 0 };
+
+		if (take_fields(j, &j->v[i], &fl) == 0 && fl.message != NULL)
+			rc = put_entry(j, &j->v[i], &fl);
+		else
+			j->damaged += fl.message == NULL;
+		free(fl.message);
+		free(fl.identifier);
+		free(fl.comm);
+		free(fl.pid);
+		free(fl.syslog_pid);
+		free(fl.host);
+	}
+	if (rc == 0 && j->damaged > 0)
+		domu_say(j->r->ctx, DOMU_WARNING, "%s: parts of the journal cannot be read", DIR_PATH);
+	return rc;
+}

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# logs.sh - logs shows the end of a journal as journalctl does, of text logs as tail does, and of the console log.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+need_kernel
+fs_bytes=$((64 * 1048576))
+export DOMU_RESCUE_CONSOLE_DIR=$T/console
+mkdir "$DOMU_RESCUE_CONSOLE_DIR" "$T/journal"
+journald=/lib/systemd/systemd-journald
+
+# A journal by systemd's own daemon, in a /run of its own: this script has its own mounts.
+make_journal() {
+	local pid i
+	mount -t tmpfs none /run || return 1
+	mkdir -p /run/systemd/journal /run/systemd/journald.conf.d /run/log
+	printf '[Journal]\nStorage=persistent\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\n%s\n' "$1" >/run/systemd/journald.conf.d/test.conf
+	: >/run/systemd/journal/flushed
+	mount --bind "$T/journal" /var/log/journal || { umount /run; return 1; }
+	env ${2:+"$2"} "$journald" >"$T/journald.log" 2>&1 &
+	pid=$!
+	wait_until 10 test -S /run/systemd/journal/stdout
+	for i in {1..80}; do
+		echo "<6>line $i of it"
+	done | systemd-cat -t demo
+	printf 'MESSAGE=first line\nMESSAGE=second line\nSYSLOG_IDENTIFIER=multi\n' | logger --journald
+	printf 'MESSAGE=unkillable \e[31m process\nSYSLOG_IDENTIFIER=steer\n' | logger --journald
+	wait_until 10 sh -c 'journalctl --directory=/var/log/journal -t steer --no-pager -q | grep -q unkillable'
+	kill "$pid"
+	wait "$pid"
+	umount /var/log/journal
+	umount /run
+}
+
+text_logs() {
+	plain_tree "$1"
+	seq 1 500 | sed 's/^/Jan  1 00:00:00 web syslog line /' >"$1/var/log/syslog"
+	seq 1 30 | sed 's/^/[    0.0] dmesg line /' >"$1/var/log/dmesg"
+	touch -d '2020-01-01' "$1/var/log/syslog"
+}
+
+journal() {
+	text_logs "$1"
+	mkdir -p "$1/var/log/journal"
+	cp -r "$T/journal/." "$1/var/log/journal/"
+}
+
+make_fs ext4 "$T/text.img" text_logs || skip_all "no image"
+config text "$T/text.img,raw,xvda,w"
+works "text logs" logs -n 7 text
+is "text logs: the end of each" "$(out)" "$(
+	echo '==> /var/log/syslog <=='
+	seq 494 500 | sed 's/^/Jan  1 00:00:00 web syslog line /'
+	echo '==> /var/log/dmesg <=='
+	seq 24 30 | sed 's/^/[    0.0] dmesg line /'
+)"
+works "by default" logs text
+is "by default: 50 lines of what has more" "$(out | grep -c syslog.line)" 50
+works "no lines" logs -n 0 text
+ends "a number that is none" 2 logs -n x text
+printf 'Welcome\r\nKernel panic - not syncing\e[0m' >"$T/console/guest-text.log"
+works "the console log" logs -n 3 text
+has "the console log: its end" "$(out | tail -n 1)" 'Kernel panic'
+if command -v script >/dev/null; then
+	script -qec "$DOMU logs -n 3 text" /dev/null </dev/null >"$T/tty" 2>&1
+	lacks "nothing steers a terminal" "$(cat "$T/tty")" $'\e'
+fi
+domu shell text -c 'logs -n 1'
+has "in the shell" "$(out)" 'syslog line 500'
+none() { mkdir -p "$1/etc" "$1/sbin" "$1/usr"; echo >"$1/etc/fstab"; echo >"$1/sbin/init"; }
+make_fs ext4 "$T/none.img" none
+config none "$T/none.img,raw,xvda,w"
+ends "a guest without logs" 4 logs none
+
+if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /etc/machine-id ] && [ -d /var/log/journal ]; then
+	for format in regular compact; do
+		rm -rf "$T/journal"
+		mkdir "$T/journal"
+		# Compact files are of systemd 252 and later; the variable turns them off.
+		if ! make_journal '' "SYSTEMD_JOURNAL_COMPACT=$([ $format = compact ] && echo 1 || echo 0)"; then
+			skip "a journal" "no journald here"
+			break
+		fi
+		make_fs ext4 "$T/journal.img" journal
+		config journal "$T/journal.img,raw,xvda,w"
+		for n in 1 5 40 1000; do
+			domu logs -n "$n" journal
+			journalctl --directory="$T/journal" -o short -n "$n" --no-pager -q -a >"$T/theirs"
+			same "a $format journal, $n lines: as journalctl" <(sed -n '/^==> .*journal/,/^==> .*dmesg/p' "$T/out" | sed '1d;$d') "$T/theirs"
+		done
+		lacks "the older syslog is not shown" "$(out)" 'syslog line'
+		# Damage: every 97th byte of the file.
+		cp -r "$T/journal" "$T/damaged"
+		for f in "$T"/damaged/*/*.journal; do
+			perl -e 'open(F, "+<", $ARGV[0]); for (my $i = 300; $i < -s F; $i += 97) {
+				seek(F, $i, 0); read(F, my $c, 1); seek(F, $i, 0); print F chr(ord($c) ^ 0x5a) }' "$f"
+		done
+		(T2=$T/damaged; journal() { text_logs "$1"; mkdir -p "$1/var/log/journal"; cp -r "$T2/." "$1/var/log/journal/"; }
+			make_fs ext4 "$T/damaged.img" journal)
+		config damaged "$T/damaged.img,raw,xvda,w"
+		ends "a damaged $format journal" "0 1 4" logs -n 100 damaged
+		rm -r "$T/damaged"
+	done
+else
+	skip "a journal" "no systemd-journald, journalctl or logger here"
+fi
+done_testing
