@@ -10,13 +10,14 @@ export TMPDIR=/tmp
 disks=/var/disks logs=/var/log/xen/console
 mkdir -p $disks
 
-# power_cut STEP: the machine loses its power now; the scenario goes on with that step after the next start.
+# power_cut STEP [systemd]: the machine loses its power now; the scenario goes on with that step after the next start,
+# where systemd is the first process or what an init with scripts would do is done.
 power_cut() {
 	local file
 	file=/root/step/$(basename "$0" .sh)
 	echo "$1" >"$file"
 	sync "$file" /root/step # alone: what is under way is not to be finished
-	echo cut
+	echo "cut ${2:-scripts}"
 	while :; do
 		sleep 100
 	done
