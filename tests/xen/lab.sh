@@ -43,7 +43,7 @@ guest() {
 	shift 2
 	{
 		printf 'name = "%s"\nkernel = "/lab/vmlinux"\nramdisk = "/lab/initrd.gz"\nmemory = 96\n' "$name"
-		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet mitigations=off lpj=1000000 %s"\n' "${words-}"
+		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet mitigations=off cryptomgr.notests lpj=1000000 %s"\n' "${words-}"
 		printf 'disk = [ "%s,xvda,w" ]\n' "$target"
 		printf '%s\n' "$@"
 	} >"/etc/xen/$name.cfg"

@@ -21,12 +21,12 @@ for i in 1 2 3 4 5; do
 	destroy "many$i"
 	rm -f "/etc/xen/many$i.cfg"
 done
-configs=$(shortest "$DOMU" --config-dir "$T/many" list)
+configs=$((whole - live))
 # The same program with the same configs on the machine that emulates this one: what emulation costs.
 native=$(cat /lab/native-list)
 estimate=$((whole * native / configs))
-echo "# figures: Xen lab: list of 1000 configs and 5 domains $((whole / 1000)) ms, of the domains alone $((live / 1000)) ms," \
-	"of the configs alone $((configs / 1000)) ms; xl list $((xl / 1000)) ms"
+echo "# figures: Xen lab: list of 1000 configs and 5 domains $((whole / 1000)) ms, of the 5 domains alone $((live / 1000)) ms," \
+	"xl list $((xl / 1000)) ms"
 echo "# figures: Xen lab: the configs alone on the machine below: $((native / 1000)) ms, so emulation costs $((configs / native)) times," \
 	"and the whole list would take some $((estimate / 1000)) ms there"
 check "a list of 1000 configs and 5 domains takes less than 0.3 s where nothing is emulated" test $estimate -lt 300000
