@@ -55,7 +55,7 @@ console() {
 
 # says NAME TEXT [SECONDS]: the guest's console has had a line with TEXT.
 says() {
-	wait_until "${3:-60}" eval "console '$1' | grep -q '$2'" || {
+	wait_until "${3:-150}" eval "console '$1' | grep -q '$2'" || {
 		echo "# the console of $1:"
 		console "$1" | tail -n 15 | sed 's/^/#   /'
 		return 1

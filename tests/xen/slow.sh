@@ -61,8 +61,8 @@ cut_in_commit() {
 			dmsetup create --noudevsync --noudevrules $i --table "0 8 error"
 		done
 		[ -d /run/systemd/system ] || exit 0
-		until [ "$(systemctl show -P ActiveState domu-rescue-recover)" = activating ]; do
-			sleep 0.2
+		until [ -d /sys/fs/cgroup/system.slice/domu-rescue-recover.service ]; do
+			sleep 0.5
 		done && vgchange -qq -ay lab &
 	END
 	vgchange -qq --setautoactivation n lab
