@@ -210,7 +210,7 @@ static bool disks_there(struct domu_run *r, const struct domu_commit_info *ci)
 	if (domu_guest_find(&quiet, &where, ci->guest, &g) == 0)
 		for (size_t i = 0; i < g->n_disks; i++)
 			all &= g->disks[i].path == NULL || g->disks[i].cdrom || g->disks[i].script != NULL ||
-			       access(g->disks[i].path, F_OK) == 0;
+			       g->disks[i].backend != NULL || access(g->disks[i].path, F_OK) == 0;
 	domu_guest_free(g);
 	domu_ctx_free(&quiet);
 	return all;

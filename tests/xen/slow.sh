@@ -48,7 +48,7 @@ make_slow_guest() {
 # commit_until CONDITION TEXT: a commit of that motd is under way, and as far as that.
 commit_until() {
 	"$DOMU" write slow:/etc/motd >"$T/cut" 2>&1 < <(echo "$2") &
-	check "a commit is under way: $1" wait_until 30 "$1"
+	check "a commit is under way: $1" wait_until 120 "$1"
 }
 
 # cut_in_commit TEXT [systemd]: the power goes in a commit of that motd; xendomains is to start the guest, and its

@@ -30,15 +30,16 @@ mkdir -p ${lock%/*}
 has_lock() {
 	[ -e $lock ] && ! flock -n $lock true
 }
-slow 3000 0
+slow 8000 0
 "$DOMU" write slow:/etc/motd >"$T/first" 2>&1 < <(echo first) &
 first=$!
-check "a commit has the lock" wait_until 30 has_lock
+check "a commit has the lock" wait_until 120 has_lock
 kill -STOP $first
+check "and keeps it, when it has closed the door" wait_until 60 grep -q '^State:.T' "/proc/$first/status"
 rm "$T/trace"
 traced write race:/etc/motd >"$T/out" 2>"$T/err" < <(echo second) &
 second=$!
-check "another guest's commit waits for it" wait_until 30 grep -q 'xen-hotplug/block.*EAGAIN' "$T/trace"
+check "another guest's commit waits for it" wait_until 120 grep -q 'xen-hotplug/block.*EAGAIN' "$T/trace"
 kill -CONT $first
 wait $second
 is "and takes it in its turn" "$? $(err)" "0 "
