@@ -33,9 +33,10 @@ has_lock() {
 slow 8000 0
 "$DOMU" write slow:/etc/motd >"$T/first" 2>&1 < <(echo first) &
 first=$!
-check "a commit has the lock" wait_until 120 has_lock
+check "a commit closes its disk" wait_until 120 grep -q blkdev_fsync "/proc/$first/stack"
 kill -STOP $first
-check "and keeps it, when it has closed the door" wait_until 60 grep -q '^State:.T' "/proc/$first/status"
+check "it is stopped when it is closed" wait_until 60 grep -q '^State:.T' "/proc/$first/status"
+check "and has the lock" has_lock
 rm "$T/trace"
 traced write race:/etc/motd >"$T/out" 2>"$T/err" < <(echo second) &
 second=$!
