@@ -401,8 +401,11 @@ static char *read_text(struct domu_guest *g, size_t *len)
 	text = malloc(cap + 1);
 	if (text == NULL)
 		goto out;
-	while (*len < cap && (n = read(fd, text + *len, cap - *len)) > 0)
-		*len += (size_t)n;
+	/* Of a file a short read is its end. */
+	n = read(fd, text, cap);
+	if (n < 0)
+		guest_error(g, "%s: %s", g->source, strerror(errno));
+	*len = n > 0 ? (size_t)n : 0;
 	text[*len] = '\0';
 	if (*len == cap || memchr(text, '\0', *len) != NULL) {
 		guest_error(g, *len == cap ? "%s: changes while it is read" : "%s: not a text that could be a config",
@@ -516,8 +519,9 @@ static int xl_open_file(struct domu_ctx *ctx, const char *path, const char *form
 	return config_guest(ctx, path, format, &counts, g);
 }
 
-static int xl_list_one(struct domu_ctx *ctx, const char *dir, const char *name, domu_guest_fn fn, void *user)
+static int xl_list_one(struct domu_ctx *ctx, const char *dir, const struct dirent *e, domu_guest_fn fn, void *user)
 {
+	const char *name = e->d_name;
 	struct domu_guest *g;
 	char *path;
 	struct stat st;
@@ -527,8 +531,9 @@ static int xl_list_one(struct domu_ctx *ctx, const char *dir, const char *name, 
 	if (asprintf(&path, "%s/%s", dir, name) < 0)
 		return domu_fail(ctx, DOMU_FAILED, -ENOMEM, "out of memory");
 	/* Folders, and what is neither a file nor named like a config, are passed over. */
-	if (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) || (!S_ISREG(st.st_mode) && !domu_config_suffix(name))
-	                         : !domu_config_suffix(name))
+	if (e->d_type != DT_REG &&
+	    (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) || (!S_ISREG(st.st_mode) && !domu_config_suffix(name))
+	                          : !domu_config_suffix(name)))
 		goto out;
 	rc = config_guest(ctx, path, NULL, &counts, &g);
 	if (rc < 0)
@@ -555,7 +560,7 @@ static int xl_list_dir(struct domu_ctx *ctx, const char *dir, domu_guest_fn fn, 
 	}
 	for (int i = 0; i < n; i++) {
 		if (rc == 0 && domu_config_name_counts(list[i]->d_name))
-			rc = xl_list_one(ctx, dir, list[i]->d_name, fn, user);
+			rc = xl_list_one(ctx, dir, list[i], fn, user);
 		free(list[i]);
 	}
 	free(list);

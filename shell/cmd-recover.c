@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "shell/cmd.h"
 #include "shell/conffile.h"
@@ -183,8 +185,79 @@ static bool seen_before(const struct domu_commit_info *v, size_t i)
 	return false;
 }
 
+/* ---- at boot: disks that come late ---------------------------------------- */
+
+#define WAIT_MAX 3600 /* seconds */
+
+/* Volumes and network disks may appear after what starts guests does: is all there that this one is about? */
+static bool disks_there(struct domu_run *r, const struct domu_commit_info *ci)
+{
+	struct domu_guest *g = NULL;
+	struct domu_where where;
+	struct domu_ctx quiet;
+	bool all = true;
+
+	for (size_t i = 0; i < ci->n_disks && all; i++) {
+		char *now = domu_identity_find(&ci->disks[i]);
+
+		all = now != NULL;
+		free(now);
+	}
+	if (!all || ci->guest == NULL || ci->guest[0] == '/' || domu_app_where(r->app, r->globals, &where) != 0)
+		return all;
+	/* Under the names, too, that its config has for them: udev makes links a moment later. */
+	domu_ctx_init(&quiet);
+	if (domu_guest_find(&quiet, &where, ci->guest, &g) == 0)
+		for (size_t i = 0; i < g->n_disks; i++)
+			all &= g->disks[i].path == NULL || g->disks[i].cdrom || g->disks[i].script != NULL ||
+			       g->disks[i].backend != NULL || access(g->disks[i].path, F_OK) == 0;
+	domu_guest_free(g);
+	domu_ctx_free(&quiet);
+	return all;
+}
+
+static int wait_seconds(struct domu_run *r, time_t *seconds)
+{
+	const char *text = domu_args_value(r->args, "wait");
+	char *end = NULL;
+	unsigned long n = text != NULL && *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+
+	if (text != NULL && (end == NULL || *end != '\0' || n > WAIT_MAX))
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "--wait %s: a number of seconds, %d at most", text,
+		                 WAIT_MAX);
+	if (text != NULL && (domu_args_count(r->args) > 0 || r->in_shell))
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "--wait is for recover without GUEST, as at boot");
+	*seconds = (time_t)n;
+	return 0;
+}
+
+static int wait_for_disks(struct domu_run *r, time_t seconds, const struct domu_commit_info *v, size_t n)
+{
+	struct timespec pause = { .tv_nsec = 200 * 1000 * 1000 }, start, now;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	now = start;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		bool said = false;
+
+		while (rc == 0 && now.tv_sec - start.tv_sec < seconds && v[i].state == DOMU_COMMIT_INTERRUPTED &&
+		       !v[i].under_way && !disks_there(r, &v[i])) {
+			if (!said)
+				domu_say(r->ctx, DOMU_INFO, "%s: waiting for its disks",
+				         v[i].guest != NULL ? v[i].guest : v[i].id);
+			said = true;
+			nanosleep(&pause, NULL);
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			if (domu_interrupted(r->ctx))
+				rc = domu_fail(r->ctx, DOMU_DECLINED, -EINTR, "interrupted");
+		}
+	}
+	return rc;
+}
+
 /* Everything that is due: a guest whose disk is missing stays pending, with a warning, and the others go on. */
-static int recover_all(struct domu_run *r, unsigned *total)
+static int recover_all(struct domu_run *r, time_t seconds, unsigned *total)
 {
 	struct domu_commit_info *v = NULL;
 	struct domu_state *st;
@@ -194,6 +267,8 @@ static int recover_all(struct domu_run *r, unsigned *total)
 
 	if (rc == 0)
 		rc = domu_state_list(st, NULL, true, &v, &n);
+	if (rc == 0)
+		rc = wait_for_disks(r, seconds, v, n);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		if (v[i].state == DOMU_COMMIT_INTERRUPTED && v[i].under_way) {
 			domu_say(r->ctx, DOMU_WARNING, "commit %s on %s is under way (process %" PRId64 ")", v[i].id,
@@ -230,13 +305,16 @@ static int run_recover(struct domu_run *r)
 {
 	size_t n = domu_args_count(r->args);
 	unsigned total = 0;
-	int rc = 0;
+	time_t seconds = 0;
+	int rc = wait_seconds(r, &seconds);
 
+	if (rc != 0)
+		return rc;
 	load_limits(r);
 	if (n == 0 && r->in_shell)
 		rc = recover_session(r, r->app->session, true, &total);
 	else if (n == 0 && r->globals->disks == NULL && r->globals->config == NULL)
-		rc = recover_all(r, &total);
+		rc = recover_all(r, seconds, &total);
 	else if (n == 0)
 		rc = recover_guest(r, NULL, true, &total);
 	for (size_t i = 0; rc == 0 && i < n; i++)
@@ -245,6 +323,11 @@ static int run_recover(struct domu_run *r)
 		domu_out_line(r->out, "nothing to recover");
 	return rc;
 }
+
+static const struct domu_option options[] = {
+	{ "wait", 0, "SECONDS", "without GUEST: wait that long for disks that are not there yet, as at boot" },
+	{ NULL, 0, NULL, NULL },
+};
 
 static const struct domu_arg many_args[] = { { "GUEST", ARG_GUEST, COUNT_ANY }, { 0 } };
 
@@ -260,6 +343,7 @@ const struct domu_command domu_cmd_recover = {
 	    "numbers. One that was moved to another filesystem, or restored, is accepted only where GUEST (or --disk) "
 	    "names it.",
 	.args = many_args,
+	.options = options,
 	.example = "domu-rescue recover",
 	.needs = NEED_MANY,
 	.front = run_recover,

@@ -50,6 +50,22 @@ works "a guest without a name, moved: recover" --disk "$T/b/moved.img" recover
 recovered "a guest without a name, moved" "$T/b/moved.img"
 rm "$T/b/moved.img"
 
+# ---- later than whoever recovers at boot
+cut_short "$at" "$disk" write test:/etc/big
+mv "$disk" "$T/b/late.img"
+ends "late: it is waited for" 7 recover --wait 1
+has "late: which is said once" "$(err | grep -c 'test: waiting for its disks')" '^1$'
+"$DOMU" recover --wait 60 >"$T/late" 2>&1 &
+waiting=$!
+check "late: recover waits" wait_until 20 grep -q "waiting for its disks" "$T/late"
+mv "$T/b/late.img" "$disk"
+wait $waiting
+is "late: and goes on when it is there" "$?" 0
+recovered "late" "$disk"
+ends "late: a guest that is named is not waited for" 2 recover --wait 1 test
+ends "late: no number" 2 recover --wait 1x
+rm "$disk"
+
 # A stage, too.
 cp --sparse=always "$T/base.img" "$disk"
 rm -rf "$state"

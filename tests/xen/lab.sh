@@ -10,13 +10,14 @@ export TMPDIR=/tmp
 disks=/var/disks logs=/var/log/xen/console
 mkdir -p $disks
 
-# power_cut STEP: the machine loses its power now; the scenario goes on with that step after the next start.
+# power_cut STEP [systemd]: the machine loses its power now; the scenario goes on with that step after the next start,
+# where systemd is the first process or what an init with scripts would do is done.
 power_cut() {
 	local file
 	file=/root/step/$(basename "$0" .sh)
 	echo "$1" >"$file"
 	sync "$file" /root/step # alone: what is under way is not to be finished
-	echo cut
+	echo "cut ${2:-scripts}"
 	while :; do
 		sleep 100
 	done
@@ -42,7 +43,7 @@ guest() {
 	shift 2
 	{
 		printf 'name = "%s"\nkernel = "/lab/vmlinux"\nramdisk = "/lab/initrd.gz"\nmemory = 96\n' "$name"
-		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet mitigations=off lpj=1000000 %s"\n' "${words-}"
+		printf 'cmdline = "root=/dev/xvda console=hvc0 quiet mitigations=off cryptomgr.notests lpj=1000000 %s"\n' "${words-}"
 		printf 'disk = [ "%s,xvda,w" ]\n' "$target"
 		printf '%s\n' "$@"
 	} >"/etc/xen/$name.cfg"
@@ -54,7 +55,7 @@ console() {
 
 # says NAME TEXT [SECONDS]: the guest's console has had a line with TEXT.
 says() {
-	wait_until "${3:-60}" eval "console '$1' | grep -q '$2'" || {
+	wait_until "${3:-150}" eval "console '$1' | grep -q '$2'" || {
 		echo "# the console of $1:"
 		console "$1" | tail -n 15 | sed 's/^/#   /'
 		return 1

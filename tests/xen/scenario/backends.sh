@@ -15,6 +15,16 @@ else
 fi
 works "after it is gone" write qraw:/etc/motd < <(echo raw)
 
+for type in phy qdisk; do
+	image $disks/$type.img 8M
+	guest $type "format=raw,vdev=xvda,access=rw,backendtype=$type,target=$disks/$type.img"
+	sed -i 's/,xvda,w"/"/' /etc/xen/$type.cfg
+	check "a domain with backendtype=$type" xl create -p /etc/xen/$type.cfg
+	refused "backendtype=$type" $disks/$type.img "domain $type \([0-9]+, paused\) has it as xvda" write $type:/etc/motd
+	destroy $type
+	works "backendtype=$type, when it is gone" write $type:/etc/motd < <(echo free)
+done
+
 qemu-img create -q -f qcow2 $disks/base.qcow2 8M
 guest qcow "format=qcow2,vdev=xvda,access=rw,target=$disks/base.qcow2"
 sed -i 's/,xvda,w"/"/' /etc/xen/qcow.cfg
@@ -46,6 +56,9 @@ check "a domain on a partition" xl create -p /etc/xen/part.cfg
 refused "the partition" "$whole" 'domain part \([0-9]+, paused\) has it as xvda1' write part:/etc/motd
 refused "the disk that it is on" "$whole" 'domain part \([0-9]+, paused\) has it as xvda1' write over:/etc/motd
 destroy part
+check "a domain on the whole disk" xl create -p /etc/xen/over.cfg
+refused "the partition, while a guest has its disk" "$whole" 'domain over \([0-9]+, paused\) has' write part:/etc/motd
+destroy over
 works "a disk without a table, xvda1" write part:/etc/motd < <(echo part)
 works "it is the root" cat part:/etc/motd
 is "with what was written" "$(out)" part
