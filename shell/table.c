@@ -30,6 +30,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_edit,
 	&domu_cmd_write,
 	&domu_cmd_cp,
+	&domu_cmd_tar_out,
 	&domu_cmd_mkdir,
 	&domu_cmd_rm,
 	&domu_cmd_rmdir,

@@ -13,6 +13,12 @@ libdomu_a_SOURCES += \
 	src/task/session-stage.c \
 	src/task/session-undo.c \
 	src/task/session.c src/task/session.h \
+	src/task/tar-acl.c \
+	src/task/tar-data.c src/task/tar-data.h \
+	src/task/tar-out.c \
+	src/task/tar-pax.c \
+	src/task/tar-regions.c src/task/tar-regions.h \
+	src/task/tar.h \
 	src/task/treeio-guest-in.c \
 	src/task/treeio-guest-out.c \
 	src/task/treeio-host-in.c \
