@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct target {
 static int worker(struct domu_run *r)
 {
 	struct domu_path *where = malloc(sizeof *where);
+	unsigned long failures = 0;
 	struct domu_tree *t;
 	int rc = where != NULL ? domu_work_tree(r->work, r->use, &t) : domu_nomem(r->ctx);
 
@@ -34,7 +36,13 @@ static int worker(struct domu_run *r)
 	if (rc == 0)
 		rc = domu_run_walk(r, 0, 0, where);
 	if (rc == 0)
-		rc = domu_tar_out(r->ctx, t, where, r->out_fd);
+		rc = domu_tar_out(r->ctx, t, where, r->out_fd, &failures);
+	/* The archive is whole, and kept. */
+	if (rc == 0 && failures > 0) {
+		domu_say(r->ctx, DOMU_WARNING, "%lu file%s could not be read whole; the archive has everything else",
+		         failures, failures == 1 ? "" : "s");
+		r->exit_status = DOMU_FAILED;
+	}
 	free(where);
 	return rc;
 }
@@ -120,19 +128,82 @@ static int close_target(struct domu_run *r, struct target *t, int rc)
 	return rc;
 }
 
+/* ---- compressed --------------------------------------------------------------------------- */
+
+static bool ends(const char *name, const char *with)
+{
+	size_t n = strlen(name), k = strlen(with);
+
+	return n > k && strcasecmp(name + n - k, with) == 0;
+}
+
+static enum domu_tar_packing packing(const struct domu_run *r)
+{
+	static const struct {
+		const char *suffix;
+		enum domu_tar_packing kind;
+	} names[] = {
+		{ ".gz", DOMU_TAR_GZIP }, { ".tgz", DOMU_TAR_GZIP }, { ".xz", DOMU_TAR_XZ },
+		{ ".txz", DOMU_TAR_XZ },  { ".zst", DOMU_TAR_ZSTD }, { ".tzst", DOMU_TAR_ZSTD },
+	};
+	const char *name = domu_args_get(r->args, 1);
+
+	if (domu_args_flag(r->args, "no-compress"))
+		return DOMU_TAR_PLAIN;
+	if (domu_args_flag(r->args, "gzip"))
+		return DOMU_TAR_GZIP;
+	if (domu_args_flag(r->args, "xz"))
+		return DOMU_TAR_XZ;
+	if (domu_args_flag(r->args, "zstd"))
+		return DOMU_TAR_ZSTD;
+	for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++)
+		if (ends(name, names[i].suffix))
+			return names[i].kind;
+	return DOMU_TAR_PLAIN;
+}
+
+static int run_packed(struct domu_run *r, enum domu_tar_packing kind, int fd)
+{
+	struct domu_tar_pack *p;
+	int in, rc = domu_tar_pack_start(r->ctx, kind, fd, &p, &in);
+	bool whole;
+
+	if (rc != 0)
+		return rc;
+	r->out_fd = in;
+	rc = domu_run_in_worker(r, r->session);
+	r->out_fd = -1;
+	/* The end of the archive is seen only where it is whole: otherwise its process is ended first. */
+	whole = rc == 0 || rc == -ESHUTDOWN;
+	if (whole)
+		close(in);
+	rc = domu_tar_pack_end(r->ctx, p, rc);
+	if (!whole)
+		close(in);
+	return rc;
+}
+
+static int run_plain(struct domu_run *r, int fd)
+{
+	int rc;
+
+	r->out_fd = fd;
+	rc = domu_run_in_worker(r, r->session);
+	r->out_fd = -1;
+	return rc;
+}
+
 static int run_tar_out(struct domu_run *r)
 {
+	enum domu_tar_packing kind = packing(r);
 	struct target t;
 	int rc;
 
 	if (r->globals->json)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "tar-out gives an archive, not JSON");
 	rc = open_target(r, &t);
-	if (rc == 0) {
-		r->out_fd = t.fd;
-		rc = domu_run_in_worker(r, r->session);
-		r->out_fd = -1;
-	}
+	if (rc == 0)
+		rc = kind == DOMU_TAR_PLAIN ? run_plain(r, t.fd) : run_packed(r, kind, t.fd);
 	return close_target(r, &t, rc);
 }
 

@@ -23,6 +23,7 @@ extern const struct domu_command domu_cmd_df;
 /* changing */
 extern const struct domu_command domu_cmd_edit;
 extern const struct domu_command domu_cmd_cp;
+extern const struct domu_command domu_cmd_tar_in;
 extern const struct domu_command domu_cmd_tar_out;
 extern const struct domu_command domu_cmd_write;
 extern const struct domu_command domu_cmd_mkdir;

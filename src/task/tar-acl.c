@@ -9,8 +9,8 @@
 #include "task/tar.h"
 
 #define ACL_VERSION 2u
-#define HEAD    4u
-#define ENTRY   8u
+#define HEAD        4u
+#define ENTRY       8u
 
 /* The words of acl_to_text(3) by tag; *named: an ID belongs to it. */
 static const char *tag_word(unsigned tag, bool *named)

@@ -489,7 +489,8 @@ static void release(struct tar_out *t)
 	domu_tar_stream_free(&t->out);
 }
 
-int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *tree, const struct domu_path *where, int fd)
+int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *tree, const struct domu_path *where, int fd,
+                 unsigned long *failures)
 {
 	const struct domu_walk_opts opts = { .max_depth = ~0u };
 	struct tar_out t = { .ctx = ctx, .base_len = strlen(where->path) };
@@ -503,10 +504,7 @@ int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *tree, const struct domu
 		rc = turn(&t);
 	if (rc == 0)
 		rc = domu_tar_stream_end(&t.out);
-	if (rc == 0 && t.failures > 0)
-		rc = domu_fail(ctx, DOMU_FAILED, -EIO,
-		               "%lu file%s could not be read whole; the archive has everything else", t.failures,
-		               t.failures == 1 ? "" : "s");
+	*failures = t.failures;
 	release(&t);
 	return rc;
 }

@@ -50,7 +50,53 @@ char *domu_tar_acl_text(const void *value, size_t len);
 
 /* ---- out (tar-out.c) ------------------------------------------------------- */
 
-/* The tree at where as an archive, names relative to it, to a pipe or file. */
-int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, int fd);
+/*
+ * The tree at where as an archive, names relative to it, to a pipe or file.
+ * *failures: files that could not be read, or not whole; each was said.
+ */
+int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *tree, const struct domu_path *where, int fd,
+                 unsigned long *failures);
+
+/* ---- libarchive (tar-lib.c) -------------------------------------------------- */
+
+/* Loads it: before the fence of whoever will use it.  DOMU_UNSUPPORTED where it is not there, or not built with. */
+int domu_tar_lib(struct domu_ctx *ctx);
+bool domu_tar_lib_is_loaded(void);
+
+/* ---- in (tar-in.c) ----------------------------------------------------------- */
+
+struct domu_tar_in {
+	struct domu_tree *tree;
+	const struct domu_path *dir; /* an existing directory */
+	unsigned strip; /* leading parts of names that are left out */
+	bool map_names; /* owners by name, where the archive has one and the guest knows it */
+	uint64_t size; /* bytes of the file, for progress; 0: not known */
+	/* Numbers of the guest's names. */
+	bool (*user)(void *names, const char *name, uint32_t *id);
+	bool (*group)(void *names, const char *name, uint32_t *id);
+	void *names;
+};
+
+/*
+ * Unpacks an archive (tar of any kind, cpio; compressed or not) from fd.  No
+ * name leaves the directory and no link below it is followed.  What is
+ * refused is said; the rest is unpacked, and then it is a failure.
+ */
+int domu_tar_in(struct domu_ctx *ctx, const struct domu_tar_in *in, int fd);
+
+/* ---- compressed (tar-pack.c) --------------------------------------------------- */
+
+enum domu_tar_packing { DOMU_TAR_PLAIN, DOMU_TAR_GZIP, DOMU_TAR_XZ, DOMU_TAR_ZSTD };
+
+struct domu_tar_pack;
+/* A process that compresses what is written to *fd (the caller's, which must close it) into out_fd. */
+int domu_tar_pack_start(struct domu_ctx *ctx, enum domu_tar_packing kind, int out_fd, struct domu_tar_pack **p,
+                        int *fd);
+/*
+ * rc 0: waits until all is written; the caller has closed its end.  Else the
+ * process is ended, so that nothing looks like a whole archive.  A failure of
+ * its own is the cause, unless rc says more than that a pipe broke.
+ */
+int domu_tar_pack_end(struct domu_ctx *ctx, struct domu_tar_pack *p, int rc);
 
 #endif

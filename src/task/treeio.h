@@ -12,6 +12,7 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_NO_TARGET_DIR = 1 << 3, /* a destination that is a directory is not gone into (cp -T) */
 	DOMU_TREEIO_NO_FOLLOW = 1 << 4, /* a link that is named is copied, not what it leads to (cp -d) */
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
+	DOMU_TREEIO_REPLACE = 1 << 6, /* what is there makes room, but for a directory that is not empty (tar -x) */
 };
 #define DOMU_TREEIO_ARCHIVE \
 	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)
@@ -65,6 +66,10 @@ struct domu_treeio_into {
 };
 int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags,
                          struct domu_sink *s);
+/* Between files of the first level: the next goes into another directory. */
+void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir);
+/* What the last entry became. */
+uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs);
 void domu_treeio_guest_free(struct domu_sink *s);
 
 /* ---- a folder of this host ---- */
