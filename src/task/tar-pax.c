@@ -254,12 +254,12 @@ static void put_names(struct domu_tar_buf *b, struct ustar *h, const struct domu
 /* A reader that knows nothing of sparse files unpacks the map and the pieces under a name that says so. */
 static void sparse_name(struct ustar *h, const char *path)
 {
-	const char *base = strrchr(path, '/');
+	const char *slash = strrchr(path, '/');
+	size_t dir = slash != NULL ? (size_t)(slash - path) : 0;
 	char name[sizeof h->name + 1];
-	int dir = base != NULL ? (int)(base - path) : 1;
 
-	snprintf(name, sizeof name, "%.*s/GNUSparseFile.0/%s", dir, base != NULL ? path : ".",
-	         base != NULL ? base + 1 : path);
+	snprintf(name, sizeof name, "%.*s/GNUSparseFile.0/%s", dir > 0 ? (int)dir : 1, dir > 0 ? path : ".",
+	         slash != NULL ? slash + 1 : path);
 	memset(h->prefix, 0, sizeof h->prefix);
 	memset(h->name, 0, sizeof h->name);
 	memcpy(h->name, name, strlen(name));
@@ -267,12 +267,13 @@ static void sparse_name(struct ustar *h, const char *path)
 
 static void put_map(struct domu_tar_buf *map, const struct domu_tar_member *m)
 {
-	const struct domu_tar_region *last = m->n_regions > 0 ? &m->regions[m->n_regions - 1] : NULL;
+	const struct domu_tar_region *last =
+	    m->regions != NULL && m->n_regions > 0 ? &m->regions[m->n_regions - 1] : NULL;
 	bool tail = last == NULL || last->offset + last->len < m->st->size;
 	char line[64];
 
 	domu_tar_put(map, line, (size_t)snprintf(line, sizeof line, "%zu\n", m->n_regions + tail));
-	for (size_t i = 0; i < m->n_regions; i++)
+	for (size_t i = 0; last != NULL && i < m->n_regions; i++)
 		domu_tar_put(map, line,
 		             (size_t)snprintf(line, sizeof line, "%" PRIu64 "\n%" PRIu64 "\n", m->regions[i].offset,
 		                              m->regions[i].len));

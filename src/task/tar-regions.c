@@ -15,14 +15,14 @@
 
 static int add(struct domu_tar_regions *r, uint64_t offset, uint64_t len, uint64_t at)
 {
-	struct domu_tar_region *last = r->n > 0 ? &r->v[r->n - 1] : NULL;
+	struct domu_tar_region *last = r->v != NULL && r->n > 0 ? &r->v[r->n - 1] : NULL;
 
 	if (last != NULL && last->offset + last->len == offset &&
 	    (at == UINT64_MAX ? last->at == UINT64_MAX : last->at != UINT64_MAX && last->at + last->len == at)) {
 		last->len += len;
 		return 0;
 	}
-	if (r->n == r->cap) {
+	if (r->v == NULL || r->n == r->cap) {
 		size_t cap = r->cap != 0 ? 2 * r->cap : 64;
 		struct domu_tar_region *v = realloc(r->v, cap * sizeof *v);
 

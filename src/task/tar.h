@@ -45,7 +45,10 @@ int domu_tar_header(struct domu_tar_buf *b, const struct domu_tar_member *m);
 
 /* ---- ACLs (tar-acl.c) ----------------------------------------------------- */
 
-/* The value of system.posix_acl_* as "user::rw-,user:1000:r--,...": NULL: it is no ACL, or no memory.  The caller frees. */
+/*
+ * The value of system.posix_acl_* as "user::rw-,user:1000:r--,...", which the caller frees.
+ * NULL: it is no ACL, or no memory.
+ */
 char *domu_tar_acl_text(const void *value, size_t len);
 
 /* ---- out (tar-out.c) ------------------------------------------------------- */
