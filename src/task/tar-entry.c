@@ -86,6 +86,7 @@ static bool keepable(const char *name, uint32_t mode)
 
 static int get_xattrs(struct domu_ctx *ctx, struct archive_entry *ae, const char *path, struct domu_tar_entry *t)
 {
+	char label[512];
 	const char *name;
 	const void *value;
 	size_t len;
@@ -93,8 +94,6 @@ static int get_xattrs(struct domu_ctx *ctx, struct archive_entry *ae, const char
 
 	archive_entry_xattr_reset(ae);
 	while (rc == 0 && archive_entry_xattr_next(ae, &name, &value, &len) == ARCHIVE_OK) {
-		char label[512];
-
 		if (name == NULL || *name == '\0')
 			continue;
 		if (!keepable(name, t->e.st.mode)) {

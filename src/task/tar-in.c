@@ -334,7 +334,7 @@ static int unpack(struct tar_in *t)
 			break;
 		/* A warning is about a name that is no text: its bytes are there all the same. */
 		if (r < ARCHIVE_WARN)
-			return t->taken == 0 || ae == NULL ? damaged(t) : damaged(t);
+			return damaged(t);
 		rc = one(t, ae);
 	}
 	return rc == 0 ? finish_dirs(t) : rc;

@@ -96,9 +96,8 @@ works "an absolute name" tar-in "$T/absolute.tar" "$T/b.img:/srv"
 is "stays below the directory" "$("$DOMU" cat "$T/b.img:/srv/etc/passwd")" evil
 has "and /etc/passwd is the guest's" "$("$DOMU" cat "$T/b.img:/etc/passwd")" '^root:'
 # A hard link to a file outside, by each way there is.
-python=$(command -v perl)
 hardlink() {
-	"$python" -e 'my ($name, $link) = @ARGV;
+	perl -e 'my ($name, $link) = @ARGV;
 		my $h = pack "a100a8a8a8a12a12A8a1a100a6a2a32a32a8a8a155a12", $name, "0000644", "0000000", "0000000", "00000000000",
 			"00000000000", "", 1, $link, "ustar", "00", "", "", "", "", "", "";
 		substr($h, 148, 8) = sprintf "%06o\0 ", unpack "%32C*", $h; print $h, "\0" x 1024' "$1" "$2"
@@ -159,9 +158,8 @@ has "the extent is out of the disk" "$(e2fsck -fn "$T/c.img" 2>&1)" 'Inode'
 domu tar-out "$T/c.img:/" "$T/damaged.tar"
 is "a file that cannot be read: status 1" "$status" 1
 has "is named" "$(err)" "cannot read '/data/one'|cannot read './data/one'"
-check "and the rest is there" tar -xOf "$T/damaged.tar" ./data/two
 cmp -s <(tar -xOf "$T/damaged.tar" ./data/two) <("$DOMU" cat "$T/a.img:/data/two")
-is "whole" $? 0
+is "and the rest is there, whole" $? 0
 
 # ---- in a shell
 

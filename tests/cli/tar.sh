@@ -137,7 +137,9 @@ kmount "$T/c.img" 0 0 "$T/c" ro,noatime
 same "is that directory" <(facts "$T/c" | grep -av $'\t\\.\t') <(cd "$T/a/etc" && facts . | grep -av $'\t\\.\t')
 kumount "$T/c"
 cp --sparse=always "$T/empty.img" "$T/c.img"
-works "cp -a from one guest into the other" cp -a "$T/a.img:/." "$T/c.img:/"
+config from "$T/a.img,raw,xvda,w"
+config to "$T/c.img,raw,xvda,w"
+works "cp -a from one guest into the other" cp -a from:/. to:/
 kmount "$T/c.img" 0 0 "$T/c" ro,noatime
 same "keeps the same facts" <(facts "$T/c" | grep -av $'\t\\./sock\t' | grep -av $'\t\\.\td') <(grep -av $'\t\\.\td' "$T/want")
 kumount "$T/c"
