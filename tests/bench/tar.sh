@@ -48,13 +48,14 @@ tar -C "$what" -cf "$work/in.tar" .
 truncate -s 2G "$work/empty.img"
 mke2fs -q -F -t ext4 "$work/empty.img"
 before='cp --sparse=always "$work/empty.img" "$work/in.img"'
+# A commit is on the disk when it ends: so are the others'.
 measure tar-in '"$DOMU" tar-in "$work/in.tar" "$work/in.img:/"'
-measure mount+untar 'mount -o loop "$work/in.img" "$work/mnt" && tar -xpf "$work/in.tar" -C "$work/mnt"; umount "$work/mnt"'
+measure mount+untar 'mount -o loop "$work/in.img" "$work/mnt" && tar -xpf "$work/in.tar" -C "$work/mnt"; umount "$work/mnt"; sync "$work/in.img"'
 ratio mount+untar tar-in
 if command -v fuse2fs >/dev/null; then
 	runs=1
 	# In the foreground, so that its end is waited for.
 	measure fuse2fs 'fuse2fs -f -o fakeroot "$work/in.img" "$work/mnt" & until mountpoint -q "$work/mnt"; do :; done
-		tar -xpf "$work/in.tar" -C "$work/mnt"; umount "$work/mnt"; wait'
+		tar -xpf "$work/in.tar" -C "$work/mnt"; umount "$work/mnt"; wait; sync "$work/in.img"'
 	ratio fuse2fs tar-in
 fi
