@@ -256,10 +256,32 @@ static int make_way(struct tar_in *t, const struct domu_tar_dir *d, const char *
 	                        : domu_fs_unlink(d->fs, d->ino, name);
 }
 
+/* cpio has the content of a file at its last name. */
+static int put_late_data(struct tar_in *t, struct archive_entry *ae, const char *path, const struct domu_tar_dir *d,
+                         const char *name)
+{
+	struct domu_stat st;
+	uint64_t ino;
+	int rc = domu_fs_lookup(d->fs, d->ino, name, &ino);
+
+	if (rc == 0)
+		rc = domu_fs_stat(d->fs, ino, &st);
+	if (rc != 0 || !S_ISREG(st.mode))
+		return rc;
+	rc = domu_tar_entry_read(t->ctx, t->in, ae, path, &t->entry);
+	if (rc == 0)
+		rc = domu_fs_truncate(d->fs, ino, 0);
+	if (rc != 0)
+		return rc;
+	domu_treeio_guest_reopen(&t->sink, d->fs, ino, &t->entry.e.st);
+	return put_data(t);
+}
+
 /* Another name of a member before, or of what the guest has: only below the directory, and no link on the way. */
-static int put_link(struct tar_in *t, const char *path, const char *target, const struct domu_tar_dir *d,
+static int put_link(struct tar_in *t, struct archive_entry *ae, const char *path, const struct domu_tar_dir *d,
                     const char *name)
 {
+	const char *target = archive_entry_hardlink(ae);
 	struct domu_tar_walk w = { .ctx = t->ctx, .tree = t->walk.tree, .strip = t->walk.strip, .base = t->walk.base };
 	struct domu_tar_dir from;
 	char base[256];
@@ -277,7 +299,7 @@ static int put_link(struct tar_in *t, const char *path, const char *target, cons
 	if (rc == 0 && !same)
 		rc = domu_fs_link(d->fs, d->ino, name, ino);
 	if (rc == 0)
-		return 0;
+		return archive_entry_size(ae) > 0 ? put_late_data(t, ae, path, d, name) : 0;
 	if (rc == -ENOENT || rc == -EALREADY)
 		domu_error_clear(t->ctx);
 	domu_fail(t->ctx, DOMU_FAILED, rc, "'%s' cannot be another name of '%s', which is not there", path, target);
@@ -308,7 +330,7 @@ static int one(struct tar_in *t, struct archive_entry *ae)
 	if (rc != 0)
 		return rc == -EALREADY ? 0 : rc;
 	if (link != NULL && name[0] != '\0')
-		return put_link(t, path, link, &d, name);
+		return put_link(t, ae, path, &d, name);
 	rc = domu_tar_entry_read(t->ctx, t->in, ae, path, &t->entry);
 	if (rc != 0)
 		return rc;

@@ -330,6 +330,16 @@ void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mo
 	g->top->ino = dir;
 }
 
+void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st)
+{
+	struct guest_sink *g = s->priv;
+
+	g->fs = fs;
+	g->ino = ino;
+	g->st = *st;
+	g->end = 0;
+}
+
 uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs)
 {
 	const struct guest_sink *g = s->priv;

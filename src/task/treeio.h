@@ -68,6 +68,8 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
                          struct domu_sink *s);
 /* Between files of the first level: the next goes into another directory. */
 void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir);
+/* What follows is content of that file, which gets the times of st. */
+void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st);
 /* What the last entry became. */
 uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs);
 void domu_treeio_guest_free(struct domu_sink *s);

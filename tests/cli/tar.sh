@@ -148,6 +148,8 @@ kumount "$T/c"
 
 mkdir "$T/mine"
 cp -a "$T/a/odd" "$T/a/etc" "$T/a/big" "$T/mine/" 2>/dev/null
+ln "$T/mine/etc/passwd" "$T/mine/big/passwd"
+ln "$T/mine/etc/passwd" "$T/mine/etc/passwd-"
 rm -f "$T"/mine/odd/{huge,empty-huge}
 chattr -R -i -d "$T/mine" 2>/dev/null
 (cd "$T/mine" && tar --format=gnu -Scf "$T/gnu.tar" . && tar --format=posix --acls --xattrs --xattrs-include='*' --selinux -Scf "$T/pax.tar" . &&
