@@ -28,6 +28,8 @@ extern const struct domu_command domu_cmd_export;
 /* changing */
 extern const struct domu_command domu_cmd_edit;
 extern const struct domu_command domu_cmd_cp;
+extern const struct domu_command domu_cmd_tar_in;
+extern const struct domu_command domu_cmd_tar_out;
 extern const struct domu_command domu_cmd_write;
 extern const struct domu_command domu_cmd_mkdir;
 extern const struct domu_command domu_cmd_rm;

@@ -161,7 +161,7 @@ struct domu_run {
 	struct domu_out *out; /* rows and text; in the worker a sink that sends them */
 	int exit_status; /* fsck's own; -1: by the result */
 
-	/* In the worker. */
+	/* In the worker; the descriptors in the front, too, where a command has others to hand over than its own. */
 	struct domu_work *work;
 	const char *cwd; /* absolute in the guest */
 	const char *use; /* or NULL */

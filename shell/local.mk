@@ -39,6 +39,8 @@ libdomushell_a_SOURCES = \
 	shell/cmd-shell.c \
 	shell/cmd-stat.c \
 	shell/cmd-status.c \
+	shell/cmd-tar-in.c \
+	shell/cmd-tar-out.c \
 	shell/cmd-undo.c \
 	shell/cmd-words.c \
 	shell/cmd.h \

@@ -131,15 +131,15 @@ int domu_run_in_worker(struct domu_run *r, struct domu_session *s)
 		.in_shell = r->in_shell,
 		.json = r->globals->json,
 	};
-	int rc, argc, in_fd = -1, out_fd = -1;
+	int rc, argc, in_fd = r->in_fd, out_fd = r->out_fd;
 	char **words = domu_args_words(r->args, 0, domu_args_count(r->args), &argc);
 
 	if (words == NULL)
 		return domu_nomem(r->ctx);
 	fflush(r->app->out);
-	if ((r->cmd->needs & GIVES_BYTES) != 0 && !r->globals->json && may_hand_over(fileno(r->app->out)))
+	if (out_fd < 0 && (r->cmd->needs & GIVES_BYTES) != 0 && !r->globals->json && may_hand_over(fileno(r->app->out)))
 		out_fd = fileno(r->app->out);
-	if ((r->cmd->needs & TAKES_BYTES) != 0 && may_read_from(STDIN_FILENO))
+	if (in_fd < 0 && (r->cmd->needs & TAKES_BYTES) != 0 && may_read_from(STDIN_FILENO))
 		in_fd = STDIN_FILENO;
 	q.argc = (size_t)argc;
 	q.argv = words;

@@ -15,6 +15,13 @@ libdomu_a_SOURCES += \
 	src/task/session-undo.c \
 	src/task/session-watch.c \
 	src/task/session.c src/task/session.h \
+	src/task/tar-acl.c \
+	src/task/tar-data.c src/task/tar-data.h \
+	src/task/tar-lib.c \
+	src/task/tar-out.c \
+	src/task/tar-pax.c \
+	src/task/tar-regions.c src/task/tar-regions.h \
+	src/task/tar.h \
 	src/task/treeio-guest-in.c \
 	src/task/treeio-guest-out.c \
 	src/task/treeio-host-in.c \
@@ -22,3 +29,14 @@ libdomu_a_SOURCES += \
 	src/task/treeio-links.c src/task/treeio-links.h \
 	src/task/treeio-stream.c \
 	src/task/treeio.h
+# What needs libarchive, and what says that it is missing.
+if HAVE_LIBARCHIVE
+libdomu_a_SOURCES += \
+	src/base/lib-archive.h \
+	src/task/tar-entry.c src/task/tar-entry.h \
+	src/task/tar-in.c \
+	src/task/tar-pack.c \
+	src/task/tar-path.c src/task/tar-path.h
+else
+libdomu_a_SOURCES += src/task/tar-none.c
+endif

@@ -508,6 +508,11 @@ static bool was_too_lean(struct domu_session *s, int rc)
 	return true;
 }
 
+int domu_session_renew(struct domu_session *s)
+{
+	return domu_session_end_worker(s, s->stage != NULL);
+}
+
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct relay relay = { .s = s, .h = s->opts.handlers };

@@ -104,6 +104,8 @@ int domu_session_change_end(struct domu_session *s, int rc);
 /* Before a change that will write so many bytes: is there room to stage it, and for its undo? */
 int domu_session_room(struct domu_session *s, uint64_t bytes);
 
+/* The next call has a worker that knows what was loaded meanwhile (base/lib.h). */
+int domu_session_renew(struct domu_session *s);
 /* One worker operation; starts the worker when there is none. */
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply);
 /*

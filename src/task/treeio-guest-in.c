@@ -162,6 +162,12 @@ static int enter_dir(struct guest_sink *g, const char *name, uint64_t old, const
 	struct domu_stat attr;
 	int rc;
 
+	if (old != 0 && !S_ISDIR(old_st->mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
+		rc = domu_fs_unlink(fs, g->top->ino, name);
+		if (rc != 0)
+			return fail(g, rc, "replace");
+		old = 0;
+	}
 	if (old != 0 && !S_ISDIR(old_st->mode))
 		return domu_fail(g->ctx, DOMU_FAILED, -ENOTDIR, "cannot overwrite non-directory '%s' with directory",
 		                 g->shown);
@@ -176,14 +182,18 @@ static int enter_dir(struct guest_sink *g, const char *name, uint64_t old, const
 		if (rc == 0)
 			rc = set_xattrs(fs, old, e);
 	}
-	return rc != 0 ? fail(g, rc, "create directory") : push(g, fs, mount, old, &e->st, preserve);
+	if (rc != 0)
+		return fail(g, rc, "create directory");
+	g->fs = fs;
+	g->ino = old;
+	return push(g, fs, mount, old, &e->st, preserve);
 }
 
 /* A file that is there keeps its inode; anything else makes room. */
 static int open_file(struct guest_sink *g, const char *name, uint64_t old, const struct domu_stat *old_st,
                      const struct domu_treeio_entry *e)
 {
-	bool keep = old != 0 && S_ISREG(old_st->mode) && S_ISREG(e->st.mode);
+	bool keep = old != 0 && S_ISREG(old_st->mode) && S_ISREG(e->st.mode) && (g->flags & DOMU_TREEIO_REPLACE) == 0;
 	struct domu_stat attr;
 	uint64_t ino = old;
 	int rc = 0;
@@ -242,6 +252,13 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return fail(g, rc, "create");
 	if (S_ISDIR(e->st.mode))
 		return enter_dir(g, name, old, &st, e);
+	if (old != 0 && S_ISDIR(st.mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
+		rc =
+		    domu_tree_covered(g->t, g->top->mount, old) ? -EBUSY : domu_fs_rmdir(g->top->fs, g->top->ino, name);
+		if (rc != 0)
+			return fail(g, rc, "replace the directory");
+		old = 0;
+	}
 	if (old != 0 && S_ISDIR(st.mode))
 		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory '%s' with non-directory",
 		                 g->shown);
@@ -312,6 +329,33 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
 	if (rc != 0)
 		domu_treeio_guest_free(s);
 	return rc;
+}
+
+void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir)
+{
+	struct guest_sink *g = s->priv;
+
+	g->top->fs = fs;
+	g->top->mount = mount;
+	g->top->ino = dir;
+}
+
+void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st)
+{
+	struct guest_sink *g = s->priv;
+
+	g->fs = fs;
+	g->ino = ino;
+	g->st = *st;
+	g->end = 0;
+}
+
+uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs)
+{
+	const struct guest_sink *g = s->priv;
+
+	*fs = g->fs;
+	return g->ino;
 }
 
 void domu_treeio_guest_free(struct domu_sink *s)

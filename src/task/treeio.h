@@ -13,6 +13,7 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_NO_FOLLOW = 1 << 4, /* a link that is named is copied, not what it leads to (cp -d) */
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
 	DOMU_TREEIO_NO_CLOBBER = 1 << 6, /* files that are there are left alone (cp -n) */
+	DOMU_TREEIO_REPLACE = 1 << 7, /* what is there makes room, but for a directory that is not empty (tar -x) */
 };
 #define DOMU_TREEIO_ARCHIVE \
 	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)
@@ -66,6 +67,12 @@ struct domu_treeio_into {
 };
 int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags,
                          struct domu_sink *s);
+/* Between files of the first level: the next goes into another directory. */
+void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir);
+/* What follows is content of that file, which gets the times of st. */
+void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st);
+/* What the last entry became. */
+uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs);
 void domu_treeio_guest_free(struct domu_sink *s);
 
 /* ---- a folder of this host ---- */

@@ -6,4 +6,7 @@ tests_bench_commit_LDADD = libdomu.a $(DOMU_LIBS)
 
 bench: config.h all-am tests/bench/commit
 	DOMU=$(abs_builddir)/domu-rescue COMMIT=$(abs_builddir)/tests/bench/commit $(top_srcdir)/tests/bench/run $(BENCH_DIR)
-.PHONY: bench
+
+bench-tar: all-am
+	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/tar.sh $(BENCH_DIR)
+.PHONY: bench bench-tar

@@ -107,6 +107,7 @@ check "the manual is troff" sh -c "man -l --warnings '$T/manual' >/dev/null 2>&1
 # ---- the example of each command works on the demo guests
 cd "$T" || exit 1
 echo 'new content' >"$T/motd"
+tar -C "$T" -czf "$T/etc.tar.gz" motd
 while IFS= read -r line; do
 	rm -rf "$T/farm/disks" "$T/farm/state"
 	cp -r --sparse=always "$T/disks" "$T/farm/disks"

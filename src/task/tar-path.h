@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* tar-path.h - names of an archive below a directory of the guest: no "..", no link followed. */
+#ifndef DOMU_TAR_PATH_H
+#define DOMU_TAR_PATH_H
+
+#include "task/treeio.h"
+
+struct domu_tar_dir {
+	struct domu_fs *fs;
+	unsigned mount;
+	uint64_t ino;
+};
+
+/* Where the names before it led: the next one mostly begins as they did. */
+struct domu_tar_walk {
+	struct domu_ctx *ctx;
+	struct domu_tree *tree;
+	unsigned strip;
+	struct domu_tar_dir base;
+	struct tar_level {
+		char name[256];
+		struct domu_tar_dir dir;
+	} * v;
+	size_t n, cap;
+};
+
+/*
+ * The directory that path is in (made where it is missing, with make) and its
+ * name there: "" the base itself.  -EXDEV, recorded: refused.  -ENOENT without
+ * make, not recorded.  -EALREADY: nothing of the name is left after strip.
+ */
+int domu_tar_walk_to(struct domu_tar_walk *w, const char *path, bool make, struct domu_tar_dir *dir, char name[256]);
+void domu_tar_walk_free(struct domu_tar_walk *w);
+
+#endif
