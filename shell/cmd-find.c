@@ -73,7 +73,7 @@ static int each(void *user, const struct domu_walk_entry *e)
 		         ctx->error.message != NULL ? ctx->error.message : strerror(-e->err));
 		domu_error_clear(ctx);
 		fd->failed = e->err;
-		if (e->where->st.mode == 0)
+		if (e->inside || e->where->st.mode == 0)
 			return DOMU_WALK_PRUNE;
 	}
 	if (e->depth < fd->f.min_depth)
@@ -111,7 +111,8 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	struct find *fd = user;
 	const struct domu_walk_opts opts = { .max_depth = fd->f.max_depth,
 		                             .one_fs = fd->f.one_fs,
-		                             .post_order = fd->f.post_order };
+		                             .post_order = fd->f.post_order,
+		                             .read_only = true };
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
 	struct domu_path *where;
 	char *shown = NULL;
