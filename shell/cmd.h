@@ -19,6 +19,7 @@ extern const struct domu_command domu_cmd_stat;
 extern const struct domu_command domu_cmd_find;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
+extern const struct domu_command domu_cmd_du;
 
 /* changing */
 extern const struct domu_command domu_cmd_edit;

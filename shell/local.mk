@@ -20,7 +20,8 @@ libdomushell_a_SOURCES = \
 	shell/cmd-fsck.c \
 	shell/cmd-cat.c \
 	shell/cmd-df.c \
-	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-du.c \
+	shell/cmd-find.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
 	shell/cmd-info.c \
@@ -57,6 +58,7 @@ libdomushell_a_SOURCES = \
 	shell/run.c \
 	shell/shell.h \
 	shell/table.c \
+	shell/text.c shell/text.h \
 	shell/words.c shell/words.h \
 	shell/workercmd.c shell/workercmd.h
 

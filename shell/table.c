@@ -26,6 +26,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_find,
 	&domu_cmd_readlink,
 	&domu_cmd_df,
+	&domu_cmd_du,
 	/* changing */
 	&domu_cmd_edit,
 	&domu_cmd_write,
