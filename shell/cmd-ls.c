@@ -20,7 +20,10 @@ struct entry {
 	struct domu_stat st;
 	struct domu_fs *fs;
 	size_t node;
+	uint64_t dir; /* that it is in */
+	unsigned mount;
 	bool unreadable;
+	bool no_xattrs; /* known to have none */
 };
 
 struct entries {
@@ -32,10 +35,12 @@ struct ls {
 	struct domu_run *r;
 	struct domu_tree *tree;
 	struct domu_names *names;
+	struct domu_scans *scans;
 	bool all, almost_all, long_format, recursive, headings, human;
 	char sort;
 	bool reverse;
 	bool first; /* nothing was printed yet */
+	int failed; /* some directory cannot be read */
 	/* -R: directories shown before, so that a tree that is none comes to an end. */
 	struct {
 		uint64_t *v; /* pairs of node + 1 and inode */
@@ -74,6 +79,8 @@ static int entries_add(struct ls *ls, struct entries *e, const char *name, const
 		             .st = where->st,
 		             .fs = where->fs,
 		             .node = where->node,
+		             .dir = where->dir,
+		             .mount = where->mount,
 		             .unreadable = err != 0 };
 	e->n++;
 	return x->name != NULL && x->path != NULL ? 0 : domu_nomem(ls->r->ctx);
@@ -129,7 +136,7 @@ static void row_mark(struct ls *ls, const struct entry *e)
 {
 	char mark[2] = "";
 
-	if (ls->long_format && !e->unreadable && !S_ISLNK(e->st.mode) &&
+	if (ls->long_format && !e->unreadable && !e->no_xattrs && !S_ISLNK(e->st.mode) &&
 	    domu_fs_listxattr(e->fs, e->st.ino, mark_of, mark) != 0)
 		domu_error_clear(ls->r->ctx);
 	domu_row_text(ls->r->out, mark[0] != '\0' ? mark : NULL);
@@ -178,19 +185,39 @@ struct reading {
 	struct entries *e;
 };
 
+/* What of a damaged directory could be read is shown. */
+static int inside_failed(struct ls *ls, const struct domu_walk_entry *w)
+{
+	struct domu_ctx *ctx = ls->r->ctx;
+
+	domu_say(ctx, DOMU_WARNING, "%s: %s", w->path,
+	         ctx->error.message != NULL ? ctx->error.message : strerror(-w->err));
+	domu_error_clear(ctx);
+	ls->failed = w->err;
+	return 0;
+}
+
 static int take(void *user, const struct domu_walk_entry *w)
 {
 	struct reading *rd = user;
 	const char *name = strrchr(w->path, '/');
+	int rc;
 
+	if (w->depth == 0 && w->err == 0)
+		return 0;
+	if (w->inside)
+		return inside_failed(rd->ls, w);
 	if (w->depth == 0)
-		return w->err != 0 ? w->err : 0;
+		return w->err;
 	if (w->err != 0)
 		domu_error_clear(rd->ls->r->ctx);
 	name = name != NULL ? name + 1 : w->path;
 	if (name[0] == '.' && !rd->ls->all && !rd->ls->almost_all)
 		return DOMU_WALK_PRUNE;
-	return entries_add(rd->ls, rd->e, name, w->where, w->err);
+	rc = entries_add(rd->ls, rd->e, name, w->where, w->err);
+	if (rc == 0)
+		rd->e->v[rd->e->n - 1].no_xattrs = w->no_xattrs;
+	return rc;
 }
 
 static int add_dots(struct ls *ls, struct entries *e, const struct domu_path *dir)
@@ -245,6 +272,21 @@ static int visit(struct ls *ls, size_t node, uint64_t ino, bool *again)
 
 static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown);
 
+/* An entry as a path again: nothing is looked up twice. */
+static void where_of(const struct entry *x, struct domu_path *out)
+{
+	size_t len = strlen(x->path);
+
+	*out = (struct domu_path){ .fs = x->fs,
+		                   .node = x->node,
+		                   .ino = x->st.ino,
+		                   .mount = x->mount,
+		                   .dir = x->dir,
+		                   .st = x->st };
+	memcpy(out->name, x->dir == x->st.ino ? "/" : x->name, x->dir == x->st.ino ? 2 : strlen(x->name) + 1);
+	memcpy(out->path, x->path, len < sizeof out->path ? len + 1 : 1);
+}
+
 static int below(struct ls *ls, const struct entries *e, const char *shown)
 {
 	struct domu_path *where = malloc(sizeof *where);
@@ -262,8 +304,8 @@ static int below(struct ls *ls, const struct entries *e, const char *shown)
 			domu_say(ls->r->ctx, DOMU_WARNING, "%s: this directory was listed before", x->path);
 		if (rc != 0 || again)
 			continue;
-		rc = domu_path_walk(ls->tree, "/", x->path, DOMU_WALK_NOFOLLOW, where);
-		if (rc == 0 && asprintf(&sub, "%s%s%s", shown, slash ? "" : "/", x->name) < 0)
+		where_of(x, where);
+		if (asprintf(&sub, "%s%s%s", shown, slash ? "" : "/", x->name) < 0)
 			rc = domu_nomem(ls->r->ctx);
 		if (rc == 0)
 			rc = list_dir(ls, where, sub);
@@ -275,7 +317,7 @@ static int below(struct ls *ls, const struct entries *e, const char *shown)
 
 static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown)
 {
-	const struct domu_walk_opts opts = { .max_depth = 1 };
+	const struct domu_walk_opts opts = { .max_depth = 1, .read_only = true, .scans = ls->scans };
 	struct entries e = { 0 };
 	struct reading rd = { ls, &e };
 	int rc = 0;
@@ -368,8 +410,15 @@ static int run(struct domu_run *r)
 		         .recursive = domu_args_flag(a, "R"),
 		         .human = domu_args_flag(a, "h") };
 	struct operands op = { .ls = &ls };
+	const struct domu_mount *mounts;
+	size_t n;
 	int rc = domu_work_tree(r->work, r->use, &ls.tree), r2;
 
+	if (rc != 0)
+		return rc;
+	rc = domu_tree_mounts(ls.tree, &mounts, &n);
+	if (rc == 0)
+		rc = domu_scans_new(ls.tree, &ls.scans);
 	if (rc != 0)
 		return rc;
 	if ((ls.long_format && !domu_args_flag(a, "n")) || domu_out_json(r->out))
@@ -387,6 +436,11 @@ static int run(struct domu_run *r)
 		}
 		rc = rc != 0 ? rc : r2;
 	}
+	if (rc == 0 && ls.failed != 0)
+		rc =
+		    domu_fail(r->ctx, DOMU_FAILED, ls.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
+		              r->guest != NULL ? r->guest : "GUEST");
+	domu_scans_free(ls.scans);
 	entries_free(&op.files);
 	entries_free(&op.dirs);
 	free(ls.seen.v);
