@@ -147,6 +147,8 @@ static int show(struct ls *ls, const struct entry *e)
 	struct domu_out *o = ls->r->out;
 
 	if (e->unreadable)
+		ls->failed = -EUCLEAN;
+	if (e->unreadable)
 		domu_say(ls->r->ctx, DOMU_WARNING, "%s: its inode cannot be read: domu-rescue fsck -n %s", e->path,
 		         ls->r->guest != NULL ? ls->r->guest : "GUEST");
 	domu_row_stat(o, e->path, strlen(e->path), e->fs, e->unreadable ? NULL : &e->st, ls->names);
@@ -300,6 +302,8 @@ static int below(struct ls *ls, const struct entries *e, const char *shown)
 		if (x->unreadable || !S_ISDIR(x->st.mode) || strcmp(x->name, ".") == 0 || strcmp(x->name, "..") == 0)
 			continue;
 		rc = visit(ls, x->node, x->st.ino, &again);
+		if (rc == 0 && again)
+			ls->failed = -ELOOP;
 		if (rc == 0 && again)
 			domu_say(ls->r->ctx, DOMU_WARNING, "%s: this directory was listed before", x->path);
 		if (rc != 0 || again)
