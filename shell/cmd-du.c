@@ -15,11 +15,9 @@
 enum { DU_PATH, DU_SIZE, DU_SHOWN, DU_GUEST };
 
 static const struct domu_column columns[] = {
-	{ "path", NULL, CELL_BYTES },
-	{ "size", NULL, CELL_SIZE },
+	{ "path", NULL, CELL_BYTES }, { "size", NULL, CELL_SIZE },
 	{ "", NULL, CELL_BYTES }, /* the path as du prints it */
-	{ "guest", NULL, CELL_TEXT },
-	{ NULL, NULL, CELL_TEXT },
+	{ "guest", NULL, CELL_TEXT }, { NULL, NULL, CELL_TEXT },
 };
 
 #define NO_LIMIT 1000000u
@@ -122,11 +120,9 @@ static int each(void *user, const struct domu_walk_entry *e)
 static int start_at(struct domu_run *r, size_t i, void *user)
 {
 	struct du *d = user;
-	const struct domu_walk_opts opts = { .max_depth = ~0u,
-		                             .one_fs = d->one_fs,
-		                             .post_order = true,
-		                             .read_only = true,
-		                             .scans = d->scans };
+	const struct domu_walk_opts opts = {
+		.max_depth = ~0u, .one_fs = d->one_fs, .post_order = true, .read_only = true, .scans = d->scans
+	};
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
 	struct domu_path *where = malloc(sizeof *where);
 	char *shown = NULL;
@@ -160,7 +156,8 @@ static int depth_option(struct du *d, const struct domu_args *a)
 
 	d->max_depth = domu_args_flag(a, "s") ? 0 : NO_LIMIT;
 	if (domu_args_flag(a, "s") && d->all)
-		return domu_fail(d->r->ctx, DOMU_USAGE, -EINVAL, "du: -s shows a sum and -a every file: give one of them");
+		return domu_fail(d->r->ctx, DOMU_USAGE, -EINVAL,
+		                 "du: -s shows a sum and -a every file: give one of them");
 	if (word == NULL)
 		return 0;
 	v = *word >= '0' && *word <= '9' ? strtoul(word, &end, 10) : (end = (char *)"x", 0);

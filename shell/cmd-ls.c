@@ -279,12 +279,9 @@ static void where_of(const struct entry *x, struct domu_path *out)
 {
 	size_t len = strlen(x->path);
 
-	*out = (struct domu_path){ .fs = x->fs,
-		                   .node = x->node,
-		                   .ino = x->st.ino,
-		                   .mount = x->mount,
-		                   .dir = x->dir,
-		                   .st = x->st };
+	*out = (struct domu_path){
+		.fs = x->fs, .node = x->node, .ino = x->st.ino, .mount = x->mount, .dir = x->dir, .st = x->st
+	};
 	memcpy(out->name, x->dir == x->st.ino ? "/" : x->name, x->dir == x->st.ino ? 2 : strlen(x->name) + 1);
 	memcpy(out->path, x->path, len < sizeof out->path ? len + 1 : 1);
 }

@@ -426,7 +426,8 @@ static void put(struct domu_text *t, const struct piece *x, const struct domu_fi
 		put_char(t, x, type_of(st->mode));
 		break;
 	case 'Y':
-		put_char(t, x, S_ISLNK(st->mode) && item->follow != NULL ? item->follow(item->user) : type_of(st->mode));
+		put_char(t, x,
+		         S_ISLNK(st->mode) && item->follow != NULL ? item->follow(item->user) : type_of(st->mode));
 		break;
 	default:
 		put_numeric(t, x, item);

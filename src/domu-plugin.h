@@ -158,14 +158,14 @@ struct domu_span {
 /* A line (without newline) that a checker printed. */
 typedef void (*domu_line_fn)(void *user, const char *line);
 
-
 /* ---- a scan: all of a filesystem in the order of its disk ---- */
 
 /* An inode in use, found sound. */
 struct domu_scan_inode {
 	struct domu_stat st;
 	bool xattrs; /* it may have extended attributes */
-	uint64_t first; /* byte of the block device where its content begins, or nearly; UINT64_MAX: nowhere, not known */
+	uint64_t
+	    first; /* byte of the block device where its content begins, or nearly; UINT64_MAX: nowhere, not known */
 };
 
 /*

@@ -61,7 +61,7 @@ static int walk_inline(struct ext_fs *x, const struct ext_inode *dir, ext_dirent
 		rc = fn(user, &up);
 	if (rc == 0)
 		rc = ext_dir_entries(x, block + EXT4_INLINE_DATA_DOTDOT_SIZE,
-		                  EXT4_MIN_INLINE_DATA_SIZE - EXT4_INLINE_DATA_DOTDOT_SIZE, fn, user, damaged);
+		                     EXT4_MIN_INLINE_DATA_SIZE - EXT4_INLINE_DATA_DOTDOT_SIZE, fn, user, damaged);
 	if (rc == 0)
 		rc = ext_dir_entries(x, more, len, fn, user, damaged);
 	return rc;

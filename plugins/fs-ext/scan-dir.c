@@ -95,8 +95,8 @@ static bool csum_ok(struct ext_scan *s, const struct ext_scan_block *b, uint8_t 
 
 	if (!ext2fs_has_feature_metadata_csum(s->x->e2->super))
 		return true;
-	if (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 && tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 &&
-	    domu_le32(tail + 8) == domu_crc32c(b->seed, data, size - TAIL))
+	if (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 &&
+	    tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 && domu_le32(tail + 8) == domu_crc32c(b->seed, data, size - TAIL))
 		return true;
 	return ext2fs_dir_block_csum_verify(s->x->e2, b->dir, (struct ext2_dir_entry *)data);
 }

@@ -90,8 +90,9 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 /* What is touched counts: room that an array has in advance is no memory yet. */
 static size_t used(const struct domu_scan_tree *s)
 {
-	return s->inodes.n * sizeof(struct inode) + s->chunks.n * sizeof(struct chunk) + s->dirs.n * sizeof(struct dir) +
-	       s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) + s->arena.n;
+	return s->inodes.n * sizeof(struct inode) + s->chunks.n * sizeof(struct chunk) +
+	       s->dirs.n * sizeof(struct dir) + s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) +
+	       s->arena.n;
 }
 
 #define MORE(s, what, n) more(s, &(s)->what##s, n, sizeof(struct what))
@@ -161,8 +162,9 @@ static bool pack(const struct domu_scan_inode *in, struct inode *out)
 		               .xattrs = in->xattrs,
 		               .generation = st->generation };
 	return st->nlink <= UINT16_MAX && st->sectors >> 48 == 0 && first <= NOWHERE && st->rdev_minor >> 24 == 0 &&
-	       st->rdev_major >> 24 == 0 && pack_time(st->atime, &out->time[0]) && pack_time(st->mtime, &out->time[1]) &&
-	       pack_time(st->ctime, &out->time[2]) && pack_time(st->btime, &out->time[3]);
+	       st->rdev_major >> 24 == 0 && pack_time(st->atime, &out->time[0]) &&
+	       pack_time(st->mtime, &out->time[1]) && pack_time(st->ctime, &out->time[2]) &&
+	       pack_time(st->btime, &out->time[3]);
 }
 
 static int add_chunks(struct domu_scan_tree *s, uint32_t ino)
@@ -350,9 +352,7 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 {
-	const struct domu_scan to = {
-		.self_size = sizeof to, .inode = take_inode, .name = take_name, .odd = take_odd
-	};
+	const struct domu_scan to = { .self_size = sizeof to, .inode = take_inode, .name = take_name, .odd = take_odd };
 	bool clean = fs->ctx->error.status == DOMU_OK;
 	struct domu_scan_tree *s;
 	struct domu_statfs sf;

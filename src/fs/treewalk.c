@@ -174,8 +174,9 @@ static void free_level(struct tree_walk *w, struct dir_level *l)
 
 static int emit(struct tree_walk *w, const struct domu_path *where, unsigned depth, const struct domu_scan_inode *in)
 {
-	struct domu_walk_entry e = { .path = w->shown, .path_len = w->shown_len, .where = where, .depth = depth,
-		                     .first = UINT64_MAX };
+	struct domu_walk_entry e = {
+		.path = w->shown, .path_len = w->shown_len, .where = where, .depth = depth, .first = UINT64_MAX
+	};
 
 	if (in != NULL) {
 		e.no_xattrs = !in->xattrs;
@@ -188,8 +189,13 @@ static int emit(struct tree_walk *w, const struct domu_path *where, unsigned dep
 static int emit_error(struct tree_walk *w, const struct domu_path *where, unsigned depth, int err, bool inside,
                       bool clean)
 {
-	struct domu_walk_entry e = { .path = w->shown, .path_len = w->shown_len, .where = where, .depth = depth,
-		                     .err = err, .inside = inside, .first = UINT64_MAX };
+	struct domu_walk_entry e = { .path = w->shown,
+		                     .path_len = w->shown_len,
+		                     .where = where,
+		                     .depth = depth,
+		                     .err = err,
+		                     .inside = inside,
+		                     .first = UINT64_MAX };
 	int rc = w->fn(w->user, &e);
 
 	if (clean && rc >= 0)

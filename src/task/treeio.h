@@ -12,6 +12,7 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_NO_TARGET_DIR = 1 << 3, /* a destination that is a directory is not gone into (cp -T) */
 	DOMU_TREEIO_NO_FOLLOW = 1 << 4, /* a link that is named is copied, not what it leads to (cp -d) */
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
+	DOMU_TREEIO_READ_ONLY = 1 << 6, /* nothing in the source's guest changes meanwhile: the walk may be a scan */
 };
 #define DOMU_TREEIO_ARCHIVE \
 	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)

@@ -100,8 +100,13 @@ static int each(const char *path, const struct stat *st, int flag, struct FTW *f
 		                .mtime = st->st_mtim,
 		                .ctime = st->st_ctim };
 	struct domu_find_item item = {
-		
-		.path = path, .path_len = strlen(path), .name = name, .st = &ds, .depth = (unsigned)ftw->level, .action = act
+
+		.path = path,
+		.path_len = strlen(path),
+		.name = name,
+		.st = &ds,
+		.depth = (unsigned)ftw->level,
+		.action = act
 	};
 	size_t n = strlen(ours.pruned);
 
