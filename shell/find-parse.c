@@ -229,6 +229,7 @@ static int regex_test(struct parser *p, struct domu_find_node *x, const char *wo
 	x->regex = calloc(1, sizeof *x->regex);
 	if (x->regex == NULL)
 		return domu_nomem(p->env->ctx);
+	/* The C library has no other way to say it; nothing else here compiles by it. */
 	re_set_syntax(RE_SYNTAX_EMACS | (x->which == 'i' ? RE_ICASE : 0));
 	said = re_compile_pattern(word, strlen(word), x->regex);
 	return said == NULL ? 0 : bad(p, said, word);

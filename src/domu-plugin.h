@@ -177,7 +177,10 @@ struct domu_scan {
 	size_t self_size;
 	/* Ascending by st.ino; a directory comes before its names. */
 	int (*inode)(void *user, const struct domu_scan_inode *in);
-	/* Without . and ..; name is len bytes, not terminated.  The names of a directory come in pieces, mixed with others'. */
+	/*
+	 * Without . and ..; name is len bytes, not terminated.  The names of a directory come in pieces, mixed with
+	 * those of others.
+	 */
 	int (*name)(void *user, uint64_t dir, const char *name, size_t len, uint64_t ino);
 	int (*odd)(void *user, uint64_t dir); /* some of its names are missing */
 };
@@ -264,7 +267,10 @@ struct domu_fs_ops {
 	int (*suspects)(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
 	                int (*fn)(void *user, uint64_t ino), void *user);
 
-	/* Optional: all inodes and names, in the order of the disk.  A failure: walk by name.  What was recorded counts for nothing. */
+	/*
+	 * Optional: all inodes and names, in the order of the disk.  A failure: walk by name.  What was recorded
+	 * counts for nothing.
+	 */
 	int (*scan)(struct domu_fs *fs, const struct domu_scan *to, void *user);
 };
 

@@ -195,7 +195,7 @@ struct ext_scan {
 };
 
 int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
-/* A directory that the inode tables showed: its names at once where they are in the inode, else its blocks are noted. */
+/* A directory that the inode tables showed: its names where they are in the inode, else its blocks are noted. */
 int ext_scan_dir(struct ext_scan *s, const struct ext_inode *in, uint32_t seed);
 /* Reads all blocks noted. */
 int ext_scan_blocks(struct ext_scan *s);

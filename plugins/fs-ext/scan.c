@@ -87,7 +87,7 @@ static int give_inode(struct ext_scan *s, const struct ext_inode *in)
 	int rc;
 
 	if ((in->ino != EXT2_ROOT_INO && in->ino < EXT2_FIRST_INO(x->e2->super)) ||
-	    (in->i.i_flags & EXT4_EA_INODE_FL) != 0 || !csum_ok(x, in, seed))
+	    in->ino > x->e2->super->s_inodes_count || (in->i.i_flags & EXT4_EA_INODE_FL) != 0 || !csum_ok(x, in, seed))
 		return 0;
 	ext_stat_of(x, in, &out.st);
 	out.xattrs = has_xattrs(x, in);

@@ -392,8 +392,3 @@ void domu_scan_tree_free(struct domu_scan_tree *s)
 	free(s->arena.v);
 	free(s);
 }
-
-size_t domu_scan_tree_bytes(const struct domu_scan_tree *s)
-{
-	return used(s);
-}

@@ -20,8 +20,6 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 typedef int (*domu_scan_name_fn)(void *user, const char *name, size_t len, uint64_t ino);
 int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan_name_fn fn, void *user);
 
-size_t domu_scan_tree_bytes(const struct domu_scan_tree *s); /* of memory */
-
 /* ---- which filesystems are scanned ---- */
 
 /* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: by name. */

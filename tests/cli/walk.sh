@@ -81,6 +81,41 @@ ext4 -b 2048 -O large_dir,metadata_csum_seed,^has_journal -I 512 -N 6000
 ext4 -b 1024 -O ^dir_index,^filetype -N 6000
 EOF
 
+# ---- two filesystems of one guest, as its fstab joins them
+
+with_home() {
+	plain_tree "$1"
+	echo 'LABEL=home /home ext4 defaults 0 2' >>"$1/etc/fstab"
+	mkdir -p "$1"/usr/{a..f}/{a..f}
+	: >"$1/home/hidden"
+}
+fs_bytes=$((16 * 1048576))
+make_fs ext4 "$T/fs.img" with_home -N 600
+make_fs ext4 "$T/home.img" with_home -N 600 -L home
+config test "$T/fs.img,raw,xvda,w" "$T/home.img,raw,xvdb,w"
+cp "$T/fs.img" "$T/oracle.img"
+cp "$T/home.img" "$T/oracle2.img"
+if kmount "$T/oracle.img" 0 0 "$T/mnt" ro && kmount "$T/oracle2.img" 0 0 "$T/mnt/home" ro; then
+	m=$T/mnt
+	format='%P|%s|%m|%U|%i|%y|%d|%b|%T@\n'
+	domu find test:/ -printf "$format"
+	same "two filesystems: find" <(sort "$T/out") <(below find . -printf "$format" | sort)
+	domu find test:/home/usr -depth -printf "$format"
+	same "two filesystems: find -depth in the second" <(sort "$T/out") <(below find home/usr -depth -printf "$format" | sort)
+	domu find test:/ -xdev -printf "$format"
+	same "two filesystems: find -xdev" <(sort "$T/out") <(below find . -xdev -printf "$format" | sort)
+	for o in '' -x -s -sx; do
+		domu du ${o:+"$o"} test:/
+		same "two filesystems: du $o" <(sort "$T/out") <(below du ${o:+"$o"} . | sed 's,\t\.$,\t/,; s,\t\./,\t/,' | sort)
+	done
+	domu ls -R test:/
+	same "two filesystems: ls -R" <(grep -v '^/:' "$T/out") <(below env LC_ALL=C ls -RN . | sed 's,^\./,/,' | grep -v '^\.:')
+	kumount "$T/mnt/home"
+	kumount "$T/mnt"
+else
+	not_ok "two filesystems: the kernel mounts them"
+fi
+
 # ---- damaged: ends soon, says so, shows the rest
 
 # damaged LABEL COMMAND...: debugfs commands on a fresh image; find and du end with 1, within seconds and a bounded output.
@@ -107,6 +142,21 @@ damaged() {
 fs_bytes=$((48 * 1048576))
 make_fs ext4 "$T/sound.img" walk_tree -b 1024 -O ^metadata_csum >"$T/make.err" 2>&1
 config test "$T/fs.img,raw,xvda,w"
+cp --sparse=always "$T/sound.img" "$T/fs.img"
+# ---- what goes to a terminal holds nothing that could steer it
+
+if command -v script >/dev/null; then
+	domu find test:/
+	is "a name holds an escape" "$(tr -dc '\033' <"$T/out" | wc -c)" 1
+	for what in -print -ls "-printf %p:%f:%l\n"; do
+		# shellcheck disable=SC2086
+		script -qec "$(printf '%q ' "$DOMU" find test:/ $what)" /dev/null </dev/null >"$T/out" 2>&1
+		is "find $what on a terminal: no control characters" "$(tr -d '\r\n' <"$T/out" | tr -dc '\000-\037' | wc -c)" 0
+	done
+else
+	skip "find on a terminal" "script is not installed"
+fi
+
 damaged "a directory in itself" 'link /wide/a /wide/a/1/loop'
 damaged "the root in a directory" 'link / /wide/a/1/root'
 damaged "an inode that is not in use" 'link /wide/a/1/x /wide/a/1/gone' 'clri /wide/a/1/x'
