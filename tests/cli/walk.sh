@@ -89,9 +89,13 @@ with_home() {
 	mkdir -p "$1"/usr/{a..f}/{a..f}
 	: >"$1/home/hidden"
 }
+home_tree() {
+	mkdir -p "$1"/anna "$1"/usr/{a..f}/{a..f}
+	seq 1 500 | (cd "$1/usr/a/b" && xargs touch)
+}
 fs_bytes=$((16 * 1048576))
 make_fs ext4 "$T/fs.img" with_home -N 600
-make_fs ext4 "$T/home.img" with_home -N 600 -L home
+make_fs ext4 "$T/home.img" home_tree -N 800 -L home
 config test "$T/fs.img,raw,xvda,w" "$T/home.img,raw,xvdb,w"
 cp "$T/fs.img" "$T/oracle.img"
 cp "$T/home.img" "$T/oracle2.img"
