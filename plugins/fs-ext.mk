@@ -20,6 +20,8 @@ plugins_libfsext_a_SOURCES = \
 	plugins/fs-ext/read.c \
 	plugins/fs-ext/remove.c \
 	plugins/fs-ext/rename.c \
+	plugins/fs-ext/scan.c \
+	plugins/fs-ext/scan-dir.c \
 	plugins/fs-ext/suspects.c \
 	plugins/fs-ext/xattr-set.c \
 	plugins/fs-ext/xattr.c

@@ -241,7 +241,7 @@ int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg 
 	if (rc == 0)
 		rc = domu_path_walk(t, o.cwd, o.path, follow ? 0 : DOMU_WALK_NOFOLLOW, p);
 	if (rc == 0)
-		rc = domu_treeio_from_guest(w->ctx, t, p, (unsigned)o.flags, &sink);
+		rc = domu_treeio_from_guest(w->ctx, t, p, (unsigned)o.flags | DOMU_TREEIO_READ_ONLY, &sink);
 	rc = domu_treeio_stream_end(&sink, rc);
 	domu_msg_put_str(reply, p->name);
 out:

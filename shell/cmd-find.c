@@ -3,20 +3,19 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "shell/cmd.h"
 #include "shell/find.h"
-#include "shell/fmt.h"
 #include "shell/rowstat.h"
 
 enum { FIND_ACTION = STAT_CELLS, FIND_SHOWN };
 
 static const struct domu_column columns[] = {
 	DOMU_STAT_COLUMNS,
-	{ "", NULL, CELL_TEXT }, /* the action: p, 0, l */
+	{ "", NULL, CELL_TEXT }, /* the action: p, 0, l; f: lines as they are shown */
 	{ "", NULL, CELL_BYTES }, /* the path as find prints it */
 	{ "guest", NULL, CELL_TEXT },
 	{ NULL, NULL, CELL_TEXT },
@@ -26,59 +25,138 @@ struct find {
 	struct domu_run *r;
 	struct domu_tree *tree;
 	struct domu_names *names;
+	struct domu_scans *scans;
 	struct domu_find f;
+	struct domu_text text;
 	const struct domu_walk_entry *now;
-	bool full; /* all cells are wanted */
+	const struct domu_find_item *item;
+	size_t start_len;
+	bool json;
+	bool quote; /* it may go to a terminal */
 	bool quit;
 	int failed; /* something could not be read */
 };
 
-static int act(void *user, char what)
+/* JSON has all cells of each inode that something was wanted of. */
+static int act_json(struct find *fd, const char *what)
 {
-	struct find *fd = user;
 	struct domu_out *o = fd->r->out;
 	const struct domu_path *w = fd->now->where;
-	const char text[2] = { what, '\0' };
-	bool stat_cells = fd->full || what == 'l';
 
-	if (stat_cells) {
-		domu_row_stat(o, w->path, strlen(w->path), w->fs, &w->st, fd->names);
-	} else {
-		for (int i = 0; i < STAT_CELLS; i++)
-			domu_row_null(o);
-	}
-	domu_row_text(o, text);
+	domu_row_stat(o, w->path, strlen(w->path), w->fs, &w->st, fd->names);
+	domu_row_text(o, what);
 	domu_row_text(o, fd->now->path);
 	domu_row_text(o, fd->r->guest);
 	return domu_row_end(o);
 }
 
+/* Whole lines: straight to a file or pipe, else as a row that the front shows. */
+static int flush(void *user, const char *text, size_t len)
+{
+	struct find *fd = user;
+	struct domu_out *o = fd->r->out;
+
+	if (!fd->quote)
+		return domu_run_write(fd->r, text, len);
+	for (int i = 0; i < STAT_CELLS; i++)
+		domu_row_null(o);
+	domu_row_text(o, "f");
+	domu_row_bytes(o, text, len);
+	domu_row_null(o);
+	return domu_row_end(o);
+}
+
+static int print(struct find *fd, char end)
+{
+	char *shown = NULL;
+
+	if (fd->quote) {
+		shown = domu_escape(fd->now->path, fd->now->path_len, false);
+		if (shown == NULL)
+			return domu_nomem(fd->r->ctx);
+		domu_text_add(&fd->text, shown, strlen(shown));
+		free(shown);
+	} else {
+		domu_text_add(&fd->text, fd->now->path, fd->now->path_len);
+	}
+	domu_text_char(&fd->text, end);
+	return 0;
+}
+
+static int act(void *user, const struct domu_find_node *x)
+{
+	struct find *fd = user;
+	int rc = 0;
+
+	if (fd->json)
+		return act_json(fd, x->kind == FIND_LS ? "l" : x->kind == FIND_PRINT0 ? "0" : "p");
+	if (x->kind == FIND_LS)
+		domu_find_ls(fd->item, &fd->text, fd->quote);
+	else if (x->kind == FIND_PRINTF)
+		domu_find_format_put(x->format, fd->item, &fd->text, fd->quote);
+	else
+		rc = print(fd, x->kind == FIND_PRINT0 ? '\0' : '\n');
+	if (rc == 0)
+		rc = domu_text_end(&fd->text);
+	return rc == -ENOMEM ? domu_nomem(fd->r->ctx) : rc;
+}
+
+/* Where the link that is being looked at leads, for %Y. */
+static char follow(void *user)
+{
+	struct find *fd = user;
+	struct domu_path *to = malloc(sizeof *to);
+	char letter = '?';
+	int rc = to != NULL ? domu_path_walk(fd->tree, "/", fd->now->where->path, 0, to) : -ENOMEM;
+
+	if (rc == 0)
+		letter = domu_find_type(to->st.mode);
+	else if (rc == -ELOOP)
+		letter = 'L';
+	else if (rc == -ENOENT || rc == -ENOTDIR)
+		letter = 'N';
+	if (rc != 0)
+		domu_error_clear(fd->r->ctx);
+	free(to);
+	return letter;
+}
+
+static int unreadable(struct find *fd, const struct domu_walk_entry *e)
+{
+	struct domu_ctx *ctx = fd->r->ctx;
+
+	domu_say(ctx, DOMU_WARNING, "%s: %s", e->path,
+	         ctx->error.message != NULL ? ctx->error.message : strerror(-e->err));
+	domu_error_clear(ctx);
+	fd->failed = e->err;
+	return DOMU_WALK_PRUNE;
+}
+
 static int each(void *user, const struct domu_walk_entry *e)
 {
 	struct find *fd = user;
-	const char *slash = strrchr(e->path, '/');
+	const char *slash;
 	struct domu_find_item item = { .path = e->path,
+		                       .path_len = e->path_len,
+		                       .start_len = fd->start_len,
 		                       .fs = e->where->fs,
+		                       .node = e->where->node,
 		                       .st = &e->where->st,
 		                       .depth = e->depth,
+		                       .now = fd->f.now,
 		                       .names = fd->names,
 		                       .action = act,
+		                       .follow = follow,
 		                       .user = fd };
 	int rc;
 
-	if (e->err != 0) {
-		struct domu_ctx *ctx = fd->r->ctx;
-
-		domu_say(ctx, DOMU_WARNING, "%s: %s", e->path,
-		         ctx->error.message != NULL ? ctx->error.message : strerror(-e->err));
-		domu_error_clear(ctx);
-		fd->failed = e->err;
-		if (e->where->st.mode == 0)
-			return DOMU_WALK_PRUNE;
-	}
+	if (e->err != 0)
+		return unreadable(fd, e);
 	if (e->depth < fd->f.min_depth)
 		return DOMU_WALK_GO;
 	fd->now = e;
+	fd->item = &item;
+	slash = memrchr(e->path, '/', e->path_len);
 	item.name = slash != NULL && slash[1] != '\0' ? slash + 1 : e->path;
 	rc = domu_find_match(&fd->f, &item);
 	if (item.quit) {
@@ -90,20 +168,13 @@ static int each(void *user, const struct domu_walk_entry *e)
 	return item.prune && !fd->f.post_order ? DOMU_WALK_PRUNE : DOMU_WALK_GO;
 }
 
-static int newer(void *user, const char *path, struct timespec *mtime)
+static int look(void *user, const char *path, bool follow_it, struct domu_path *out)
 {
 	struct find *fd = user;
-	struct domu_path *where = malloc(sizeof *where);
 	const char *split = strstr(path, ":/");
-	int rc;
 
-	if (where == NULL)
-		return domu_nomem(fd->r->ctx);
-	rc = domu_path_walk(fd->tree, fd->r->cwd, split != NULL ? split + 1 : path, 0, where);
-	if (rc == 0)
-		*mtime = where->st.mtime;
-	free(where);
-	return rc;
+	return domu_path_walk(fd->tree, fd->r->cwd, split != NULL ? split + 1 : path,
+	                      follow_it ? 0 : DOMU_WALK_NOFOLLOW, out);
 }
 
 static int start_at(struct domu_run *r, size_t i, void *user)
@@ -111,7 +182,9 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	struct find *fd = user;
 	const struct domu_walk_opts opts = { .max_depth = fd->f.max_depth,
 		                             .one_fs = fd->f.one_fs,
-		                             .post_order = fd->f.post_order };
+		                             .post_order = fd->f.post_order,
+		                             .read_only = true,
+		                             .scans = fd->scans };
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
 	struct domu_path *where;
 	char *shown = NULL;
@@ -127,7 +200,10 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 		free(where);
 		return domu_nomem(r->ctx);
 	}
+	fd->start_len = strlen(shown);
 	rc = domu_path_walk(fd->tree, r->cwd, path, DOMU_WALK_NOFOLLOW, where);
+	if (rc == 0 && fd->scans == NULL)
+		rc = domu_scans_new(fd->tree, &fd->scans);
 	if (rc == 0)
 		rc = domu_walk_tree(fd->tree, where, shown, &opts, each, fd);
 	if (rc == -ECANCELED && fd->quit) {
@@ -139,30 +215,42 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	return rc;
 }
 
-static int run(struct domu_run *r)
+static int parse(struct find *fd)
 {
-	struct find fd = { .r = r, .full = domu_out_json(r->out) };
-	struct domu_find_env env = { .ctx = r->ctx };
+	struct domu_find_env env = { .ctx = fd->r->ctx };
 	size_t n;
-	char *const *words = domu_args_rest(r->args, &n);
-	int rc = domu_work_tree(r->work, r->use, &fd.tree);
+	char *const *words = domu_args_rest(fd->r->args, &n);
+	int rc = domu_find_parse(&env, words, n, &fd->f);
 
 	/* Once without names to see whether it asks for any. */
+	if (rc == 0 && (fd->f.needs_names || fd->json))
+		fd->names = domu_names_load(fd->tree, fd->r->ctx);
+	if (rc != 0)
+		return rc;
+	domu_find_free(&fd->f);
+	env = (struct domu_find_env){ .ctx = fd->r->ctx, .names = fd->names, .look = look, .user = fd };
+	return domu_find_parse(&env, words, n, &fd->f);
+}
+
+static int run(struct domu_run *r)
+{
+	struct find fd = { .r = r, .json = domu_out_json(r->out), .quote = r->out_fd < 0 };
+	int rc = domu_work_tree(r->work, r->use, &fd.tree), r2;
+
+	fd.text = (struct domu_text){ .flush = flush, .user = &fd };
 	if (rc == 0)
-		rc = domu_find_parse(&env, words, n, &fd.f);
-	if (rc == 0 && (fd.f.needs_names || fd.full))
-		fd.names = domu_names_load(fd.tree, r->ctx);
-	if (rc == 0) {
-		domu_find_free(&fd.f);
-		env = (struct domu_find_env){ .ctx = r->ctx, .names = fd.names, .newer = newer, .user = &fd };
-		rc = domu_find_parse(&env, words, n, &fd.f);
-	}
+		rc = parse(&fd);
 	if (rc == 0)
 		rc = domu_run_each(r, 0, start_at, &fd);
+	/* What was found is shown also when something else failed. */
+	r2 = domu_text_flush(&fd.text);
+	rc = rc != 0 ? rc : r2;
 	if (rc == 0 && fd.failed != 0)
 		rc =
 		    domu_fail(r->ctx, DOMU_FAILED, fd.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
 		              r->guest != NULL ? r->guest : "GUEST");
+	domu_text_free(&fd.text);
+	domu_scans_free(fd.scans);
 	domu_find_free(&fd.f);
 	domu_names_free(fd.names);
 	return rc;
@@ -170,60 +258,11 @@ static int run(struct domu_run *r)
 
 /* ---- in the front ----------------------------------------------------------------------- */
 
-static int print_ls(struct domu_out *o, const struct domu_cell *c)
-{
-	char mode[11], when[DOMU_TIME_TEXT], size[48];
-	char *target = c[STAT_TARGET].null ? NULL : domu_name_shown(o, c[STAT_TARGET].text, c[STAT_TARGET].len);
-	char *path = domu_name_shown(o, c[FIND_SHOWN].text, c[FIND_SHOWN].len), *owner, *group;
-
-	domu_mode_text((uint32_t)c[STAT_IFMODE].number, mode);
-	domu_time_ls(c[STAT_MTIME].time, time(NULL), when);
-	snprintf(size, sizeof size, "%" PRIu64, c[STAT_SIZE].number);
-	if (!c[STAT_MAJOR].null)
-		snprintf(size, sizeof size, "%" PRIu64 ", %" PRIu64, c[STAT_MAJOR].number, c[STAT_MINOR].number);
-	owner = c[STAT_OWNER].null ? NULL : domu_name_shown(o, c[STAT_OWNER].text, c[STAT_OWNER].len);
-	group = c[STAT_GROUP].null ? NULL : domu_name_shown(o, c[STAT_GROUP].text, c[STAT_GROUP].len);
-	domu_out_print(o, "%9" PRIu64 " %6" PRIu64 " %s %3" PRIu64 " ", c[STAT_INODE].number,
-	               c[STAT_ALLOCATED].number / 1024, mode, c[STAT_NLINK].number);
-	if (owner != NULL)
-		domu_out_print(o, "%-8s ", owner);
-	else
-		domu_out_print(o, "%-8" PRIu64 " ", c[STAT_UID].number);
-	if (group != NULL)
-		domu_out_print(o, "%-8s ", group);
-	else
-		domu_out_print(o, "%-8" PRIu64 " ", c[STAT_GID].number);
-	domu_out_print(o, "%8s %s %s%s%s\n", size, when, path != NULL ? path : "", target != NULL ? " -> " : "",
-	               target != NULL ? target : "");
-	free(owner);
-	free(group);
-	free(target);
-	free(path);
-	return domu_out_print(o, "%s", "");
-}
-
 static int row(struct domu_out *o, const struct domu_cell *c, size_t n, void *user)
 {
-	char what = c[FIND_ACTION].null ? 'p' : c[FIND_ACTION].text[0];
-	char *shown;
-	int rc;
-
 	(void)n;
 	(void)user;
-	if (what == 'l' && !c[STAT_IFMODE].null)
-		return print_ls(o, c);
-	if (what == '0') {
-		rc = domu_out_bytes(o, c[FIND_SHOWN].text, c[FIND_SHOWN].len);
-		return rc != 0 ? rc : domu_out_print(o, "%c", '\0');
-	}
-	if (domu_out_tty(o)) {
-		shown = domu_name_shown(o, c[FIND_SHOWN].text, c[FIND_SHOWN].len);
-		rc = domu_out_print(o, "%s\n", shown != NULL ? shown : "");
-		free(shown);
-		return rc;
-	}
-	rc = domu_out_bytes(o, c[FIND_SHOWN].text, c[FIND_SHOWN].len);
-	return rc != 0 ? rc : domu_out_print(o, "\n");
+	return domu_out_bytes(o, c[FIND_SHOWN].text, c[FIND_SHOWN].len);
 }
 
 static const struct domu_layout layout = { .row = row };
@@ -242,7 +281,11 @@ static const struct domu_option options[] = {
 	{ "size", 0, "N", "size in 512-byte blocks, or with c w k M G; +N more, -N less" },
 	{ "empty", 0, NULL, "an empty file or directory" },
 	{ "mtime", 0, "N", "changed N days ago; -mmin in minutes; also -atime -ctime -amin -cmin" },
-	{ "newer", 0, "PATH", "changed later than this file of the guest" },
+	{ "newer", 0, "PATH", "changed later than this file of the guest; also -anewer, -cnewer" },
+	{ "newerXY", 0, "PATH",
+	  "its time X (a B c m) is later than the time Y of the file, or, with Y = t, than that time" },
+	{ "regex", 0, "EXPR", "the whole path matches this regular expression (of emacs); also -iregex" },
+	{ "samefile", 0, "PATH", "the same inode as this file of the guest" },
 	{ "perm", 0, "MODE", "octal mode; -MODE all of these bits, /MODE any of them" },
 	{ "user", 0, "NAME", "owner by name or number; -uid N, -nouser" },
 	{ "group", 0, "NAME", "group by name or number; -gid N, -nogroup" },
@@ -254,6 +297,9 @@ static const struct domu_option options[] = {
 	{ "depth", 0, NULL, "what is in a directory before the directory" },
 	{ "print", 0, NULL, "print the path, a line each (what is done where no action stands)" },
 	{ "print0", 0, NULL, "print the path, then a NUL" },
+	{ "printf", 0, "FORMAT",
+	  "print as FORMAT says: %p path, %f name, %P below the start, %s size, %m %M mode, %u %g owner, %y type, %t "
+	  "%T@ time, and what else find(1) has" },
 	{ "ls", 0, NULL, "print as ls -dils" },
 	{ "prune", 0, NULL, "do not go into this directory" },
 	{ "quit", 0, NULL, "end" },
@@ -270,7 +316,7 @@ const struct domu_command domu_cmd_find = {
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue find web1:/etc -name '*.conf' -newer /etc/hostname",
-	.needs = NEED_GUEST | RAW_ARGS,
+	.needs = NEED_GUEST | RAW_ARGS | GIVES_BYTES,
 	.worker = run,
 	.layout = &layout,
 };

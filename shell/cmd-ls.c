@@ -10,137 +10,8 @@
 
 #include "shell/cmd.h"
 #include "shell/fmt.h"
-#include "shell/ls.h"
+#include "shell/ls-entries.h"
 #include "shell/rowstat.h"
-
-#define MAX_ENTRIES (4u << 20) /* of one directory */
-
-struct entry {
-	char *name, *path;
-	struct domu_stat st;
-	struct domu_fs *fs;
-	size_t node;
-	bool unreadable, dangling;
-	bool leads_to_dir; /* with --group-directories-first */
-};
-
-struct entries {
-	struct entry *v;
-	size_t n, cap;
-};
-
-struct ls {
-	struct domu_run *r;
-	struct domu_tree *tree;
-	struct domu_names *names;
-	bool all, almost_all, long_format, recursive, headings, human, labels, totals, dirs_first;
-	bool follow; /* -L */
-	char time; /* 'c', 'u', or 0: the time of modification */
-	char sort;
-	bool reverse;
-	bool first; /* nothing was printed yet */
-	/* -R: directories shown before, so that a tree that is none comes to an end. */
-	struct {
-		uint64_t *v; /* pairs of node + 1 and inode */
-		size_t n, cap;
-	} seen;
-};
-
-static void entries_free(struct entries *e)
-{
-	for (size_t i = 0; i < e->n; i++) {
-		free(e->v[i].name);
-		free(e->v[i].path);
-	}
-	free(e->v);
-	memset(e, 0, sizeof *e);
-}
-
-static bool leads_to_dir(struct ls *ls, const struct domu_path *where)
-{
-	struct domu_path *p = S_ISLNK(where->st.mode) ? malloc(sizeof *p) : NULL;
-	bool yes = S_ISDIR(where->st.mode);
-
-	if (p != NULL && domu_path_walk(ls->tree, "/", where->path, 0, p) == 0)
-		yes = S_ISDIR(p->st.mode);
-	domu_error_clear(ls->r->ctx);
-	free(p);
-	return yes;
-}
-
-static int entries_add(struct ls *ls, struct entries *e, const char *name, const struct domu_path *where, int err)
-{
-	struct entry *x;
-
-	if (e->n >= MAX_ENTRIES)
-		return domu_fail(ls->r->ctx, DOMU_FAILED, -EFBIG, "a directory of more than %u entries", MAX_ENTRIES);
-	if (e->n == e->cap) {
-		size_t cap = e->cap != 0 ? 2 * e->cap : 64;
-		struct entry *v = reallocarray(e->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(ls->r->ctx);
-		e->v = v;
-		e->cap = cap;
-	}
-	x = &e->v[e->n];
-	*x = (struct entry){ .name = strdup(name),
-		             .path = strdup(where->path),
-		             .st = where->st,
-		             .fs = where->fs,
-		             .node = where->node,
-		             .unreadable = err != 0,
-		             .dangling = err != 0 && S_ISLNK(where->st.mode),
-		             .leads_to_dir = ls->dirs_first && err == 0 && leads_to_dir(ls, where) };
-	e->n++;
-	return x->name != NULL && x->path != NULL ? 0 : domu_nomem(ls->r->ctx);
-}
-
-/* ---- sorting ---------------------------------------------------------------------- */
-
-static int newer(const struct timespec *a, const struct timespec *b)
-{
-	if (a->tv_sec != b->tv_sec)
-		return a->tv_sec > b->tv_sec ? -1 : 1;
-	return a->tv_nsec == b->tv_nsec ? 0 : a->tv_nsec > b->tv_nsec ? -1 : 1;
-}
-
-static const struct timespec *time_of(const struct ls *ls, const struct domu_stat *st)
-{
-	return ls->time == 'c' ? &st->ctime : ls->time == 'u' ? &st->atime : &st->mtime;
-}
-
-static const char *extension(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-
-	return dot != NULL ? dot : "";
-}
-
-static int compare(const void *a, const void *b, void *user)
-{
-	const struct entry *x = a, *y = b;
-	const struct ls *ls = user;
-	int c = 0;
-
-	if (ls->dirs_first && x->leads_to_dir != y->leads_to_dir)
-		return x->leads_to_dir ? -1 : 1;
-	if (ls->sort == 't')
-		c = newer(time_of(ls, &x->st), time_of(ls, &y->st));
-	else if (ls->sort == 'S' && x->st.size != y->st.size)
-		c = x->st.size > y->st.size ? -1 : 1;
-	else if (ls->sort == 'X')
-		c = strcmp(extension(x->name), extension(y->name));
-	if (c == 0)
-		c = strcmp(x->name, y->name);
-	return ls->reverse ? -c : c;
-}
-
-static void sort(struct ls *ls, struct entries *e)
-{
-	if (ls->sort != 'U' && e->n > 1)
-		qsort_r(e->v, e->n, sizeof *e->v, compare, ls);
-}
 
 /* ---- showing ---------------------------------------------------------------------- */
 
@@ -158,11 +29,11 @@ static int mark_of(void *user, const char *name, const void *value, size_t len)
 }
 
 /* What ls -l has after the mode: + for an ACL, . for a label alone. */
-static void row_mark(struct ls *ls, const struct entry *e)
+static void row_mark(struct domu_ls *ls, const struct domu_ls_entry *e)
 {
 	char mark[2] = { e->dangling ? 'l' : '\0', '\0' };
 
-	if (ls->long_format && !e->unreadable && !S_ISLNK(e->st.mode) &&
+	if (ls->long_format && !e->unreadable && !e->no_xattrs && !S_ISLNK(e->st.mode) &&
 	    domu_fs_listxattr(e->fs, e->st.ino, mark_of, mark) != 0)
 		domu_error_clear(ls->r->ctx);
 	domu_row_text(ls->r->out, mark[0] != '\0' ? mark : NULL);
@@ -178,7 +49,7 @@ static int find_label(void *user, const char *name, const void *value, size_t le
 }
 
 /* -Z: the SELinux label; "?" where there is none. */
-static void row_label(struct ls *ls, const struct entry *e)
+static void row_label(struct domu_ls *ls, const struct domu_ls_entry *e)
 {
 	char *label = NULL;
 
@@ -188,15 +59,17 @@ static void row_label(struct ls *ls, const struct entry *e)
 	free(label);
 }
 
-static int show(struct ls *ls, const struct entry *e)
+static int show(struct domu_ls *ls, const struct domu_ls_entry *e)
 {
 	struct domu_out *o = ls->r->out;
 	struct domu_stat st = e->st;
 
 	/* The layout shows one time, whichever it is. */
 	if (!domu_out_json(o))
-		st.mtime = *time_of(ls, &e->st);
+		st.mtime = *domu_ls_time(ls, &e->st);
 
+	if (e->unreadable && !e->dangling)
+		ls->failed = -EUCLEAN;
 	if (e->dangling)
 		domu_say(ls->r->ctx, DOMU_WARNING, "%s: it leads to nothing", e->path);
 	else if (e->unreadable)
@@ -209,7 +82,7 @@ static int show(struct ls *ls, const struct entry *e)
 	return domu_row_end(o);
 }
 
-static int show_all(struct ls *ls, const struct entries *e)
+static int show_all(struct domu_ls *ls, const struct domu_ls_entries *e)
 {
 	int rc = 0;
 
@@ -218,7 +91,7 @@ static int show_all(struct ls *ls, const struct entries *e)
 	return rc;
 }
 
-static int show_total(struct ls *ls, const struct entries *e)
+static int show_total(struct domu_ls *ls, const struct domu_ls_entries *e)
 {
 	uint64_t sectors = 0;
 	char text[32];
@@ -235,8 +108,8 @@ static int show_total(struct ls *ls, const struct entries *e)
 /* ---- directories ------------------------------------------------------------------ */
 
 struct reading {
-	struct ls *ls;
-	struct entries *e;
+	struct domu_ls *ls;
+	struct domu_ls_entries *e;
 };
 
 /* -L: what the link leads to; a link that leads nowhere cannot be looked at. */
@@ -248,18 +121,35 @@ static int add_target(struct reading *rd, const char *name, const struct domu_pa
 	if (p != NULL && rc != 0)
 		domu_error_clear(rd->ls->r->ctx);
 	if (p != NULL)
-		rc = entries_add(rd->ls, rd->e, name, rc == 0 ? p : link, err);
+		rc = domu_ls_entries_add(rd->ls, rd->e, name, rc == 0 ? p : link, err);
 	free(p);
 	return rc;
+}
+
+/* What of a damaged directory could be read is shown. */
+static int inside_failed(struct domu_ls *ls, const struct domu_walk_entry *w)
+{
+	struct domu_ctx *ctx = ls->r->ctx;
+
+	domu_say(ctx, DOMU_WARNING, "%s: %s", w->path,
+	         ctx->error.message != NULL ? ctx->error.message : strerror(-w->err));
+	domu_error_clear(ctx);
+	ls->failed = w->err;
+	return 0;
 }
 
 static int take(void *user, const struct domu_walk_entry *w)
 {
 	struct reading *rd = user;
 	const char *name = strrchr(w->path, '/');
+	int rc;
 
+	if (w->depth == 0 && w->err == 0)
+		return 0;
+	if (w->inside)
+		return inside_failed(rd->ls, w);
 	if (w->depth == 0)
-		return w->err != 0 ? w->err : 0;
+		return w->err;
 	if (w->err != 0)
 		domu_error_clear(rd->ls->r->ctx);
 	name = name != NULL ? name + 1 : w->path;
@@ -267,18 +157,21 @@ static int take(void *user, const struct domu_walk_entry *w)
 		return DOMU_WALK_PRUNE;
 	if (rd->ls->follow && S_ISLNK(w->where->st.mode))
 		return add_target(rd, name, w->where);
-	return entries_add(rd->ls, rd->e, name, w->where, w->err);
+	rc = domu_ls_entries_add(rd->ls, rd->e, name, w->where, w->err);
+	if (rc == 0)
+		rd->e->v[rd->e->n - 1].no_xattrs = w->no_xattrs;
+	return rc;
 }
 
-static int add_dots(struct ls *ls, struct entries *e, const struct domu_path *dir)
+static int add_dots(struct domu_ls *ls, struct domu_ls_entries *e, const struct domu_path *dir)
 {
 	struct domu_path *up = malloc(sizeof *up);
-	int rc = up != NULL ? entries_add(ls, e, ".", dir, 0) : domu_nomem(ls->r->ctx);
+	int rc = up != NULL ? domu_ls_entries_add(ls, e, ".", dir, 0) : domu_nomem(ls->r->ctx);
 
 	if (rc == 0)
 		rc = domu_path_walk(ls->tree, dir->path, "..", 0, up);
 	if (rc == 0)
-		rc = entries_add(ls, e, "..", up, 0);
+		rc = domu_ls_entries_add(ls, e, "..", up, 0);
 	free(up);
 	return rc;
 }
@@ -292,7 +185,7 @@ static size_t slot(const uint64_t *v, size_t cap, uint64_t node, uint64_t ino)
 	return i;
 }
 
-static int visit(struct ls *ls, size_t node, uint64_t ino, bool *again)
+static int visit(struct domu_ls *ls, size_t node, uint64_t ino, bool *again)
 {
 	size_t i;
 
@@ -320,15 +213,29 @@ static int visit(struct ls *ls, size_t node, uint64_t ino, bool *again)
 	return 0;
 }
 
-static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown);
+static int list_dir(struct domu_ls *ls, const struct domu_path *dir, const char *shown);
 
-static int below(struct ls *ls, const struct entries *e, const char *shown)
+/* An entry as a path again: nothing is looked up twice. */
+static void where_of(const struct domu_ls_entry *x, struct domu_path *out)
+{
+	size_t len = strlen(x->path);
+	const char *name;
+
+	*out = (struct domu_path){
+		.fs = x->fs, .node = x->node, .ino = x->st.ino, .mount = x->mount, .dir = x->dir, .st = x->st
+	};
+	name = x->dir == x->st.ino ? "/" : strrchr(x->path, '/') + 1; /* with -L that of what a link leads to */
+	snprintf(out->name, sizeof out->name, "%s", name);
+	memcpy(out->path, x->path, len < sizeof out->path ? len + 1 : 1);
+}
+
+static int below(struct domu_ls *ls, const struct domu_ls_entries *e, const char *shown)
 {
 	struct domu_path *where = malloc(sizeof *where);
 	int rc = where != NULL ? 0 : domu_nomem(ls->r->ctx);
 
 	for (size_t i = 0; rc == 0 && i < e->n; i++) {
-		const struct entry *x = &e->v[i];
+		const struct domu_ls_entry *x = &e->v[i];
 		bool slash = shown[0] != '\0' && shown[strlen(shown) - 1] == '/', again;
 		char *sub = NULL;
 
@@ -336,11 +243,13 @@ static int below(struct ls *ls, const struct entries *e, const char *shown)
 			continue;
 		rc = visit(ls, x->node, x->st.ino, &again);
 		if (rc == 0 && again)
+			ls->failed = -ELOOP;
+		if (rc == 0 && again)
 			domu_say(ls->r->ctx, DOMU_WARNING, "%s: this directory was listed before", x->path);
 		if (rc != 0 || again)
 			continue;
-		rc = domu_path_walk(ls->tree, "/", x->path, DOMU_WALK_NOFOLLOW, where);
-		if (rc == 0 && asprintf(&sub, "%s%s%s", shown, slash ? "" : "/", x->name) < 0)
+		where_of(x, where);
+		if (asprintf(&sub, "%s%s%s", shown, slash ? "" : "/", x->name) < 0)
 			rc = domu_nomem(ls->r->ctx);
 		if (rc == 0)
 			rc = list_dir(ls, where, sub);
@@ -350,10 +259,10 @@ static int below(struct ls *ls, const struct entries *e, const char *shown)
 	return rc;
 }
 
-static int list_dir(struct ls *ls, const struct domu_path *dir, const char *shown)
+static int list_dir(struct domu_ls *ls, const struct domu_path *dir, const char *shown)
 {
-	const struct domu_walk_opts opts = { .max_depth = 1 };
-	struct entries e = { 0 };
+	const struct domu_walk_opts opts = { .max_depth = 1, .read_only = true, .scans = ls->scans };
+	struct domu_ls_entries e = { 0 };
 	struct reading rd = { ls, &e };
 	int rc = 0;
 
@@ -368,22 +277,22 @@ static int list_dir(struct ls *ls, const struct domu_path *dir, const char *show
 		rc = add_dots(ls, &e, dir);
 	if (rc == 0)
 		rc = domu_walk_tree(ls->tree, dir, shown, &opts, take, &rd);
-	sort(ls, &e);
+	domu_ls_sort(ls, &e);
 	if (rc == 0 && (ls->long_format || ls->totals))
 		rc = show_total(ls, &e);
 	if (rc == 0)
 		rc = show_all(ls, &e);
 	if (rc == 0 && ls->recursive)
 		rc = below(ls, &e, shown);
-	entries_free(&e);
+	domu_ls_entries_free(&e);
 	return rc;
 }
 
 /* ---- operands --------------------------------------------------------------------- */
 
 struct operands {
-	struct ls *ls;
-	struct entries files, dirs;
+	struct domu_ls *ls;
+	struct domu_ls_entries files, dirs;
 };
 
 static int sort_operand(struct domu_run *r, size_t i, void *user)
@@ -404,20 +313,21 @@ static int sort_operand(struct domu_run *r, size_t i, void *user)
 	if (rc == 0 && r->many && domu_run_path(r, i) != NULL)
 		path = domu_args_get(r->args, i);
 	if (rc == 0)
-		rc = entries_add(op->ls, !keep && S_ISDIR(where->st.mode) ? &op->dirs : &op->files, path, where, 0);
+		rc = domu_ls_entries_add(op->ls, !keep && S_ISDIR(where->st.mode) ? &op->dirs : &op->files, path, where,
+		                         0);
 	free(where);
 	return rc;
 }
 
 static int show_operands(struct operands *op)
 {
-	struct ls *ls = op->ls;
+	struct domu_ls *ls = op->ls;
 	struct domu_path *where = malloc(sizeof *where);
 	int rc = where != NULL ? 0 : domu_nomem(ls->r->ctx);
 
 	ls->headings = ls->recursive || ls->r->many || op->files.n + op->dirs.n > 1;
-	sort(ls, &op->files);
-	sort(ls, &op->dirs);
+	domu_ls_sort(ls, &op->files);
+	domu_ls_sort(ls, &op->dirs);
 	if (rc == 0)
 		rc = show_all(ls, &op->files);
 	ls->first = op->files.n == 0;
@@ -434,35 +344,49 @@ static int show_operands(struct operands *op)
 	return rc;
 }
 
-static int run(struct domu_run *r)
+static struct domu_ls options_of(struct domu_run *r)
 {
 	const struct domu_args *a = r->args;
-	struct ls ls = { .r = r,
-		         .first = true,
-		         .sort = domu_args_last(a, "tSUXf"),
-		         .time = domu_args_last(a, "cu"),
-		         .follow = domu_args_flag(a, "L"),
-		         .labels = domu_args_flag(a, "Z"),
-		         .totals = domu_args_flag(a, "s"),
-		         .dirs_first = domu_args_flag(a, "group-directories-first"),
-		         .reverse = domu_args_flag(a, "r"),
-		         .all = domu_args_flag(a, "a"),
-		         .almost_all = domu_args_flag(a, "A"),
-		         .long_format = domu_ls_is_long(a),
-		         .recursive = domu_args_flag(a, "R"),
-		         .human = domu_args_flag(a, "h") };
-	struct operands op = { .ls = &ls };
-	int rc = domu_work_tree(r->work, r->use, &ls.tree), r2;
+	struct domu_ls ls = { .r = r,
+		              .first = true,
+		              .sort = domu_args_last(a, "tSUXf"),
+		              .time = domu_args_last(a, "cu"),
+		              .follow = domu_args_flag(a, "L"),
+		              .labels = domu_args_flag(a, "Z"),
+		              .totals = domu_args_flag(a, "s"),
+		              .dirs_first = domu_args_flag(a, "group-directories-first"),
+		              .reverse = domu_args_flag(a, "r"),
+		              .all = domu_args_flag(a, "a"),
+		              .almost_all = domu_args_flag(a, "A"),
+		              .long_format = domu_ls_is_long(a),
+		              .recursive = domu_args_flag(a, "R"),
+		              .human = domu_args_flag(a, "h") };
 
-	if (rc != 0)
-		return rc;
 	/* As ls: -c and -u sort by that time, unless -l shows it. */
 	if (ls.time != 0 && ls.sort == 0 && !ls.long_format)
 		ls.sort = 't';
 	if (ls.sort == 'f')
 		ls.sort = 'U';
 	ls.all = ls.all || domu_args_flag(a, "f");
-	if ((ls.long_format && !domu_args_flag(a, "n")) || domu_out_json(r->out))
+	return ls;
+}
+
+static int run(struct domu_run *r)
+{
+	struct domu_ls ls = options_of(r);
+	struct operands op = { .ls = &ls };
+	const struct domu_mount *mounts;
+	size_t n;
+	int rc = domu_work_tree(r->work, r->use, &ls.tree), r2;
+
+	if (rc != 0)
+		return rc;
+	rc = domu_tree_mounts(ls.tree, &mounts, &n);
+	if (rc == 0)
+		rc = domu_scans_new(ls.tree, &ls.scans);
+	if (rc != 0)
+		return rc;
+	if ((ls.long_format && !domu_args_flag(r->args, "n")) || domu_out_json(r->out))
 		ls.names = domu_names_load(ls.tree, r->ctx);
 	rc = domu_run_each(r, 0, sort_operand, &op);
 	/* What was found is shown also when something else was not. */
@@ -477,8 +401,13 @@ static int run(struct domu_run *r)
 		}
 		rc = rc != 0 ? rc : r2;
 	}
-	entries_free(&op.files);
-	entries_free(&op.dirs);
+	if (rc == 0 && ls.failed != 0)
+		rc =
+		    domu_fail(r->ctx, DOMU_FAILED, ls.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
+		              r->guest != NULL ? r->guest : "GUEST");
+	domu_scans_free(ls.scans);
+	domu_ls_entries_free(&op.files);
+	domu_ls_entries_free(&op.dirs);
 	free(ls.seen.v);
 	domu_names_free(ls.names);
 	return rc;

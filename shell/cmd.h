@@ -21,6 +21,7 @@ extern const struct domu_command domu_cmd_find;
 extern const struct domu_command domu_cmd_grep;
 extern const struct domu_command domu_cmd_readlink;
 extern const struct domu_command domu_cmd_df;
+extern const struct domu_command domu_cmd_du;
 extern const struct domu_command domu_cmd_getfattr;
 extern const struct domu_command domu_cmd_lsattr;
 extern const struct domu_command domu_cmd_export;

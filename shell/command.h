@@ -50,7 +50,8 @@ enum domu_needs {
 	SHELL_ONLY = 1 << 4,
 	CLI_ONLY = 1 << 5,
 	NEED_STAGE = 1 << 6, /* works on the stage of an earlier session (diff, commit, rollback) */
-	GIVES_BYTES = 1 << 7, /* its output is bytes of the guest (cat): stdout is handed to the worker; no JSON */
+	GIVES_BYTES =
+	    1 << 7, /* its output is bytes of the guest (cat): stdout is handed to the worker, but with JSON */
 	TAKES_BYTES = 1 << 8, /* its input is stdin, handed to the worker where that is a file or pipe */
 	RAW_ARGS = 1 << 9, /* options are words with one dash, the command parses them itself (find) */
 	FSCK_STATUS = 1 << 10, /* ends with fsck's bits */

@@ -93,9 +93,26 @@ static bool link_matches(const struct domu_find_node *x, const struct domu_find_
 	return fnmatch(x->text, target, 0) == 0;
 }
 
-static int action(struct domu_find_item *item, char what)
+static bool newer_matches(const struct domu_find_node *x, const struct domu_stat *st)
 {
-	int rc = item->action != NULL ? item->action(item->user, what) : 0;
+	struct timespec t = x->which == 'a'   ? st->atime
+	                    : x->which == 'c' ? st->ctime
+	                    : x->which == 'B' ? st->btime
+	                                      : st->mtime;
+
+	return t.tv_sec > x->when.tv_sec || (t.tv_sec == x->when.tv_sec && t.tv_nsec > x->when.tv_nsec);
+}
+
+/* The whole path, as findutils has it. */
+static bool regex_matches(const struct domu_find_node *x, const struct domu_find_item *item)
+{
+	return item->path_len <= INT32_MAX &&
+	       re_match(x->regex, item->path, (regoff_t)item->path_len, 0, NULL) == (regoff_t)item->path_len;
+}
+
+static int action(struct domu_find_item *item, const struct domu_find_node *x)
+{
+	int rc = item->action != NULL ? item->action(item->user, x) : 0;
 
 	return rc < 0 ? rc : 1;
 }
@@ -124,8 +141,11 @@ static int test(const struct domu_find *f, const struct domu_find_node *x, struc
 	case FIND_TIME:
 		return time_matches(f, x, st);
 	case FIND_NEWER:
-		return st->mtime.tv_sec > x->when.tv_sec ||
-		       (st->mtime.tv_sec == x->when.tv_sec && st->mtime.tv_nsec > x->when.tv_nsec);
+		return newer_matches(x, st);
+	case FIND_REGEX:
+		return regex_matches(x, item);
+	case FIND_SAMEFILE:
+		return item->fs == x->fs && st->ino == x->number;
 	case FIND_PERM:
 		return perm_matches(x, st->mode);
 	case FIND_USER:
@@ -141,11 +161,10 @@ static int test(const struct domu_find *f, const struct domu_find_node *x, struc
 	case FIND_INUM:
 		return compare(x, st->ino);
 	case FIND_PRINT:
-		return action(item, 'p');
 	case FIND_PRINT0:
-		return action(item, '0');
 	case FIND_LS:
-		return action(item, 'l');
+	case FIND_PRINTF:
+		return action(item, x);
 	case FIND_PRUNE:
 		item->prune = true;
 		return 1;
@@ -185,9 +204,10 @@ static int match(const struct domu_find *f, int i, struct domu_find_item *item)
 
 int domu_find_match(const struct domu_find *f, struct domu_find_item *item)
 {
+	static const struct domu_find_node print = { .kind = FIND_PRINT };
 	int rc = f->root >= 0 ? match(f, f->root, item) : 1;
 
 	if (rc == 1 && !f->has_action && !item->quit)
-		rc = action(item, 'p');
+		rc = action(item, &print);
 	return rc;
 }

@@ -139,6 +139,112 @@ static int user_test(struct parser *p, struct domu_find_node *x, const char *wor
 	return bad(p, group ? "the guest has no group" : "the guest has no user", word);
 }
 
+static struct timespec time_of(const struct domu_stat *st, char which)
+{
+	return which == 'a' ? st->atime : which == 'c' ? st->ctime : which == 'B' ? st->btime : st->mtime;
+}
+
+/* @SECONDS[.DIGITS], or a date, with a time where the midnight before is not meant. */
+static bool parse_time(const char *word, struct timespec *t)
+{
+	static const char *const formats[] = { "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S" };
+	char *end;
+	long unit = 100000000;
+
+	if (*word == '@') {
+		t->tv_sec = (time_t)strtoll(word + 1, &end, 10);
+		t->tv_nsec = 0;
+		if (*end == '.' && end > word + 1)
+			for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
+				t->tv_nsec += (*end - '0') * unit;
+		return *end == '\0' && end > word + 1;
+	}
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		struct tm tm = { .tm_isdst = -1 };
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		end = strptime(word, formats[i], &tm);
+#pragma GCC diagnostic pop
+		if (end == NULL || *end != '\0')
+			continue;
+		*t = (struct timespec){ .tv_sec = mktime(&tm) };
+		return true;
+	}
+	return false;
+}
+
+static int look(struct parser *p, const char *word, bool follow, struct domu_path **out)
+{
+	int rc;
+
+	*out = malloc(sizeof **out);
+	if (*out == NULL)
+		return domu_nomem(p->env->ctx);
+	rc = p->env->look(p->env->user, word, follow, *out);
+	if (rc == 0)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return rc;
+}
+
+static int newer_test(struct parser *p, struct domu_find_node *x, const char *word, char which)
+{
+	struct domu_path *where;
+	int rc;
+
+	if (which == 't')
+		return parse_time(word, &x->when) ? 0 : bad(p, "not a time:", word);
+	if (p->env->look == NULL)
+		return 0;
+	rc = look(p, word, true, &where);
+	if (rc != 0)
+		return rc;
+	x->when = time_of(&where->st, which);
+	free(where);
+	return 0;
+}
+
+static int samefile_test(struct parser *p, struct domu_find_node *x, const char *word)
+{
+	struct domu_path *where;
+	int rc;
+
+	if (p->env->look == NULL)
+		return 0;
+	rc = look(p, word, false, &where);
+	if (rc != 0)
+		return rc;
+	x->fs = where->fs;
+	x->number = where->ino;
+	free(where);
+	return 0;
+}
+
+static int regex_test(struct parser *p, struct domu_find_node *x, const char *word)
+{
+	const char *said;
+
+	x->regex = calloc(1, sizeof *x->regex);
+	if (x->regex == NULL)
+		return domu_nomem(p->env->ctx);
+	/* The C library has no other way to say it; nothing else here compiles by it. */
+	re_set_syntax(RE_SYNTAX_EMACS | (x->which == 'i' ? RE_ICASE : 0));
+	said = re_compile_pattern(word, strlen(word), x->regex);
+	return said == NULL ? 0 : bad(p, said, word);
+}
+
+static int printf_action(struct parser *p, struct domu_find_node *x, const char *word)
+{
+	int rc = domu_find_format_new(p->env->ctx, word, &x->format);
+
+	p->f->has_action = true;
+	if (rc == 0 && domu_find_format_names(x->format))
+		p->f->needs_names = true;
+	return rc;
+}
+
 static int depth_option(struct parser *p, const char *word, unsigned *depth)
 {
 	char *end;
@@ -158,6 +264,9 @@ enum test {
 	T_NUMBER,
 	T_TIME,
 	T_NEWER,
+	T_SAMEFILE,
+	T_REGEX,
+	T_PRINTF,
 	T_PERM,
 	T_USER,
 	T_GROUP,
@@ -176,24 +285,49 @@ static const struct test_row {
 	char which;
 	uint64_t unit;
 } tests[] = {
-	{ "name", FIND_NAME, T_TEXT, 0, 0 },         { "iname", FIND_INAME, T_TEXT, 0, 0 },
-	{ "path", FIND_PATH, T_TEXT, 0, 0 },         { "wholename", FIND_PATH, T_TEXT, 0, 0 },
-	{ "ipath", FIND_IPATH, T_TEXT, 0, 0 },       { "lname", FIND_LNAME, T_TEXT, 0, 0 },
-	{ "type", FIND_TYPE, T_TYPE, 0, 0 },         { "size", FIND_SIZE, T_SIZE, 0, 0 },
-	{ "empty", FIND_EMPTY, T_PLAIN, 0, 0 },      { "mtime", FIND_TIME, T_TIME, 'm', 86400 },
-	{ "atime", FIND_TIME, T_TIME, 'a', 86400 },  { "ctime", FIND_TIME, T_TIME, 'c', 86400 },
-	{ "mmin", FIND_TIME, T_TIME, 'm', 60 },      { "amin", FIND_TIME, T_TIME, 'a', 60 },
-	{ "cmin", FIND_TIME, T_TIME, 'c', 60 },      { "newer", FIND_NEWER, T_NEWER, 0, 0 },
-	{ "perm", FIND_PERM, T_PERM, 0, 0 },         { "user", FIND_USER, T_USER, 0, 0 },
-	{ "group", FIND_GROUP, T_GROUP, 0, 0 },      { "uid", FIND_USER, T_NUMBER, 'u', 0 },
-	{ "gid", FIND_GROUP, T_NUMBER, 'g', 0 },     { "nouser", FIND_NOUSER, T_NAMES, 0, 0 },
-	{ "nogroup", FIND_NOGROUP, T_NAMES, 0, 0 },  { "links", FIND_LINKS, T_NUMBER, 0, 0 },
-	{ "inum", FIND_INUM, T_NUMBER, 0, 0 },       { "true", FIND_TRUE, T_PLAIN, 0, 0 },
-	{ "false", FIND_FALSE, T_PLAIN, 0, 0 },      { "maxdepth", FIND_TRUE, T_MAXDEPTH, 0, 0 },
-	{ "mindepth", FIND_TRUE, T_MINDEPTH, 0, 0 }, { "xdev", FIND_TRUE, T_XDEV, 0, 0 },
-	{ "mount", FIND_TRUE, T_XDEV, 0, 0 },        { "depth", FIND_TRUE, T_DEPTH, 0, 0 },
-	{ "print", FIND_PRINT, T_ACTION, 0, 0 },     { "print0", FIND_PRINT0, T_ACTION, 0, 0 },
-	{ "ls", FIND_LS, T_ACTION, 0, 0 },           { "prune", FIND_PRUNE, T_PLAIN, 0, 0 },
+	{ "name", FIND_NAME, T_TEXT, 0, 0 },
+	{ "iname", FIND_INAME, T_TEXT, 0, 0 },
+	{ "path", FIND_PATH, T_TEXT, 0, 0 },
+	{ "wholename", FIND_PATH, T_TEXT, 0, 0 },
+	{ "ipath", FIND_IPATH, T_TEXT, 0, 0 },
+	{ "lname", FIND_LNAME, T_TEXT, 0, 0 },
+	{ "type", FIND_TYPE, T_TYPE, 0, 0 },
+	{ "size", FIND_SIZE, T_SIZE, 0, 0 },
+	{ "empty", FIND_EMPTY, T_PLAIN, 0, 0 },
+	{ "mtime", FIND_TIME, T_TIME, 'm', 86400 },
+	{ "atime", FIND_TIME, T_TIME, 'a', 86400 },
+	{ "ctime", FIND_TIME, T_TIME, 'c', 86400 },
+	{ "mmin", FIND_TIME, T_TIME, 'm', 60 },
+	{ "amin", FIND_TIME, T_TIME, 'a', 60 },
+	{ "cmin", FIND_TIME, T_TIME, 'c', 60 },
+	{ "newer", FIND_NEWER, T_NEWER, 'm', 'm' },
+	{ "anewer", FIND_NEWER, T_NEWER, 'a', 'm' },
+	{ "cnewer", FIND_NEWER, T_NEWER, 'c', 'm' },
+	{ "regex", FIND_REGEX, T_REGEX, 0, 0 },
+	{ "iregex", FIND_REGEX, T_REGEX, 'i', 0 },
+	{ "samefile", FIND_SAMEFILE, T_SAMEFILE, 0, 0 },
+	{ "iwholename", FIND_IPATH, T_TEXT, 0, 0 },
+	{ "printf", FIND_PRINTF, T_PRINTF, 0, 0 },
+	{ "perm", FIND_PERM, T_PERM, 0, 0 },
+	{ "user", FIND_USER, T_USER, 0, 0 },
+	{ "group", FIND_GROUP, T_GROUP, 0, 0 },
+	{ "uid", FIND_USER, T_NUMBER, 'u', 0 },
+	{ "gid", FIND_GROUP, T_NUMBER, 'g', 0 },
+	{ "nouser", FIND_NOUSER, T_NAMES, 0, 0 },
+	{ "nogroup", FIND_NOGROUP, T_NAMES, 0, 0 },
+	{ "links", FIND_LINKS, T_NUMBER, 0, 0 },
+	{ "inum", FIND_INUM, T_NUMBER, 0, 0 },
+	{ "true", FIND_TRUE, T_PLAIN, 0, 0 },
+	{ "false", FIND_FALSE, T_PLAIN, 0, 0 },
+	{ "maxdepth", FIND_TRUE, T_MAXDEPTH, 0, 0 },
+	{ "mindepth", FIND_TRUE, T_MINDEPTH, 0, 0 },
+	{ "xdev", FIND_TRUE, T_XDEV, 0, 0 },
+	{ "mount", FIND_TRUE, T_XDEV, 0, 0 },
+	{ "depth", FIND_TRUE, T_DEPTH, 0, 0 },
+	{ "print", FIND_PRINT, T_ACTION, 0, 0 },
+	{ "print0", FIND_PRINT0, T_ACTION, 0, 0 },
+	{ "ls", FIND_LS, T_ACTION, 0, 0 },
+	{ "prune", FIND_PRUNE, T_PLAIN, 0, 0 },
 	{ "quit", FIND_QUIT, T_ACTION, 0, 0 },
 };
 
@@ -231,7 +365,13 @@ static int fill(struct parser *p, const struct test_row *row, struct domu_find_n
 		rc = signed_number(p, x, word, &rest);
 		return rc == 0 && *rest != '\0' ? bad(p, "not a number:", word) : rc;
 	case T_NEWER:
-		return p->env->newer != NULL ? p->env->newer(p->env->user, word, &x->when) : 0;
+		return newer_test(p, x, word, (char)row->unit);
+	case T_SAMEFILE:
+		return samefile_test(p, x, word);
+	case T_REGEX:
+		return regex_test(p, x, word);
+	case T_PRINTF:
+		return printf_action(p, x, word);
 	case T_PERM:
 		return perm_test(p, x, word);
 	case T_USER:
@@ -246,27 +386,36 @@ static int fill(struct parser *p, const struct test_row *row, struct domu_find_n
 	}
 }
 
-static int primary(struct parser *p)
+static int add_test(struct parser *p, const struct test_row *row, const char *word)
 {
-	const char *word = p->words[p->at++];
 	struct domu_find_node x;
 	int i, rc;
 
-	for (size_t k = 0; word[0] == '-' && k < sizeof tests / sizeof *tests; k++) {
-		const struct test_row *row = &tests[k];
+	if (takes_word(row->test) && p->at >= p->n)
+		return bad(p, "a word is missing after", word);
+	i = node(p, row->kind);
+	if (i < 0)
+		return i;
+	/* A number of a user is compared with its sign, a name by its number. */
+	x = p->f->v[i];
+	rc = fill(p, row, &x, takes_word(row->test) ? p->words[p->at++] : "");
+	p->f->v[i] = x;
+	return rc != 0 ? rc : i;
+}
 
-		if (strcmp(word + 1, row->name) != 0)
-			continue;
-		if (takes_word(row->test) && p->at >= p->n)
-			return bad(p, "a word is missing after", word);
-		i = node(p, row->kind);
-		if (i < 0)
-			return i;
-		/* A number of a user is compared with its sign, a name by its number. */
-		x = p->f->v[i];
-		rc = fill(p, row, &x, takes_word(row->test) ? p->words[p->at++] : "");
-		p->f->v[i] = x;
-		return rc != 0 ? rc : i;
+static int primary(struct parser *p)
+{
+	const char *word = p->words[p->at++];
+
+	for (size_t k = 0; word[0] == '-' && k < sizeof tests / sizeof *tests; k++)
+		if (strcmp(word + 1, tests[k].name) == 0)
+			return add_test(p, &tests[k], word);
+	/* -newerXY: the time X of it is later than the time Y of the file, or than the time itself. */
+	if (strncmp(word, "-newer", 6) == 0 && strlen(word) == 8 && strchr("aBcm", word[6]) != NULL &&
+	    strchr("aBcmt", word[7]) != NULL) {
+		const struct test_row row = { "newer", FIND_NEWER, T_NEWER, word[6], (unsigned char)word[7] };
+
+		return add_test(p, &row, word);
 	}
 	return bad(p, "there is no", word);
 }
@@ -362,6 +511,12 @@ int domu_find_parse(const struct domu_find_env *env, char *const *words, size_t 
 
 void domu_find_free(struct domu_find *f)
 {
+	for (size_t i = 0; i < f->n; i++) {
+		domu_find_format_free(f->v[i].format);
+		if (f->v[i].regex != NULL)
+			regfree(f->v[i].regex);
+		free(f->v[i].regex);
+	}
 	free(f->v);
 	memset(f, 0, sizeof *f);
 	f->root = -1;

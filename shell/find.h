@@ -3,7 +3,10 @@
 #ifndef DOMU_FIND_H
 #define DOMU_FIND_H
 
+#include <regex.h>
+
 #include "shell/names.h"
+#include "shell/text.h"
 
 enum domu_find_kind {
 	FIND_AND,
@@ -21,7 +24,9 @@ enum domu_find_kind {
 	FIND_SIZE,
 	FIND_EMPTY,
 	FIND_TIME, /* -mtime and its like: number in units of unit seconds */
-	FIND_NEWER,
+	FIND_NEWER, /* -newerXY too: which time of it, and when */
+	FIND_REGEX,
+	FIND_SAMEFILE,
 	FIND_PERM,
 	FIND_USER,
 	FIND_GROUP,
@@ -33,6 +38,7 @@ enum domu_find_kind {
 	FIND_PRINT,
 	FIND_PRINT0,
 	FIND_LS,
+	FIND_PRINTF,
 	FIND_PRUNE,
 	FIND_QUIT,
 };
@@ -42,10 +48,13 @@ struct domu_find_node {
 	int left, right; /* indexes; -1: none */
 	const char *text;
 	char sign; /* '+', '-', '/' or 0 */
-	char which; /* of times: m, a, c */
+	char which; /* of times: m, a, c, B */
 	uint64_t number, unit;
 	struct timespec when;
 	uint32_t id;
+	struct domu_find_format *format; /* of -printf; owned */
+	struct re_pattern_buffer *regex; /* owned */
+	const struct domu_fs *fs; /* of -samefile, with number the inode */
 };
 
 struct domu_find {
@@ -60,13 +69,13 @@ struct domu_find {
 };
 
 /*
- * words: n of them, which must live as long as f.  newer() finds the mtime of
- * the file that -newer names.  DOMU_USAGE.
+ * words: n of them, which must live as long as f.  look() finds the file that
+ * -newer or -samefile names.  DOMU_USAGE.
  */
 struct domu_find_env {
 	struct domu_ctx *ctx;
 	const struct domu_names *names;
-	int (*newer)(void *user, const char *path, struct timespec *mtime);
+	int (*look)(void *user, const char *path, bool follow, struct domu_path *out);
 	void *user;
 };
 int domu_find_parse(const struct domu_find_env *env, char *const *words, size_t n, struct domu_find *f);
@@ -75,15 +84,30 @@ void domu_find_free(struct domu_find *f);
 /* What an expression is asked about, and what it wants done. */
 struct domu_find_item {
 	const char *path, *name;
+	size_t path_len, start_len; /* of path; of the start that it begins with */
 	struct domu_fs *fs;
+	size_t node;
 	const struct domu_stat *st;
 	unsigned depth;
+	time_t now;
 	const struct domu_names *names;
-	/* 'p' print, '0' print0, 'l' ls: as it comes.  0, or a negative errno to end. */
-	int (*action)(void *user, char what);
+	/* As it comes: print, print0, ls, printf.  0, or a negative errno to end. */
+	int (*action)(void *user, const struct domu_find_node *x);
+	char (*follow)(void *user); /* the type letter of what a link leads to; N nothing, L a loop, ? an error */
 	void *user;
 	bool prune, quit;
 };
+
+struct domu_find_format;
+int domu_find_format_new(struct domu_ctx *ctx, const char *text, struct domu_find_format **out); /* DOMU_USAGE */
+void domu_find_format_free(struct domu_find_format *f);
+bool domu_find_format_names(const struct domu_find_format *f); /* it asks for names of owners */
+/* quote: what the guest wrote is escaped for a terminal. */
+void domu_find_format_put(const struct domu_find_format *f, const struct domu_find_item *item, struct domu_text *t,
+                          bool quote);
+void domu_find_ls(const struct domu_find_item *item, struct domu_text *t, bool quote);
+char domu_find_type(uint32_t mode);
+
 /* 1, 0, or a negative errno. */
 int domu_find_match(const struct domu_find *f, struct domu_find_item *item);
 

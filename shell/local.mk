@@ -22,7 +22,8 @@ libdomushell_a_SOURCES = \
 	shell/cmd-fsck.c \
 	shell/cmd-cat.c shell/cat-show.c shell/cat.h \
 	shell/cmd-df.c \
-	shell/cmd-find.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-du.c \
+	shell/cmd-find.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-getfattr.c \
 	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep.h \
 	shell/cmd-help.c \
@@ -35,7 +36,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-logs.c shell/logs-journal.c shell/logs.h \
 	shell/cmd-mknod.c \
 	shell/cmd-setfattr.c \
-	shell/cmd-ls.c shell/ls-layout.c shell/ls.h \
+	shell/cmd-ls.c shell/ls-entries.c shell/ls-entries.h shell/ls-layout.c shell/ls.h \
 	shell/cmd-shell.c \
 	shell/cmd-stat.c \
 	shell/cmd-status.c \
@@ -67,6 +68,7 @@ libdomushell_a_SOURCES = \
 	shell/run.c \
 	shell/shell.h \
 	shell/table.c \
+	shell/text.c shell/text.h \
 	shell/words.c shell/words.h \
 	shell/workercmd.c shell/workercmd.h
 

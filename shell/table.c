@@ -30,6 +30,7 @@ const struct domu_command *const domu_commands[] = {
 	&domu_cmd_readlink,
 	&domu_cmd_tar_out,
 	&domu_cmd_df,
+	&domu_cmd_du,
 	&domu_cmd_getfattr,
 	&domu_cmd_lsattr,
 	&domu_cmd_export,

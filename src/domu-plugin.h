@@ -158,6 +158,33 @@ struct domu_span {
 /* A line (without newline) that a checker printed. */
 typedef void (*domu_line_fn)(void *user, const char *line);
 
+/* ---- a scan: all of a filesystem in the order of its disk ---- */
+
+/* An inode in use, found sound. */
+struct domu_scan_inode {
+	struct domu_stat st;
+	bool xattrs; /* it may have extended attributes */
+	uint64_t
+	    first; /* byte of the block device where its content begins, or nearly; UINT64_MAX: nowhere, not known */
+};
+
+/*
+ * Who takes a scan.  Each returns 0 to go on, anything else ends the scan and
+ * is returned.  What is not given, or given as odd, is asked for by stat and
+ * readdir, which say what is wrong with it.
+ */
+struct domu_scan {
+	size_t self_size;
+	/* Ascending by st.ino; a directory comes before its names. */
+	int (*inode)(void *user, const struct domu_scan_inode *in);
+	/*
+	 * Without . and ..; name is len bytes, not terminated.  The names of a directory come in pieces, mixed with
+	 * those of others.
+	 */
+	int (*name)(void *user, uint64_t dir, const char *name, size_t len, uint64_t ino);
+	int (*odd)(void *user, uint64_t dir); /* some of its names are missing */
+};
+
 enum domu_check_mode { DOMU_CHECK_NO, DOMU_CHECK_PREEN, DOMU_CHECK_YES };
 
 /* Programs of the host that work on the block device of a filesystem: run on the stage by the front. */
@@ -239,6 +266,12 @@ struct domu_fs_ops {
 	int (*extent)(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
 	int (*suspects)(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
 	                int (*fn)(void *user, uint64_t ino), void *user);
+
+	/*
+	 * Optional: all inodes and names, in the order of the disk.  A failure: walk by name.  What was recorded
+	 * counts for nothing.
+	 */
+	int (*scan)(struct domu_fs *fs, const struct domu_scan *to, void *user);
 };
 
 struct domu_fs {

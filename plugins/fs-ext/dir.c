@@ -10,11 +10,7 @@
 
 #define DIRENT_HEAD 8u
 
-/*
- * The entries of one block, or of a part of inline data.  0, 1 or negative as
- * fn has it; *damaged is set where an entry cannot be, and the rest is left.
- */
-static int walk_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged)
+int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged)
 {
 	bool types = ext2fs_has_feature_filetype(x->e2->super);
 
@@ -64,10 +60,10 @@ static int walk_inline(struct ext_fs *x, const struct ext_inode *dir, ext_dirent
 	if (rc == 0)
 		rc = fn(user, &up);
 	if (rc == 0)
-		rc = walk_entries(x, block + EXT4_INLINE_DATA_DOTDOT_SIZE,
-		                  EXT4_MIN_INLINE_DATA_SIZE - EXT4_INLINE_DATA_DOTDOT_SIZE, fn, user, damaged);
+		rc = ext_dir_entries(x, block + EXT4_INLINE_DATA_DOTDOT_SIZE,
+		                     EXT4_MIN_INLINE_DATA_SIZE - EXT4_INLINE_DATA_DOTDOT_SIZE, fn, user, damaged);
 	if (rc == 0)
-		rc = walk_entries(x, more, len, fn, user, damaged);
+		rc = ext_dir_entries(x, more, len, fn, user, damaged);
 	return rc;
 }
 
@@ -96,7 +92,7 @@ static int walk_blocks(struct ext_fs *x, const struct ext_inode *dir, uint8_t *d
 		if (rc == 0 && !ext2fs_dir_block_csum_verify(x->e2, dir->ino, (struct ext2_dir_entry *)data))
 			*damaged = true;
 		else if (rc == 0)
-			rc = walk_entries(x, data, x->e2->blocksize, fn, user, damaged);
+			rc = ext_dir_entries(x, data, x->e2->blocksize, fn, user, damaged);
 		lblk++;
 	}
 	return rc;

@@ -116,6 +116,7 @@ static inline bool ext_has_bytes(const struct ext_fs *x, const struct ext_inode 
 }
 #define ext_has(x, in, field) ext_has_bytes(x, in, offsetof(struct ext2_inode_large, field) + sizeof((in)->large.field))
 int ext_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st);
+void ext_stat_of(const struct ext_fs *x, const struct ext_inode *in, struct domu_stat *st);
 struct timespec ext_time_get(uint32_t base, uint32_t extra);
 /* The halves of t; a time outside what the inode can hold is cut to the nearest. */
 void ext_time_put(struct timespec t, bool has_extra, uint32_t *base, uint32_t *extra);
@@ -149,6 +150,11 @@ typedef int (*ext_dirent_fn)(void *user, const struct ext_dirent *de);
 
 /* Every entry with sound form, "." and ".." too; what is damaged is passed over and reported at the end. */
 int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn, void *user);
+/*
+ * The entries of one block, or of a part of inline data.  0, 1 or negative as
+ * fn has it; *damaged is set where an entry cannot be, and the rest is left.
+ */
+int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged);
 /* -ENOENT is not recorded. */
 int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino);
 int ext_dir_get(struct ext_fs *x, uint64_t ino, struct ext_inode *dir); /* -ENOTDIR, or cannot be read */
@@ -166,6 +172,35 @@ int ext_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 int ext_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
 int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
                  int (*fn)(void *user, uint64_t ino), void *user);
+
+/* ---- scan.c, scan-dir.c -------------------------------------------------- */
+
+#define EXT_SCAN_PIECE (256u * 1024) /* bytes of one read */
+
+/* A block of a directory, to be read in the order of the disk. */
+struct ext_scan_block {
+	uint64_t pblk;
+	uint32_t dir, seed; /* its inode, and with what its checksum begins */
+};
+
+struct ext_scan {
+	struct ext_fs *x;
+	const struct domu_scan *to;
+	void *user;
+	uint8_t *piece; /* EXT_SCAN_PIECE, or a block where that is more */
+	struct ext_scan_block *blocks;
+	size_t n, cap;
+	uint32_t dir; /* whose names are given */
+	int rc; /* what the taker ended it with */
+};
+
+int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
+/* A directory that the inode tables showed: its names where they are in the inode, else its blocks are noted. */
+int ext_scan_dir(struct ext_scan *s, const struct ext_inode *in, uint32_t seed);
+/* Reads all blocks noted. */
+int ext_scan_blocks(struct ext_scan *s);
+/* Of the checksums of what belongs to an inode. */
+uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in);
 
 /* ---- xattr.c ------------------------------------------------------------- */
 

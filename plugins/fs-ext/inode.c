@@ -160,30 +160,34 @@ static void stat_times(const struct ext_fs *x, const struct ext_inode *in, struc
 		st->btime = ext_time_get(i->i_crtime, ext_has(x, in, i_crtime_extra) ? i->i_crtime_extra : 0);
 }
 
+void ext_stat_of(const struct ext_fs *x, const struct ext_inode *in, struct domu_stat *st)
+{
+	memset(st, 0, sizeof *st);
+	st->ino = in->ino;
+	st->mode = in->i.i_mode;
+	st->nlink = in->i.i_links_count;
+	st->uid = inode_uid(in->i);
+	st->gid = inode_gid(in->i);
+	st->size = ext_isize(x, in);
+	st->sectors = ext2fs_get_stat_i_blocks(x->e2, (struct ext2_inode *)&in->i);
+	if ((in->i.i_flags & EXT4_INLINE_DATA_FL) != 0 && LINUX_S_ISREG(in->i.i_mode))
+		st->sectors += (st->size + 511) / 512;
+	st->block_size = x->e2->blocksize;
+	st->flags = in->i.i_flags;
+	st->generation = in->i.i_generation;
+	if (ext2fs_has_feature_project(x->e2->super) && ext_has(x, in, i_projid))
+		st->projid = in->large.i_projid;
+	stat_rdev(in, st);
+	stat_times(x, in, st);
+}
+
 int ext_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st)
 {
 	struct ext_fs *x = ext_of(fs);
 	struct ext_inode in;
 	int rc = ext_iget(x, ino, &in);
 
-	if (rc != 0)
-		return rc;
-	memset(st, 0, sizeof *st);
-	st->ino = ino;
-	st->mode = in.i.i_mode;
-	st->nlink = in.i.i_links_count;
-	st->uid = inode_uid(in.i);
-	st->gid = inode_gid(in.i);
-	st->size = ext_isize(x, &in);
-	st->sectors = ext2fs_get_stat_i_blocks(x->e2, &in.i);
-	if ((in.i.i_flags & EXT4_INLINE_DATA_FL) != 0 && LINUX_S_ISREG(in.i.i_mode))
-		st->sectors += (st->size + 511) / 512;
-	st->block_size = x->e2->blocksize;
-	st->flags = in.i.i_flags;
-	st->generation = in.i.i_generation;
-	if (ext2fs_has_feature_project(x->e2->super) && ext_has(x, &in, i_projid))
-		st->projid = in.large.i_projid;
-	stat_rdev(&in, st);
-	stat_times(x, &in, st);
-	return 0;
+	if (rc == 0)
+		ext_stat_of(x, &in, st);
+	return rc;
 }

@@ -151,6 +151,7 @@ static const struct domu_fs_ops ops = {
 	.door_close = ext_door_close,
 	.extent = ext_extent,
 	.suspects = ext_suspects,
+	.scan = ext_scan,
 };
 
 const struct domu_fs_ops *ext_ops(void)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "block/table.h"
@@ -485,6 +486,8 @@ _Noreturn void domu_work_main(const struct domu_worker_opts *opts, int sock, pid
 	int rc;
 
 	domu_confine_signals();
+	/* The zone is a file: read before there are none, so that times can be written here. */
+	tzset();
 	prctl(PR_SET_NAME, "domu-worker", 0, 0, 0);
 	domu_work_ctx(&w.ctx, &w.say, sock);
 	w.work = (struct domu_work){ .ctx = &w.ctx, .sock = sock, .private_ = &w };

@@ -190,6 +190,16 @@ int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct
 	return after->ops->suspects(before, after, spans, n, fn, user);
 }
 
+bool domu_fs_can_scan(const struct domu_fs *fs)
+{
+	return HAS(fs, scan);
+}
+
+int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
+{
+	return HAS(fs, scan) ? fs->ops->scan(fs, to, user) : -EOPNOTSUPP;
+}
+
 static bool type_ok(uint32_t mode)
 {
 	switch (mode & S_IFMT) {

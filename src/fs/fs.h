@@ -34,6 +34,9 @@ int domu_fs_check(struct domu_fs *fs, enum domu_check_mode mode, domu_line_fn fn
 int domu_fs_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, uint64_t *at, uint64_t *run);
 int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
                      int (*fn)(void *user, uint64_t ino), void *user);
+/* All of it in the order of the disk; see domu_scan_tree_open(). */
+bool domu_fs_can_scan(const struct domu_fs *fs);
+int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
 /* May name be a directory entry's: 1 to 255 bytes, no '/', not "." or ".."? */
 bool domu_fs_name_ok(const char *name);
 /* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
@@ -135,23 +138,39 @@ enum domu_walk {
  */
 int domu_path_walk(struct domu_tree *t, const char *cwd, const char *path, unsigned flags, struct domu_path *out);
 
-/* Stops a tree walk from running away: depth and count, and directories met twice. */
 struct domu_walk_entry {
 	const char *path; /* as found from the start: START/sub/name */
 	const struct domu_path *where;
+	size_t path_len; /* of path */
 	unsigned depth; /* 0: the start itself */
 	int err; /* != 0: this inode cannot be read; st may be empty */
+	bool inside; /* with err: what is in this directory cannot be read; it is an entry of its own besides */
+	bool no_xattrs; /* it is known to have none */
+	uint64_t first; /* byte of its block device where its content begins, or nearly; UINT64_MAX: not known */
 };
 enum domu_walk_answer { DOMU_WALK_GO = 0, DOMU_WALK_PRUNE = 1 };
 typedef int (*domu_walk_fn)(void *user, const struct domu_walk_entry *e); /* an answer, or a negative errno to end */
+
+/* What walks in one tree that nobody changes can keep from one to the next. */
+struct domu_scans;
+
 struct domu_walk_opts {
 	unsigned max_depth; /* 0 is the start only; ~0u: no limit of the caller */
 	bool one_fs; /* do not cross into what is mounted below */
 	bool post_order; /* a directory after what is in it */
+	/* Nothing is changed while it goes on: filesystems may be read whole, in the order of their disks. */
+	bool read_only;
+	struct domu_scans *scans; /* with read_only, for several walks; NULL: this one's own */
 };
-/* Depth first, names sorted by bytes.  Errors inside go to fn as entries. */
+/*
+ * Depth first, names sorted by bytes.  Errors inside go to fn as entries.  A
+ * damaged tree cannot keep it going: a directory met twice is an error.
+ */
 int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const char *shown,
                    const struct domu_walk_opts *opts, domu_walk_fn fn, void *user);
+
+int domu_scans_new(struct domu_tree *t, struct domu_scans **s);
+void domu_scans_free(struct domu_scans *s);
 
 /* ---- in a message ---- */
 struct domu_msg;

@@ -9,7 +9,10 @@ libdomu_a_SOURCES += \
 	src/fs/proxy.c src/fs/proxy.h \
 	src/fs/proxy-serve.c src/fs/proxy-wire.h \
 	src/fs/root.c \
+	src/fs/scan.c src/fs/scan.h \
+	src/fs/scans.c \
 	src/fs/stat.c \
 	src/fs/tree.c src/fs/tree.h \
 	src/fs/treewalk.c \
+	src/fs/visited.c src/fs/visited.h \
 	src/fs/walk.c

@@ -8,171 +8,204 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/scan.h"
 #include "fs/tree.h"
+#include "fs/visited.h"
 
-#define MAX_DEPTH     4096
-#define MAX_NAMES     (256u << 20) /* bytes of names on the way down, all levels together */
-#define MAX_DIRS      (1u << 24)
-#define MAX_PATH      (1u << 20)
-#define FIRST_VISITED 256
+#define MAX_DEPTH 4096
+#define MAX_NAMES (256u << 20) /* bytes of names on the way down, all levels together */
+#define MAX_PATH  (1u << 20)
+#define FEW       12 /* names that are sorted by insertion */
 
-/* The names of a directory, one after the other with their NULs, and where each begins, sorted. */
-struct names {
-	char *arena;
-	size_t used, cap;
-	uint32_t *at;
-	size_t n, n_cap;
+/* A name of a directory.  With a scan it lies there, else at an offset of the level's arena. */
+struct child {
+	uint64_t key; /* its first bytes: most comparisons need no more */
+	const char *name;
+	uint64_t ino;
+	size_t at;
 };
 
 struct dir_level {
-	struct domu_path where; /* the directory */
-	size_t shown_len;
-	struct names names;
-	size_t next;
+	/* The directory; its path is what the walk's begins with. */
+	struct domu_fs *fs;
+	const struct domu_scan_tree *scan; /* NULL: by name */
+	uint64_t ino;
+	unsigned mount;
+	size_t node, shown_len, path_len, path_at; /* path_at: where its name begins */
+	struct domu_stat st;
+	/* What is in it. */
+	struct child *v;
+	size_t n, cap, next;
+	char *arena;
+	size_t used, room;
 	struct dir_level *up;
-};
-
-struct visited {
-	struct seen_dir {
-		uint64_t ino; /* 0: free */
-		uint64_t mount;
-	} * v;
-	size_t n, cap; /* cap is a power of two */
 };
 
 struct tree_walk {
 	struct domu_tree *t;
 	const struct domu_walk_opts *opts;
+	struct domu_scans *scans; /* NULL: the tree may change */
 	domu_walk_fn fn;
 	void *user;
+	const struct domu_path *start;
+	struct domu_path *where; /* of the entry; its path begins with that of the directory */
+	size_t where_len; /* of its path */
 	char *shown;
 	size_t shown_len, shown_cap;
 	struct dir_level *top;
 	unsigned depth; /* of top */
 	size_t name_bytes;
-	struct visited visited;
+	struct domu_visited visited;
 };
-
-/* ---- directories met before ------------------------------------------------ */
-
-static size_t slot(const struct visited *s, uint64_t mount, uint64_t ino)
-{
-	size_t i = (size_t)((ino * UINT64_C(0x9e3779b97f4a7c15)) ^ mount) & (s->cap - 1);
-
-	while (s->v[i].ino != 0 && (s->v[i].ino != ino || s->v[i].mount != mount))
-		i = (i + 1) & (s->cap - 1);
-	return i;
-}
-
-static int grow_visited(struct visited *s)
-{
-	struct visited bigger = { .cap = s->cap != 0 ? 2 * s->cap : FIRST_VISITED };
-
-	bigger.v = calloc(bigger.cap, sizeof *bigger.v);
-	if (bigger.v == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->cap; i++)
-		if (s->v[i].ino != 0)
-			bigger.v[slot(&bigger, s->v[i].mount, s->v[i].ino)] = s->v[i];
-	bigger.n = s->n;
-	free(s->v);
-	*s = bigger;
-	return 0;
-}
-
-/* 0: new.  -ELOOP: it was here before, so the tree is no tree. */
-static int visit(struct visited *s, uint64_t mount, uint64_t ino)
-{
-	size_t i;
-
-	if (s->n >= MAX_DIRS)
-		return -ENOMEM;
-	if (s->n * 2 >= s->cap) {
-		int rc = grow_visited(s);
-
-		if (rc != 0)
-			return rc;
-	}
-	i = slot(s, mount, ino);
-	if (s->v[i].ino != 0)
-		return -ELOOP;
-	s->v[i].ino = ino;
-	s->v[i].mount = mount;
-	s->n++;
-	return 0;
-}
 
 /* ---- the names of a directory ------------------------------------------------ */
 
-static int add_name(void *user, const char *name, size_t len, uint64_t ino, uint32_t type_mode)
+static uint64_t key_of(const char *name, size_t len)
 {
-	struct names *d = user;
+	uint64_t key = 0;
 
-	(void)ino;
-	(void)type_mode;
-	if (d->used + len + 1 > MAX_NAMES)
-		return -EFBIG;
-	if (d->used + len + 1 > d->cap) {
-		size_t cap = d->cap != 0 ? 2 * d->cap : 1024;
-		char *p = realloc(d->arena, cap);
+	memcpy(&key, name, len < sizeof key ? len : sizeof key);
+	return be64toh(key);
+}
 
-		if (p == NULL)
+static int add_child(struct dir_level *l, const char *name, size_t len, uint64_t ino)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap != 0 ? 2 * l->cap : 16;
+		struct child *v = reallocarray(l->v, cap, sizeof *v);
+
+		if (v == NULL)
 			return -ENOMEM;
-		d->arena = p;
-		d->cap = cap;
+		l->v = v;
+		l->cap = cap;
 	}
-	if (d->n == d->n_cap) {
-		size_t cap = d->n_cap != 0 ? 2 * d->n_cap : 64;
-		uint32_t *p = realloc(d->at, cap * sizeof *p);
-
-		if (p == NULL)
-			return -ENOMEM;
-		d->at = p;
-		d->n_cap = cap;
-	}
-	d->at[d->n++] = (uint32_t)d->used;
-	memcpy(d->arena + d->used, name, len);
-	d->arena[d->used + len] = '\0';
-	d->used += len + 1;
+	l->v[l->n++] = (struct child){ .key = key_of(name, len), .name = name, .ino = ino };
 	return 0;
 }
 
-static int by_bytes(const void *a, const void *b, void *arena)
+static int add_scanned(void *user, const char *name, size_t len, uint64_t ino)
 {
-	return strcmp((const char *)arena + *(const uint32_t *)a, (const char *)arena + *(const uint32_t *)b);
+	return add_child(user, name, len, ino);
+}
+
+static int add_name(void *user, const char *name, size_t len, uint64_t ino, uint32_t type_mode)
+{
+	struct dir_level *l = user;
+	int rc;
+
+	(void)type_mode;
+	if (l->used + len + 1 > MAX_NAMES)
+		return -EFBIG;
+	if (l->used + len + 1 > l->room) {
+		size_t room = l->room != 0 ? 2 * l->room : 1024;
+		char *p = realloc(l->arena, room);
+
+		if (p == NULL)
+			return -ENOMEM;
+		l->arena = p;
+		l->room = room;
+	}
+	rc = add_child(l, name, len, ino);
+	if (rc != 0)
+		return rc;
+	l->v[l->n - 1].at = l->used;
+	memcpy(l->arena + l->used, name, len + 1);
+	l->used += len + 1;
+	return 0;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct child *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static void sort_names(struct dir_level *l)
+{
+	if (l->arena != NULL)
+		for (size_t i = 0; i < l->n; i++)
+			l->v[i].name = l->arena + l->v[i].at;
+	if (l->n > FEW) {
+		qsort(l->v, l->n, sizeof *l->v, by_bytes);
+		return;
+	}
+	for (size_t i = 1; i < l->n; i++) {
+		struct child c = l->v[i];
+		size_t j = i;
+
+		for (; j > 0 && by_bytes(&l->v[j - 1], &c) > 0; j--)
+			l->v[j] = l->v[j - 1];
+		l->v[j] = c;
+	}
+}
+
+/* All names at once: fn may change the directory. */
+static int read_names(struct tree_walk *w, struct dir_level *l)
+{
+	unsigned left = w->opts->max_depth - w->depth;
+	int rc;
+
+	l->scan = domu_scans_get(w->scans, l->mount, l->fs, l->ino, left);
+	rc = l->scan != NULL ? domu_scan_tree_names(l->scan, l->ino, add_scanned, l) : -ENODATA;
+	if (rc == -ENODATA) {
+		l->n = 0;
+		rc = domu_fs_readdir(l->fs, l->ino, add_name, l);
+		domu_scans_count(w->scans, l->mount, l->n);
+		w->name_bytes += l->used;
+		if (rc == 0 && w->name_bytes > MAX_NAMES)
+			rc = -EFBIG;
+	}
+	sort_names(l);
+	return rc;
 }
 
 static void free_level(struct tree_walk *w, struct dir_level *l)
 {
-	w->name_bytes -= l->names.used;
-	free(l->names.arena);
-	free(l->names.at);
+	w->name_bytes -= l->used;
+	free(l->arena);
+	free(l->v);
 	free(l);
 }
 
 /* ---- entries ------------------------------------------------------------------- */
 
-static int emit(struct tree_walk *w, const struct domu_path *where, unsigned depth, int err)
+static int emit(struct tree_walk *w, const struct domu_path *where, unsigned depth, const struct domu_scan_inode *in)
 {
-	struct domu_walk_entry e = { .path = w->shown, .where = where, .depth = depth, .err = err };
+	struct domu_walk_entry e = {
+		.path = w->shown, .path_len = w->shown_len, .where = where, .depth = depth, .first = UINT64_MAX
+	};
 
+	if (in != NULL) {
+		e.no_xattrs = !in->xattrs;
+		e.first = in->first;
+	}
 	return w->fn(w->user, &e);
 }
 
-/* An inode that cannot be read is an entry, not the end: what the driver recorded about it is dropped. */
-static int emit_error(struct tree_walk *w, const struct domu_path *where, unsigned depth, int err, bool clean)
+/* What cannot be read is an entry, not the end: what the driver recorded about it is dropped. */
+static int emit_error(struct tree_walk *w, const struct domu_path *where, unsigned depth, int err, bool inside,
+                      bool clean)
 {
-	int rc;
+	struct domu_walk_entry e = { .path = w->shown,
+		                     .path_len = w->shown_len,
+		                     .where = where,
+		                     .depth = depth,
+		                     .err = err,
+		                     .inside = inside,
+		                     .first = UINT64_MAX };
+	int rc = w->fn(w->user, &e);
 
-	if (clean)
+	if (clean && rc >= 0)
 		domu_error_clear(w->t->ctx);
-	rc = emit(w, where, depth, err);
 	return rc < 0 ? rc : 0;
 }
 
-static int show_name(struct tree_walk *w, size_t base, const char *name)
+static int show_name(struct tree_walk *w, size_t base, const char *name, size_t n)
 {
-	size_t n = strlen(name), need = base + n + 2;
+	size_t need = base + n + 2;
 
 	if (need > MAX_PATH)
 		return -ENAMETOOLONG;
@@ -192,84 +225,131 @@ static int show_name(struct tree_walk *w, size_t base, const char *name)
 	return 0;
 }
 
-/* Where name in the directory of l leads: across what is mounted there. */
-static int locate(struct tree_walk *w, const struct dir_level *l, const char *name, struct domu_path *out)
+/* Across what is mounted there. */
+static int cross(struct tree_walk *w, const struct dir_level *l, struct domu_path *out)
 {
-	size_t len = strcmp(l->where.path, "/") == 0 ? 0 : strlen(l->where.path);
-	int rc;
+	int rc = domu_tree_cross(w->t, &out->mount, &out->ino, &out->fs);
 
-	memset(out, 0, offsetof(struct domu_path, path));
-	out->fs = l->where.fs;
-	out->node = l->where.node;
-	out->mount = l->where.mount;
-	out->dir = l->where.ino;
-	memcpy(out->name, name, strlen(name) + 1);
-	if (len + 1 + strlen(name) >= sizeof out->path)
-		return -ENAMETOOLONG;
-	memcpy(out->path, l->where.path, len);
-	out->path[len] = '/';
-	memcpy(out->path + len + 1, name, strlen(name) + 1);
-	rc = domu_fs_lookup(out->fs, out->dir, name, &out->ino);
-	if (rc == 0)
-		rc = domu_tree_cross(w->t, &out->mount, &out->ino, &out->fs);
-	if (rc == 0 && out->mount != l->where.mount) {
+	if (rc == 0 && out->mount != l->mount) {
 		out->node = w->t->mounts[out->mount].node;
 		out->dir = out->ino;
 		memcpy(out->name, "/", 2);
 	}
+	return rc;
+}
+
+/* Where an entry of the directory of l leads. */
+static int locate(struct tree_walk *w, const struct dir_level *l, const struct child *c, size_t len,
+                  struct domu_scan_inode *in, bool *known)
+{
+	struct domu_path *out = w->where;
+	int rc = 0;
+
+	out->fs = l->fs;
+	out->node = l->node;
+	out->mount = l->mount;
+	out->dir = l->ino;
+	out->ino = 0;
+	out->slash = false;
+	out->st.mode = 0;
+	*known = false;
+	memcpy(out->name, c->name, len + 1);
+	w->where_len = l->path_len + 1 + len;
+	if (w->where_len >= sizeof out->path) {
+		w->where_len = l->path_len;
+		memset(&out->st, 0, sizeof out->st);
+		return -ENAMETOOLONG;
+	}
+	out->path[l->path_len] = '/';
+	memcpy(out->path + l->path_len + 1, c->name, len + 1);
+	/* Where the tree may change, what the name meant when it was read says nothing. */
+	if (w->scans != NULL)
+		out->ino = c->ino;
+	else
+		rc = domu_fs_lookup(out->fs, out->dir, c->name, &out->ino);
+	if (rc == 0)
+		rc = cross(w, l, out);
+	if (rc == 0 && l->scan != NULL && out->mount == l->mount && domu_scan_tree_stat(l->scan, out->ino, in)) {
+		out->st = in->st;
+		*known = true;
+		return 0;
+	}
+	if (rc != 0)
+		memset(&out->st, 0, sizeof out->st);
 	return rc != 0 ? rc : domu_fs_stat(out->fs, out->ino, &out->st);
 }
 
 /* ---- down and up ------------------------------------------------------------------ */
 
-/* Goes into a directory: its names are read whole, so that fn may change it. */
+/* Goes into the directory that where is. */
 static int enter(struct tree_walk *w, const struct domu_path *where, unsigned depth)
 {
 	bool clean = w->t->ctx->error.status == DOMU_OK;
-	struct dir_level *l;
-	int rc = depth > MAX_DEPTH ? -ELOOP : visit(&w->visited, where->mount, where->ino);
+	struct dir_level *l = calloc(1, sizeof *l);
+	int rc;
 
-	if (rc != 0)
-		return emit_error(w, where, depth, rc, clean);
-	l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return domu_nomem(w->t->ctx);
-	l->where = *where;
+	l->fs = where->fs;
+	l->node = where->node;
+	l->mount = where->mount;
+	l->ino = where->ino;
+	l->st = where->st;
 	l->shown_len = w->shown_len;
-	rc = domu_fs_readdir(where->fs, where->ino, add_name, &l->names);
-	w->name_bytes += l->names.used;
-	if (rc == 0 && w->name_bytes > MAX_NAMES)
-		rc = -EFBIG;
-	if (rc != 0) {
-		free_level(w, l);
-		return emit_error(w, where, depth, rc, clean);
-	}
-	if (l->names.n > 1)
-		qsort_r(l->names.at, l->names.n, sizeof *l->names.at, by_bytes, l->names.arena);
+	l->path_len = w->where_len;
+	l->path_at = w->top != NULL ? w->top->path_len + 1 : 0;
 	l->up = w->top;
-	w->top = l;
 	w->depth = depth;
-	return 0;
+	rc = depth > MAX_DEPTH ? -ELOOP : domu_visit(&w->visited, l->mount, l->ino);
+	if (rc == 0)
+		rc = read_names(w, l);
+	if (rc != 0)
+		rc = emit_error(w, where, depth, rc, true, clean);
+	w->top = l;
+	return rc;
 }
 
 static bool goes_down(const struct tree_walk *w, const struct domu_path *p, unsigned depth)
 {
 	if (!S_ISDIR(p->st.mode) || depth >= w->opts->max_depth)
 		return false;
-	return !w->opts->one_fs || w->top == NULL || p->mount == w->top->where.mount;
+	return !w->opts->one_fs || w->top == NULL || p->mount == w->top->mount;
 }
 
 /* One inode: shown before what is in it, or after. */
-static int meet(struct tree_walk *w, const struct domu_path *p, unsigned depth)
+static int meet(struct tree_walk *w, const struct domu_path *p, unsigned depth, const struct domu_scan_inode *in)
 {
 	bool down = goes_down(w, p, depth);
 	int answer = 0;
 
 	if (!down || !w->opts->post_order)
-		answer = emit(w, p, depth, 0);
+		answer = emit(w, p, depth, in);
 	if (answer < 0)
 		return answer;
 	return down && answer != DOMU_WALK_PRUNE ? enter(w, p, depth) : 0;
+}
+
+/* The directory of l as an entry again. */
+static const struct domu_path *where_of(struct tree_walk *w, const struct dir_level *l)
+{
+	struct domu_path *p = w->where;
+	bool root = l->up != NULL && l->up->mount != l->mount;
+
+	if (l->up == NULL)
+		return w->start;
+	p->fs = l->fs;
+	p->node = l->node;
+	p->mount = l->mount;
+	p->ino = l->ino;
+	p->st = l->st;
+	p->dir = root ? l->ino : l->up->ino;
+	p->slash = false;
+	p->path[l->path_len] = '\0';
+	if (root)
+		memcpy(p->name, "/", 2);
+	else
+		memcpy(p->name, p->path + l->path_at, l->path_len - l->path_at + 1);
+	return p;
 }
 
 static int leave(struct tree_walk *w)
@@ -279,65 +359,87 @@ static int leave(struct tree_walk *w)
 
 	w->shown_len = l->shown_len;
 	w->shown[w->shown_len] = '\0';
+	w->where_len = l->path_len;
 	if (w->opts->post_order)
-		rc = emit(w, &l->where, w->depth, 0);
+		rc = emit(w, where_of(w, l), w->depth, NULL);
 	w->top = l->up;
 	w->depth--;
 	free_level(w, l);
 	return rc < 0 ? rc : 0;
 }
 
-static int next(struct tree_walk *w, struct domu_path *p)
+static int next(struct tree_walk *w)
 {
 	struct dir_level *l = w->top;
-	bool clean = w->t->ctx->error.status == DOMU_OK;
-	const char *name;
+	bool clean = w->t->ctx->error.status == DOMU_OK, known;
+	struct domu_scan_inode in;
+	const struct child *c;
+	size_t len;
 	int rc;
 
 	if (domu_interrupted(w->t->ctx))
 		return domu_fail(w->t->ctx, DOMU_DECLINED, -EINTR, "interrupted");
-	if (l->next == l->names.n)
+	if (l->next == l->n)
 		return leave(w);
-	name = l->names.arena + l->names.at[l->next++];
-	rc = show_name(w, l->shown_len, name);
+	c = &l->v[l->next++];
+	len = strlen(c->name);
+	rc = show_name(w, l->shown_len, c->name, len);
 	if (rc != 0)
 		return domu_fail(w->t->ctx, DOMU_FAILED, rc, "the paths in the guest are too long");
-	rc = locate(w, l, name, p);
+	rc = locate(w, l, c, len, &in, &known);
 	/* Removed by fn since the directory was read. */
-	if (rc == -ENOENT && p->ino == 0) {
+	if (rc == -ENOENT && w->where->ino == 0) {
 		if (clean)
 			domu_error_clear(w->t->ctx);
 		return 0;
 	}
-	return rc != 0 ? emit_error(w, p, w->depth + 1, rc, clean) : meet(w, p, w->depth + 1);
+	if (rc != 0)
+		return emit_error(w, w->where, w->depth + 1, rc, false, clean);
+	return meet(w, w->where, w->depth + 1, known ? &in : NULL);
+}
+
+static int walk(struct tree_walk *w, const struct domu_path *start, const char *shown)
+{
+	int rc;
+
+	w->start = start;
+	w->where = malloc(sizeof *w->where);
+	w->shown = strdup(shown);
+	if (w->where == NULL || w->shown == NULL)
+		return domu_nomem(w->t->ctx);
+	w->shown_len = strlen(shown);
+	w->shown_cap = w->shown_len + 1;
+	*w->where = *start;
+	/* Of the root, nothing stands before the '/' of what is in it. */
+	w->where_len = strcmp(start->path, "/") == 0 ? 0 : strlen(start->path);
+	rc = meet(w, start, 0, NULL);
+	while (rc == 0 && w->top != NULL)
+		rc = next(w);
+	return rc;
 }
 
 int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const char *shown,
                    const struct domu_walk_opts *opts, domu_walk_fn fn, void *user)
 {
 	struct tree_walk w = { .t = t, .opts = opts, .fn = fn, .user = user };
-	struct domu_path *p = malloc(sizeof *p);
-	int rc;
+	int rc = 0;
 
-	w.shown = strdup(shown);
-	if (p == NULL || w.shown == NULL) {
-		rc = domu_nomem(t->ctx);
-		goto out;
-	}
-	w.shown_len = strlen(shown);
-	w.shown_cap = w.shown_len + 1;
-	rc = meet(&w, start, 0);
-	while (rc == 0 && w.top != NULL)
-		rc = next(&w, p);
-out:
+	if (opts->read_only)
+		w.scans = opts->scans;
+	if (opts->read_only && w.scans == NULL)
+		rc = domu_scans_new(t, &w.scans);
+	if (rc == 0)
+		rc = walk(&w, start, shown);
 	while (w.top != NULL) {
 		struct dir_level *l = w.top;
 
 		w.top = l->up;
 		free_level(&w, l);
 	}
-	free(w.visited.v);
+	if (w.scans != opts->scans)
+		domu_scans_free(w.scans);
+	domu_visited_free(&w.visited);
 	free(w.shown);
-	free(p);
+	free(w.where);
 	return rc;
 }

@@ -443,7 +443,7 @@ static int take(void *user, const struct domu_walk_entry *e)
 	}
 	put_path(t, it, e);
 	/* What there is of them is told when it is read again: a failure, too. */
-	if (domu_fs_listxattr(it->fs, it->st.ino, any, &it->xattrs) < 0) {
+	if (!e->no_xattrs && domu_fs_listxattr(it->fs, it->st.ino, any, &it->xattrs) < 0) {
 		it->xattrs = true;
 		domu_error_clear(t->ctx);
 	}
@@ -492,7 +492,7 @@ static void release(struct tar_out *t)
 int domu_tar_out(struct domu_ctx *ctx, struct domu_tree *tree, const struct domu_path *where, int fd,
                  unsigned long *failures)
 {
-	const struct domu_walk_opts opts = { .max_depth = ~0u };
+	const struct domu_walk_opts opts = { .max_depth = ~0u, .read_only = true };
 	struct tar_out t = { .ctx = ctx, .base_len = strlen(where->path) };
 	int rc = prepare(&t, fd);
 

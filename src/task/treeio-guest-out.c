@@ -209,8 +209,12 @@ static bool known_type(uint32_t mode)
 static int send_one(void *user, const struct domu_walk_entry *e)
 {
 	struct source *s = user;
-	int rc = leave_to(s, e->depth);
+	int rc;
 
+	/* The directory stays open for what of it can be read. */
+	if (e->inside)
+		return left_out(s, e->path, e->err, false);
+	rc = leave_to(s, e->depth);
 	if (rc != 0)
 		return rc;
 	if (e->err != 0 || !known_type(e->where->st.mode))
@@ -237,7 +241,8 @@ static int check_start(struct source *s, const struct domu_path *where)
 int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, unsigned flags,
                            struct domu_sink *to)
 {
-	const struct domu_walk_opts opts = { .max_depth = (flags & DOMU_TREEIO_RECURSIVE) != 0 ? ~0u : 0 };
+	const struct domu_walk_opts opts = { .max_depth = (flags & DOMU_TREEIO_RECURSIVE) != 0 ? ~0u : 0,
+		                             .read_only = (flags & DOMU_TREEIO_READ_ONLY) != 0 };
 	struct source s = { .ctx = ctx, .flags = flags, .to = to };
 	int rc = check_start(&s, where);
 

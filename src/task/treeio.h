@@ -14,6 +14,7 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
 	DOMU_TREEIO_NO_CLOBBER = 1 << 6, /* files that are there are left alone (cp -n) */
 	DOMU_TREEIO_REPLACE = 1 << 7, /* what is there makes room, but for a directory that is not empty (tar -x) */
+	DOMU_TREEIO_READ_ONLY = 1 << 8, /* nothing in the source's guest changes meanwhile: the walk may be a scan */
 };
 #define DOMU_TREEIO_ARCHIVE \
 	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)

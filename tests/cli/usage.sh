@@ -80,7 +80,7 @@ works "and then they are clean" fsck --all -n
 works "the commands" help
 out | sed -n 's/^  \([a-z][a-z0-9-]*\)  *[a-z].*/\1/p' | sort -u >"$T/commands"
 check "help names commands" test "$(wc -l <"$T/commands")" -gt 25
-for c in list info status ls cat head tail stat find readlink df export edit write cp mkdir rm rmdir mv ln chmod chown touch \
+for c in list info status ls cat head tail stat find readlink df du export edit write cp mkdir rm rmdir mv ln chmod chown touch \
 	truncate diff commit rollback history undo recover fsck resize-root help shell; do
 	grep -qx "$c" "$T/commands" || not_ok "help names $c"
 done

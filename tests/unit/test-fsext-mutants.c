@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/msg.h"
+#include "fs/scan.h"
 #include "fsext-util.h"
 
 #define MUTANTS   50 /* of each kind of image */
@@ -140,6 +142,109 @@ static void try_changes(struct image *im)
 	}
 }
 
+/* ---- the scan says what stat and readdir say, or nothing ------------------------------- */
+
+struct names {
+	char *v[4096];
+	size_t n;
+};
+
+static void add_name(struct names *l, const char *name, uint64_t ino)
+{
+	cr_assert_lt(l->n, sizeof l->v / sizeof *l->v);
+	cr_assert_geq(asprintf(&l->v[l->n++], "%s %llu", name, (unsigned long long)ino), 0);
+}
+
+static int of_scan(void *user, const char *name, size_t len, uint64_t ino)
+{
+	cr_assert_eq(strlen(name), len);
+	add_name(user, name, ino);
+	return 0;
+}
+
+static int of_readdir(void *user, const char *name, size_t len, uint64_t ino, uint32_t type)
+{
+	(void)len;
+	(void)type;
+	add_name(user, name, ino);
+	return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void free_names(struct names *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	l->n = 0;
+}
+
+static void same_stat(const struct domu_stat *a, const struct domu_stat *b)
+{
+	struct domu_msg x = DOMU_MSG_INIT(0), y = DOMU_MSG_INIT(0);
+
+	domu_msg_put_stat(&x, a);
+	domu_msg_put_stat(&y, b);
+	cr_assert_eq(x.len, y.len);
+	cr_assert_eq(memcmp(x.data, y.data, x.len), 0, "inode %llu", (unsigned long long)a->ino);
+	domu_msg_free(&x);
+	domu_msg_free(&y);
+}
+
+/* True: the scan has the names of this directory. */
+static bool same_names(struct image *im, const struct domu_scan_tree *scan, uint64_t dir)
+{
+	static struct names a, b;
+	bool known = domu_scan_tree_names(scan, dir, of_scan, &a) == 0;
+
+	if (known) {
+		cr_assert_eq(im->fs->ops->readdir(im->fs, dir, of_readdir, &b), 0, "directory %llu",
+		             (unsigned long long)dir);
+		cr_assert_eq(a.n, b.n);
+		qsort(a.v, a.n, sizeof *a.v, by_text);
+		qsort(b.v, b.n, sizeof *b.v, by_text);
+		for (size_t i = 0; i < a.n; i++)
+			cr_assert_str_eq(a.v[i], b.v[i]);
+	}
+	free_names(&a);
+	free_names(&b);
+	return known;
+}
+
+static void compare_scan(struct image *im, bool sound)
+{
+	struct domu_scan_tree *scan;
+	struct domu_scan_inode in;
+	struct domu_statfs sf;
+	struct domu_stat st;
+
+	im->fs->ops->statfs(im->fs, &sf);
+	if (domu_scan_tree_open(im->fs, &scan) != 0) {
+		cr_assert(!sound);
+		return;
+	}
+	for (uint64_t ino = 0; ino < sf.files + 2 && ino < 100000; ino++) {
+		bool known = domu_scan_tree_stat(scan, ino, &in), dir = false;
+		int rc;
+
+		if (!known && !sound)
+			continue;
+		rc = im->fs->ops->stat(im->fs, ino, &st);
+		cr_assert_eq(known, rc == 0, "inode %llu", (unsigned long long)ino);
+		if (rc == 0) {
+			same_stat(&in.st, &st);
+			dir = S_ISDIR(st.mode);
+		}
+		if (dir)
+			cr_assert(same_names(im, scan, ino) || !sound);
+		domu_error_clear(&im->ctx);
+	}
+	domu_scan_tree_free(scan);
+}
+
 static uint32_t rnd(uint32_t *state)
 {
 	*state = *state * 1664525u + 1013904223u;
@@ -213,7 +318,7 @@ static void store(const char *path, const uint8_t *data, size_t size)
 }
 
 /* SIGALRM ends the test as a crash: that is what a hang is. */
-static void one_mutant(struct image *im)
+static void one_mutant(struct image *im, bool sound)
 {
 	struct sweep s = { .im = im };
 
@@ -223,6 +328,7 @@ static void one_mutant(struct image *im)
 		struct domu_statfs sf;
 
 		im->fs->ops->statfs(im->fs, &sf);
+		compare_scan(im, sound);
 		look_at(&s, im->fs->root);
 		ext_close(im->fs);
 		im->fs = NULL;
@@ -265,6 +371,7 @@ ParameterizedTest(struct variant *v, fsext_mutants, end_without_a_crash, .timeou
 	sound = load(im.path, &size);
 	mutant = malloc(size);
 	n = used_blocks(sound, size, &blocks);
+	one_mutant(&im, true);
 	for (unsigned long i = 0; i < mutants; i++) {
 		memcpy(mutant, sound, size);
 		mutate(mutant, blocks, n, &r);
@@ -272,7 +379,7 @@ ParameterizedTest(struct variant *v, fsext_mutants, end_without_a_crash, .timeou
 		/* What a crash needs to be looked at stays behind. */
 		if (getenv("FSEXT_KEEP") != NULL)
 			store(getenv("FSEXT_KEEP"), mutant, size);
-		one_mutant(&im);
+		one_mutant(&im, false);
 	}
 	free(blocks);
 	free(mutant);

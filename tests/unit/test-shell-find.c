@@ -80,10 +80,10 @@ static struct {
 	bool quit;
 } ours;
 
-static int act(void *user, char what)
+static int act(void *user, const struct domu_find_node *x)
 {
 	(void)user;
-	fprintf(ours.out, "%s%c", ours.path, what == '0' ? '\0' : '\n');
+	fprintf(ours.out, "%s%c", ours.path, x->kind == FIND_PRINT0 ? '\0' : '\n');
 	return 0;
 }
 
@@ -100,7 +100,13 @@ static int each(const char *path, const struct stat *st, int flag, struct FTW *f
 		                .mtime = st->st_mtim,
 		                .ctime = st->st_ctim };
 	struct domu_find_item item = {
-		.path = path, .name = name, .st = &ds, .depth = (unsigned)ftw->level, .action = act
+
+		.path = path,
+		.path_len = strlen(path),
+		.name = name,
+		.st = &ds,
+		.depth = (unsigned)ftw->level,
+		.action = act
 	};
 	size_t n = strlen(ours.pruned);
 
@@ -117,20 +123,24 @@ static int each(const char *path, const struct stat *st, int flag, struct FTW *f
 	return 0;
 }
 
-static int newer(void *user, const char *path, struct timespec *mtime)
+static int look(void *user, const char *path, bool follow, struct domu_path *out)
 {
 	struct stat st;
 
 	(void)user;
-	if (stat(path, &st) != 0)
+	if ((follow ? stat(path, &st) : lstat(path, &st)) != 0)
 		return domu_fail(&ctx, DOMU_NOTFOUND, -errno, "%s", path);
-	*mtime = st.st_mtim;
+	memset(out, 0, sizeof *out);
+	out->ino = st.st_ino;
+	out->st.atime = st.st_atim;
+	out->st.mtime = st.st_mtim;
+	out->st.ctime = st.st_ctim;
 	return 0;
 }
 
 static int parse(char *const *words, size_t n, struct domu_find *f)
 {
-	struct domu_find_env env = { .ctx = &ctx, .newer = newer };
+	struct domu_find_env env = { .ctx = &ctx, .look = look };
 
 	domu_error_clear(&ctx);
 	return domu_find_parse(&env, words, n, f);
@@ -259,6 +269,20 @@ Test(find, tests_select_what_the_host_s_find_selects)
 		"-mmin +30",
 		"-newer sub/c.c",
 		"! -newer sub/c.c",
+		"-anewer sub/c.c",
+		"-cnewer sub/c.c",
+		"-newermt @1500000000",
+		"-newermt 2017-07-14",
+		"-newermt 2017-07-14_02:40",
+		"! -newermt 2017-07-14_02:40:01",
+		"-newermm sub/c.c",
+		"-newerac sub/c.c",
+		"-samefile sub/c.c",
+		"-regex .*\\.c",
+		"-regex \\./[a-c]+.*",
+		"-regex a.c",
+		"-iregex .*SUB/.*",
+		"-regex .*\\(sub\\|deep\\).*",
 		"-perm 644",
 		"-perm -600",
 		"-perm /111",

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* scan.c - every inode in use in one pass over the inode tables, without libext2fs' way of one at a time. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+#include "fs-ext.h"
+
+#define EA_MAGIC 0xEA020000u /* before the attributes that are in an inode */
+
+/*
+ * Only what is sound is given, by the same rules as ext_iget().  All else is
+ * left to the way by name, which says what is wrong with it.
+ */
+
+uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
+{
+	uint8_t v[8];
+
+	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
+		return 0;
+	domu_put_le32(v, in->ino);
+	domu_put_le32(v + 4, in->i.i_generation);
+	return domu_crc32c(x->e2->csum_seed, v, sizeof v);
+}
+
+/* As ext2fs_inode_csum_verify(), which computes it byte by byte. */
+static bool csum_ok(const struct ext_fs *x, const struct ext_inode *in, uint32_t seed)
+{
+	const size_t lo = offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
+	const size_t hi = offsetof(struct ext2_inode_large, i_checksum_hi);
+	static const uint8_t zeros[2];
+	size_t size = ext_inode_size(x);
+	uint32_t crc, have = domu_le16(in->raw + lo);
+
+	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
+		return true;
+	crc = domu_crc32c(seed, in->raw, lo);
+	crc = domu_crc32c(crc, zeros, sizeof zeros);
+	crc = domu_crc32c(crc, in->raw + lo + 2, EXT2_GOOD_OLD_INODE_SIZE - lo - 2);
+	if (!ext_has(x, in, i_checksum_hi)) {
+		crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, size - EXT2_GOOD_OLD_INODE_SIZE);
+		return have == (crc & 0xffff);
+	}
+	crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, hi - EXT2_GOOD_OLD_INODE_SIZE);
+	crc = domu_crc32c(crc, zeros, sizeof zeros);
+	crc = domu_crc32c(crc, in->raw + hi + 2, size - hi - 2);
+	return (have | (uint32_t)domu_le16(in->raw + hi) << 16) == crc;
+}
+
+static bool has_xattrs(const struct ext_fs *x, const struct ext_inode *in)
+{
+	size_t at = EXT2_GOOD_OLD_INODE_SIZE + (size_t)in->large.i_extra_isize;
+
+	if (ext2fs_file_acl_block(x->e2, &in->i) != 0)
+		return true;
+	return ext_has_bytes(x, in, at) && at + 8 <= ext_inode_size(x) && domu_le32(in->raw + at) == EA_MAGIC &&
+	       domu_le32(in->raw + at + 4) != 0;
+}
+
+/* Of a map that has more than one level, where that is: files are laid near it. */
+static uint64_t first_byte(const struct ext_fs *x, const struct ext_inode *in)
+{
+	const uint8_t *map = (const uint8_t *)in->i.i_block;
+	uint64_t blk = 0;
+
+	if ((in->i.i_flags & EXT4_INLINE_DATA_FL) != 0 || in->i.i_blocks == 0 ||
+	    (!LINUX_S_ISREG(in->i.i_mode) && !LINUX_S_ISLNK(in->i.i_mode) && !LINUX_S_ISDIR(in->i.i_mode)))
+		return UINT64_MAX;
+	if ((in->i.i_flags & EXT4_EXTENTS_FL) == 0) {
+		for (unsigned i = 0; i < EXT2_N_BLOCKS && blk == 0; i++)
+			blk = in->i.i_block[i];
+	} else if (domu_le16(map) == EXT3_EXT_MAGIC && domu_le16(map + 2) > 0) {
+		blk = domu_le16(map + 6) == 0 ? (uint64_t)domu_le16(map + 18) << 32 | domu_le32(map + 20)
+		                              : (uint64_t)domu_le16(map + 20) << 32 | domu_le32(map + 16);
+	}
+	return ext_block_ok(x, blk, 1) ? blk * x->e2->blocksize : UINT64_MAX;
+}
+
+static int give_inode(struct ext_scan *s, const struct ext_inode *in)
+{
+	struct ext_fs *x = s->x;
+	struct domu_scan_inode out;
+	uint32_t seed = ext_scan_seed(x, in);
+	int rc;
+
+	if ((in->ino != EXT2_ROOT_INO && in->ino < EXT2_FIRST_INO(x->e2->super)) ||
+	    in->ino > x->e2->super->s_inodes_count || (in->i.i_flags & EXT4_EA_INODE_FL) != 0 || !csum_ok(x, in, seed))
+		return 0;
+	ext_stat_of(x, in, &out.st);
+	out.xattrs = has_xattrs(x, in);
+	out.first = first_byte(x, in);
+	rc = s->to->inode(s->user, &out);
+	return rc == 0 && LINUX_S_ISDIR(in->i.i_mode) ? ext_scan_dir(s, in, seed) : rc;
+}
+
+static int scan_piece(struct ext_scan *s, uint32_t ino, size_t len)
+{
+	size_t size = ext_inode_size(s->x);
+	struct ext_inode in;
+	int rc = 0;
+
+	memset(&in.large, 0, sizeof in.large);
+	for (size_t at = 0; rc == 0 && at < len; at += size, ino++) {
+		const uint8_t *raw = s->piece + at;
+
+		if (domu_le16(raw + offsetof(struct ext2_inode, i_mode)) == 0 ||
+		    domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) == 0)
+			continue;
+		in.ino = ino;
+		memcpy(in.raw, raw, size);
+		rc = give_inode(s, &in);
+	}
+	return rc;
+}
+
+/* How many inodes of a group were ever used. */
+static uint32_t used_inodes(ext2_filsys e2, dgrp_t g)
+{
+	uint32_t all = e2->super->s_inodes_per_group, unused;
+
+	if (!ext2fs_has_group_desc_csum(e2))
+		return all;
+	if (ext2fs_bg_flags_test(e2, g, EXT2_BG_INODE_UNINIT))
+		return 0;
+	unused = ext2fs_bg_itable_unused(e2, g);
+	return unused < all ? all - unused : 0;
+}
+
+static int scan_group(struct ext_scan *s, dgrp_t g)
+{
+	ext2_filsys e2 = s->x->e2;
+	size_t size = ext_inode_size(s->x), per = EXT_SCAN_PIECE / size;
+	uint64_t offset = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
+	uint32_t left = used_inodes(e2, g), ino = g * e2->super->s_inodes_per_group + 1;
+
+	if (left > 0 && !ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+		return -EUCLEAN;
+	while (left > 0) {
+		uint32_t n = left < per ? left : (uint32_t)per;
+		int rc = domu_block_pread(s->x->fs->block, s->piece, n * size, offset);
+
+		if (rc == 0)
+			rc = scan_piece(s, ino, n * size);
+		if (rc != 0)
+			return rc;
+		left -= n;
+		ino += n;
+		offset += n * size;
+	}
+	return 0;
+}
+
+int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
+{
+	struct ext_scan s = { .x = ext_of(fs), .to = to, .user = user };
+	ext2_filsys e2 = s.x->e2;
+	int rc = 0;
+
+	/* The inodes are looked at as they are on the disk. */
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		return -EOPNOTSUPP;
+	/* They are read past libext2fs' cache, in which a change may still be. */
+	if (fs->writable && io_channel_flush(e2->io) != 0)
+		return -EIO;
+	s.piece = malloc(EXT_SCAN_PIECE > e2->blocksize ? EXT_SCAN_PIECE : e2->blocksize);
+	if (s.piece == NULL)
+		return -ENOMEM;
+	for (dgrp_t g = 0; rc == 0 && g < e2->group_desc_count; g++)
+		rc = scan_group(&s, g);
+	if (rc == 0)
+		rc = ext_scan_blocks(&s);
+	free(s.blocks);
+	free(s.piece);
+	return rc;
+}

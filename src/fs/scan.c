@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* scan.c - a whole filesystem in some 85 bytes an inode, names included. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/scan.h"
+
+#define LEAST_BYTES 80 /* an inode takes at least that: tells before whether there is room */
+#define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
+#define SEC_BITS    34 /* of a time; the rest is nanoseconds */
+
+/* What many inodes have in common. */
+struct owner {
+	uint32_t mode, uid, gid, flags, projid;
+	uint32_t next; /* of those with the same hash, or 0 */
+};
+
+struct inode {
+	uint64_t size;
+	uint64_t time[4]; /* a, m, c, b: seconds << 30 | nanoseconds */
+	uint32_t sectors_lo, first_lo; /* first: in sectors; of a device, its number */
+	uint16_t sectors_hi, first_hi;
+	uint16_t nlink;
+	uint16_t xattrs : 1;
+	uint32_t generation;
+	uint32_t owner;
+};
+
+/* Which of 64 inode numbers are there, and how many are before them. */
+struct chunk {
+	uint64_t bits;
+	uint32_t before;
+};
+
+struct dir {
+	uint32_t ino;
+	uint32_t first, last; /* runs + 1; 0: none */
+	bool odd;
+};
+
+/* Names that came one after the other. */
+struct run {
+	uint32_t name, n; /* where in the arena, how many */
+	uint32_t next;
+};
+
+/* A growing array; all together stay below DOMU_SCAN_BYTES. */
+struct vec {
+	void *v;
+	size_t n, cap;
+};
+
+#define OWNERS 1024 /* heads of the hash of owners */
+
+struct domu_scan_tree {
+	struct domu_fs *fs;
+	uint32_t block_size;
+	size_t bytes;
+	struct vec inodes, chunks, dirs, runs, owners;
+	struct vec arena; /* a name: inode number, length, bytes, NUL */
+	uint32_t owner_head[OWNERS];
+	uint32_t last_owner;
+	uint32_t now; /* the directory, + 1, whose names came last */
+	uint32_t last_ino;
+};
+
+static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
+{
+	size_t cap = v->cap != 0 ? v->cap : 256;
+	char *p;
+
+	while (cap < v->n + n)
+		cap += cap / 2;
+	if (cap != v->cap) {
+		if (s->bytes + (cap - v->cap) * size > 2 * (size_t)DOMU_SCAN_BYTES ||
+		    (p = realloc(v->v, cap * size)) == NULL)
+			return NULL;
+		s->bytes += (cap - v->cap) * size;
+		v->v = p;
+		v->cap = cap;
+	}
+	v->n += n;
+	return (char *)v->v + (v->n - n) * size;
+}
+
+/* What is touched counts: room that an array has in advance is no memory yet. */
+static size_t used(const struct domu_scan_tree *s)
+{
+	return s->inodes.n * sizeof(struct inode) + s->chunks.n * sizeof(struct chunk) +
+	       s->dirs.n * sizeof(struct dir) + s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) +
+	       s->arena.n;
+}
+
+#define MORE(s, what, n) more(s, &(s)->what##s, n, sizeof(struct what))
+
+/* ---- inodes -------------------------------------------------------------------------- */
+
+static bool pack_time(struct timespec t, uint64_t *out)
+{
+	const int64_t most = INT64_C(1) << (SEC_BITS - 1);
+
+	if (t.tv_sec < -most / 4 || t.tv_sec >= most / 4 * 7 || t.tv_nsec < 0 || t.tv_nsec > 999999999)
+		return false;
+	*out = (uint64_t)(t.tv_sec + most / 4) << 30 | (uint64_t)t.tv_nsec;
+	return true;
+}
+
+static struct timespec unpack_time(uint64_t v)
+{
+	const int64_t most = INT64_C(1) << (SEC_BITS - 1);
+
+	return (struct timespec){ .tv_sec = (time_t)(v >> 30) - most / 4, .tv_nsec = (long)(v & ((1u << 30) - 1)) };
+}
+
+static bool same_owner(const struct owner *o, const struct domu_stat *st)
+{
+	return o->mode == st->mode && o->uid == st->uid && o->gid == st->gid && o->flags == st->flags &&
+	       o->projid == st->projid;
+}
+
+/* Its number, or UINT32_MAX: no memory. */
+static uint32_t find_owner(struct domu_scan_tree *s, const struct domu_stat *st)
+{
+	uint32_t h = st->mode * 31u ^ st->uid * 2654435761u ^ st->gid * 40503u ^ st->flags * 97u ^ st->projid * 7919u;
+	uint32_t *head = &s->owner_head[(h ^ h >> 16) % OWNERS];
+	struct owner *v = s->owners.v, *o;
+
+	if (s->last_owner > 0 && same_owner(&v[s->last_owner - 1], st))
+		return s->last_owner - 1;
+	for (uint32_t i = *head; i != 0; i = v[i - 1].next) {
+		if (same_owner(&v[i - 1], st)) {
+			s->last_owner = i;
+			return i - 1;
+		}
+	}
+	o = MORE(s, owner, 1);
+	if (o == NULL)
+		return UINT32_MAX;
+	*o = (struct owner){ st->mode, st->uid, st->gid, st->flags, st->projid, *head };
+	*head = s->last_owner = (uint32_t)s->owners.n;
+	return *head - 1;
+}
+
+/* What does not fit is not kept: whoever wants it asks for it by itself. */
+static bool pack(const struct domu_scan_inode *in, struct inode *out)
+{
+	const struct domu_stat *st = &in->st;
+	uint64_t first = in->first == UINT64_MAX ? NOWHERE : in->first / 512;
+
+	if (S_ISCHR(st->mode) || S_ISBLK(st->mode))
+		first = (uint64_t)st->rdev_major << 24 | st->rdev_minor;
+	*out = (struct inode){ .size = st->size,
+		               .sectors_lo = (uint32_t)st->sectors,
+		               .sectors_hi = (uint16_t)(st->sectors >> 32),
+		               .first_lo = (uint32_t)first,
+		               .first_hi = (uint16_t)(first >> 32),
+		               .nlink = (uint16_t)st->nlink,
+		               .xattrs = in->xattrs,
+		               .generation = st->generation };
+	return st->nlink <= UINT16_MAX && st->sectors >> 48 == 0 && first <= NOWHERE && st->rdev_minor >> 24 == 0 &&
+	       st->rdev_major >> 24 == 0 && pack_time(st->atime, &out->time[0]) &&
+	       pack_time(st->mtime, &out->time[1]) && pack_time(st->ctime, &out->time[2]) &&
+	       pack_time(st->btime, &out->time[3]);
+}
+
+static int add_chunks(struct domu_scan_tree *s, uint32_t ino)
+{
+	while (s->chunks.n <= ino / 64) {
+		struct chunk *c = MORE(s, chunk, 1);
+
+		if (c == NULL)
+			return -E2BIG;
+		*c = (struct chunk){ .before = (uint32_t)s->inodes.n };
+	}
+	return 0;
+}
+
+static int take_inode(void *user, const struct domu_scan_inode *in)
+{
+	struct domu_scan_tree *s = user;
+	struct inode packed, *p;
+	uint32_t ino = (uint32_t)in->st.ino;
+	int rc;
+
+	if (domu_interrupted(s->fs->ctx))
+		return -EINTR;
+	if (in->st.ino > UINT32_MAX || ino <= s->last_ino)
+		return -E2BIG;
+	s->last_ino = ino;
+	if (S_ISDIR(in->st.mode)) {
+		struct dir *d = MORE(s, dir, 1);
+
+		if (d == NULL)
+			return -E2BIG;
+		*d = (struct dir){ .ino = ino };
+	}
+	if (!pack(in, &packed))
+		return 0;
+	if (s->block_size == 0)
+		s->block_size = in->st.block_size;
+	packed.owner = find_owner(s, &in->st);
+	rc = add_chunks(s, ino);
+	p = rc == 0 && packed.owner != UINT32_MAX ? MORE(s, inode, 1) : NULL;
+	if (p == NULL || used(s) > DOMU_SCAN_BYTES)
+		return -E2BIG;
+	*p = packed;
+	((struct chunk *)s->chunks.v)[ino / 64].bits |= UINT64_C(1) << (ino % 64);
+	return 0;
+}
+
+bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out)
+{
+	const struct chunk *c = (const struct chunk *)s->chunks.v + ino / 64;
+	uint64_t bit = UINT64_C(1) << (ino % 64), first;
+	struct domu_stat *st = &out->st;
+	const struct inode *in;
+	const struct owner *o;
+
+	if (ino / 64 >= s->chunks.n || (c->bits & bit) == 0)
+		return false;
+	in = (const struct inode *)s->inodes.v + c->before + (unsigned)__builtin_popcountll(c->bits & (bit - 1));
+	o = (const struct owner *)s->owners.v + in->owner;
+	first = (uint64_t)in->first_hi << 32 | in->first_lo;
+	*st = (struct domu_stat){ .ino = ino,
+		                  .mode = o->mode,
+		                  .nlink = in->nlink,
+		                  .uid = o->uid,
+		                  .gid = o->gid,
+		                  .size = in->size,
+		                  .sectors = (uint64_t)in->sectors_hi << 32 | in->sectors_lo,
+		                  .block_size = s->block_size,
+		                  .flags = o->flags,
+		                  .projid = o->projid,
+		                  .generation = in->generation,
+		                  .atime = unpack_time(in->time[0]),
+		                  .mtime = unpack_time(in->time[1]),
+		                  .ctime = unpack_time(in->time[2]),
+		                  .btime = unpack_time(in->time[3]) };
+	out->xattrs = in->xattrs;
+	out->first = first == NOWHERE ? UINT64_MAX : first * 512;
+	if (S_ISCHR(o->mode) || S_ISBLK(o->mode)) {
+		st->rdev_major = (uint32_t)(first >> 24);
+		st->rdev_minor = (uint32_t)(first & 0xffffff);
+		out->first = UINT64_MAX;
+	}
+	return true;
+}
+
+/* ---- names --------------------------------------------------------------------------- */
+
+static struct dir *find_dir(const struct domu_scan_tree *s, uint64_t ino)
+{
+	struct dir *v = s->dirs.v;
+	size_t lo = 0, hi = s->dirs.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (v[mid].ino < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->dirs.n && v[lo].ino == ino ? &v[lo] : NULL;
+}
+
+/* The run that takes the next name of dir; NULL: no memory, or no such directory. */
+static struct run *run_of(struct domu_scan_tree *s, uint64_t ino)
+{
+	struct dir *v = s->dirs.v, *d;
+	struct run *r;
+
+	if (s->now != 0 && v[s->now - 1].ino == ino)
+		return (struct run *)s->runs.v + v[s->now - 1].last - 1;
+	d = find_dir(s, ino);
+	r = d != NULL ? MORE(s, run, 1) : NULL;
+	if (r == NULL)
+		return NULL;
+	*r = (struct run){ .name = (uint32_t)s->arena.n };
+	if (d->last != 0)
+		((struct run *)s->runs.v)[d->last - 1].next = (uint32_t)s->runs.n;
+	else
+		d->first = (uint32_t)s->runs.n;
+	d->last = (uint32_t)s->runs.n;
+	s->now = (uint32_t)(d - v) + 1;
+	return r;
+}
+
+static int take_odd(void *user, uint64_t dir)
+{
+	struct dir *d = find_dir(user, dir);
+
+	if (d != NULL)
+		d->odd = true;
+	return d != NULL ? 0 : -EINVAL;
+}
+
+static int take_name(void *user, uint64_t dir, const char *name, size_t len, uint64_t ino)
+{
+	struct domu_scan_tree *s = user;
+	struct run *r;
+	char *p;
+
+	if (domu_interrupted(s->fs->ctx))
+		return -EINTR;
+	/* The way by name says what is wrong with such a name. */
+	if (len == 0 || len > 255 || memchr(name, '/', len) != NULL || memchr(name, '\0', len) != NULL)
+		return take_odd(s, dir);
+	if (ino > UINT32_MAX)
+		return -E2BIG;
+	r = run_of(s, dir);
+	p = r != NULL ? more(s, &s->arena, 4 + 1 + len + 1, 1) : NULL;
+	if (p == NULL || used(s) > DOMU_SCAN_BYTES)
+		return -E2BIG;
+	r->n++;
+	memcpy(p, &(uint32_t){ (uint32_t)ino }, 4);
+	p[4] = (char)len;
+	memcpy(p + 5, name, len);
+	p[5 + len] = '\0';
+	return 0;
+}
+
+int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan_name_fn fn, void *user)
+{
+	const struct dir *d = find_dir(s, dir);
+	int rc = 0;
+
+	if (d == NULL || d->odd)
+		return -ENODATA;
+	for (uint32_t i = d->first; i != 0;) {
+		const struct run *r = (const struct run *)s->runs.v + i - 1;
+		const char *p = (const char *)s->arena.v + r->name;
+
+		for (uint32_t k = 0; rc == 0 && k < r->n; k++) {
+			size_t len = (unsigned char)p[4];
+			uint32_t ino;
+
+			memcpy(&ino, p, sizeof ino);
+			rc = fn(user, p + 5, len, ino);
+			p += 5 + len + 1;
+		}
+		i = r->next;
+	}
+	return rc;
+}
+
+/* ---- all of it ------------------------------------------------------------------------- */
+
+int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
+{
+	const struct domu_scan to = { .self_size = sizeof to, .inode = take_inode, .name = take_name, .odd = take_odd };
+	bool clean = fs->ctx->error.status == DOMU_OK;
+	struct domu_scan_tree *s;
+	struct domu_statfs sf;
+	int rc;
+
+	*out = NULL;
+	if (!domu_fs_can_scan(fs))
+		return -EOPNOTSUPP;
+	s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return -ENOMEM;
+	s->fs = fs;
+	rc = domu_fs_statfs(fs, &sf);
+	if (rc == 0 && sf.files > sf.files_free && (sf.files - sf.files_free) > DOMU_SCAN_BYTES / LEAST_BYTES)
+		rc = -E2BIG;
+	if (rc == 0)
+		rc = domu_fs_scan(fs, &to, s);
+	if (rc != 0 && clean)
+		domu_error_clear(fs->ctx);
+	if (rc != 0) {
+		domu_scan_tree_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void domu_scan_tree_free(struct domu_scan_tree *s)
+{
+	if (s == NULL)
+		return;
+	free(s->inodes.v);
+	free(s->chunks.v);
+	free(s->dirs.v);
+	free(s->runs.v);
+	free(s->owners.v);
+	free(s->arena.v);
+	free(s);
+}

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# walk.sh DIR - whole trees: find and du against a new mount and the GNU tools, on copies of this machine's /usr; and memory by files.
+# The images are made once, and kept in DIR.  Warm: an image is in the page cache, a mount is new each time.
+# Mounts of our own: a namespace that somebody else makes meanwhile would keep a copy of them, and the image in use.
+if [ -z "${BENCH_NAMESPACE-}" ] && [ "$(id -u)" = 0 ]; then
+	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
+fi
+set -uo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$top/tests/bench/lib.sh"
+DOMU=${DOMU:-$top/build/domu-rescue}
+dir=$1
+runs=${BENCH_WALKS:-5}
+state=$(mktemp -d)
+mnt=$state/mnt
+mkdir "$mnt"
+trap 'mountpoint -q "$mnt" && umount "$mnt"; rm -rf "$state"' EXIT
+export DOMU_RESCUE_STATE_DIR=$state/state DOMU_RESCUE_CONFIG_DIR=$state
+[ "$(id -u)" = 0 ] || { echo "walks: not here: no mounts without root"; exit 0; }
+
+# used IMAGE: its inodes in use, and KiB.
+used() {
+	dumpe2fs -h "$1" 2>/dev/null | awk -F': *' '{ v[$1] = $2 } END {
+		print v["Inode count"] - v["Free inodes"], (v["Block count"] - v["Free blocks"]) * v["Block size"] / 1024 }'
+}
+
+# At least 150,000 files and 4 GB of /usr: by mke2fs -d, further copies by the kernel.
+make_usr() {
+	local image=$1 files kib
+	echo "making $image ..."
+	truncate -s 24G "$image.new"
+	mke2fs -q -F -t ext4 -N 1000000 -d /usr "$image.new" || return 1
+	read -r files kib < <(used "$image.new")
+	if [ "$files" -lt 150000 ] || [ "$kib" -lt 4000000 ]; then
+		mount -o loop "$image.new" "$mnt" || return 1
+		for ((n = 1; n < 100 && (files < 150000 || kib < 4000000); n++)); do
+			mkdir "$mnt/copy$n"
+			cp -a --one-file-system /usr/. "$mnt/copy$n" || break
+			sync -f "$mnt"
+			files=$(($(df --output=iused "$mnt" | tail -n 1)))
+			kib=$(($(df -k --output=used "$mnt" | tail -n 1)))
+		done
+		umount "$mnt"
+	fi
+	mv "$image.new" "$image"
+}
+
+# make_files IMAGE N: N files without content, 50 a directory.
+make_files() {
+	echo "making $1 ..."
+	truncate -s 4G "$1.new"
+	mke2fs -q -F -t ext4 -N $(($2 + $2 / 50 + 1000)) "$1.new" && mount -o loop "$1.new" "$mnt" || return 1
+	perl -e 'my ($top, $n) = @ARGV; my $d;
+		for my $i (0 .. $n - 1) {
+			mkdir sprintf "%s/%03d", $top, $i / 50000 if $i % 50000 == 0;
+			mkdir $d = sprintf "%s/%03d/%05d", $top, $i / 50000, $i / 50 if $i % 50 == 0;
+			open my $f, ">", "$d/file-number-$i" or die "$!";
+		}' "$mnt" "$2" || return 1
+	umount "$mnt"
+	mv "$1.new" "$1"
+}
+
+ours() {
+	"$DOMU" -q "$@" | cat
+}
+
+# by_mount COMMAND...: in a new mount.
+by_mount() {
+	mount -o loop,ro,noload "$image" "$mnt" && (cd "$mnt" && "$@" | cat)
+	umount "$mnt"
+}
+
+# compare LABEL OURS -- THEIRS
+compare() {
+	local label=$1 mine=()
+	shift
+	while [ "$1" != -- ]; do
+		mine+=("$1")
+		shift
+	done
+	shift
+	rm -f "$state"/a "$state"/b
+	if [ "$(ours "${mine[@]}" | wc -l)" != "$(by_mount "$@" | wc -l)" ]; then
+		echo "  $label: the kernel's has another number of lines"
+		return
+	fi
+	for ((i = 0; i < runs; i++)); do
+		milliseconds ours "${mine[@]}" >>"$state/a"
+		[ $i -ge 3 ] || milliseconds by_mount "$@" >>"$state/b"
+	done
+	awk -v n="$label" -v a="$(median "$state/a")" -v b="$(median "$state/b")" -v m="$(resident "$DOMU" -q "${mine[@]}")" \
+		'BEGIN { printf "  %-22s %8.1f ms, mount and the same %9.1f ms: %.1fx as fast; %.1f MiB resident\n", n, a, b, b / a, m }'
+}
+
+image=$dir/usr.img
+[ -s "$image" ] || make_usr "$image" || exit 0
+cat "$image" >/dev/null
+read -r files kib < <(used "$image")
+echo "walks of $files inodes, $((kib / 1024)) MiB, medians:"
+compare "find with size" find "$image@xvda:/" -printf '%s %p\n' -- find . -printf '%s %p\n'
+compare "find" find "$image@xvda:/" -- find .
+compare "du" du "$image@xvda:/" -- du .
+compare "ls -R" ls -R "$image@xvda:/" -- ls -RN .
+compare "ls -lnR" ls -lnR "$image@xvda:/" -- ls -lnRN .
+for n in 250000 1000000; do
+	image=$dir/files-$n.img
+	[ -s "$image" ] || make_files "$image" $n || exit 0
+	cat "$image" >/dev/null
+	rm -f "$state/a"
+	for ((i = 0; i < 3; i++)); do
+		milliseconds ours find "$image@xvda:/" -printf '%s %p\n' >>"$state/a"
+	done
+	echo "$n $(median "$state/a") $(resident "$DOMU" -q find "$image@xvda:/" -printf '%s %p\n')"
+done | awk '/^making/ { print; next } { n[NR] = $1; t[NR] = $2; m[NR] = $3; k = NR
+	printf "  find of %7d files   %8.1f ms, %.1f MiB resident\n", $1, $2, $3; if (p) printf "  slope: %.2f us and %.1f bytes a file more\n",
+	($2 - q) * 1000 / ($1 - p), ($3 - r) * 1048576 / ($1 - p); p = $1; q = $2; r = $3 }'
+exit 0
