@@ -68,8 +68,6 @@ static int may_change(struct ext_fs *x)
 		return refuse(x, "its journal is on another device", "change it in the guest");
 	if (ext2fs_has_feature_shared_blocks(sb))
 		return refuse(x, "its files share blocks", guestfs);
-	if (ext2fs_has_feature_quota(sb))
-		return refuse(x, "its quota would become wrong", guestfs);
 	if (ext2fs_has_feature_readonly(sb))
 		return refuse(x, "its feature read-only says that it must not be",
 		              "clear it with tune2fs -O ^read-only");
