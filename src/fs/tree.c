@@ -122,6 +122,7 @@ int domu_tree_close(struct domu_tree *t)
 		free(t->mounts[i].target);
 		free(t->mounts[i].spec);
 	}
+	domu_tree_forget_labels(t);
 	free(t->mounts);
 	free(t->places);
 	free(t->state);
