@@ -26,7 +26,7 @@ int ext_may_modify(struct ext_fs *x, const struct ext_inode *in, enum ext_change
 		                 (flags & EXT2_IMMUTABLE_FL) != 0 ? "i" : "a");
 	if ((flags & EXT4_ENCRYPT_FL) != 0 && (is_dir || what == EXT_CONTENT))
 		return refuse(x, in, "is encrypted", "change it in the guest, which has the key");
-	if ((flags & EXT4_VERITY_FL) != 0 && !is_dir)
+	if ((flags & EXT4_VERITY_FL) != 0 && !is_dir && what == EXT_CONTENT)
 		return refuse(x, in, "is sealed by fs-verity", "replace the file by a new one");
 	if ((flags & EXT4_CASEFOLD_FL) != 0 && is_dir && x->e2->encoding == NULL)
 		return refuse(x, in, "is a case-insensitive directory in an encoding that is not known here",

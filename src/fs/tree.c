@@ -318,12 +318,21 @@ static int open_here(struct domu_tree *t, size_t node, unsigned flags, struct do
 	struct tree_node *s = &t->state[node];
 	bool clean = t->ctx->error.status == DOMU_OK;
 	int rc = s->driver->open(t->ctx, s->block, flags, fs);
+	char *here, *there;
 
 	/* What the library here does not know, the kernel of the appliance may. */
-	if (rc != 0 && clean && t->ctx->error.status == DOMU_UNSUPPORTED && t->hooks.appliance != NULL) {
+	if (rc == 0 || !clean || t->ctx->error.status != DOMU_UNSUPPORTED || t->hooks.appliance == NULL)
+		return rc;
+	here = strdup(t->ctx->error.message);
+	domu_error_clear(t->ctx);
+	rc = open_in_appliance(t, node, flags, fs);
+	there = rc != 0 ? strdup(t->ctx->error.message) : NULL;
+	if (here != NULL && there != NULL) {
 		domu_error_clear(t->ctx);
-		rc = open_in_appliance(t, node, flags, fs);
+		domu_fail(t->ctx, DOMU_UNSUPPORTED, rc, "%s, which cannot either: %s", here, there);
 	}
+	free(here);
+	free(there);
 	return rc;
 }
 
