@@ -43,6 +43,12 @@ int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, siz
 const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
 /* The driver for a probe type: "ext4", "xfs"; NULL: none. */
 const struct domu_fs_ops *domu_fs_driver(const char *type);
+/*
+ * A journal to replay that e2fsck (1.47.0) is not to be trusted with: of the
+ * fast commits in it some are lost, or half done, and it ends as if all were
+ * well.  A kernel replays them.
+ */
+bool domu_has_fast_commits(const struct domu_probe *probe);
 /* A probe type that is a filesystem, as opposed to swap, a member of a volume or array, a table, nothing. */
 bool domu_type_is_fs(const char *type);
 

@@ -177,6 +177,11 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: no checker for %s", node->name,
 		                 node->probe.type);
 	rc = domu_session_check_door(s, node);
+	if (rc == 0 && mode != DOMU_CHECK_YES && domu_has_fast_commits(&node->probe))
+		rc = domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		               "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, which "
+		               "replays them; fsck -y does what can be done without",
+		               node->name);
 	if (rc != 0)
 		return rc;
 	if (fs->tools == NULL || s->opts.engine_guestfs)

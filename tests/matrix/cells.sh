@@ -103,3 +103,6 @@ mknod|mknod @/root/node b 259 70000
 fsck|fsck -p @|:
 larger|resize-root --yes @ +16M|:
 '
+
+# What "@ext4" in the list of sets stands for.
+ext4='-O has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum'
