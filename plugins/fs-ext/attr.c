@@ -55,7 +55,8 @@ static int change_casefold(struct ext_fs *x, struct ext_inode *in, uint32_t flag
 	rc = LINUX_S_ISDIR(in->i.i_mode) ? ext_dir_empty(x, in) : -ENOTDIR;
 	if (rc == -ENOTDIR || rc == -ENOTEMPTY)
 		return domu_fail(x->fs->ctx, DOMU_FAILED, rc,
-		                 "%s: inode %" PRIu32 ": only an empty directory can become case-insensitive or cease to be",
+		                 "%s: inode %" PRIu32
+		                 ": only an empty directory can become case-insensitive or cease to be",
 		                 x->fs->block->name, in->ino);
 	if (rc == 0)
 		in->i.i_flags ^= EXT4_CASEFOLD_FL;

@@ -7,9 +7,9 @@
 
 #include "fs-ext.h"
 
-#define INHERITED                                                                                         \
-	(EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL | \
-	 EXT2_NOCOMPR_FL | EXT3_JOURNAL_DATA_FL | EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL |  \
+#define INHERITED                                                                                          \
+	(EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL |  \
+	 EXT2_NOCOMPR_FL | EXT3_JOURNAL_DATA_FL | EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL | \
 	 EXT4_CASEFOLD_FL)
 #define NOT_FOR_FILES (EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL | EXT4_CASEFOLD_FL)
 #define FOR_OTHERS    (EXT2_NODUMP_FL | EXT2_NOATIME_FL)

@@ -49,8 +49,8 @@ int ext_check_encoding(struct ext_fs *x, const struct ext_inode *dir, const char
 	if (ext2fs_check_encoded_name(x->e2->encoding, copy, strlen(copy), &at) == 0)
 		return 0;
 	return domu_fail(x->fs->ctx, DOMU_FAILED, -EINVAL,
-	                 "%s: '%s' is not UTF-8, and directory inode %" PRIu32 " takes nothing else", x->fs->block->name,
-	                 name, dir->ino);
+	                 "%s: '%s' is not UTF-8, and directory inode %" PRIu32 " takes nothing else",
+	                 x->fs->block->name, name, dir->ino);
 }
 
 uint32_t ext_link_max(const struct ext_fs *x)

@@ -69,7 +69,8 @@ static int may_change(struct ext_fs *x)
 	if (ext2fs_has_feature_shared_blocks(sb))
 		return refuse(x, "its files share blocks", "give each its own with e2fsck -fy -E unshare_blocks");
 	if ((sb->s_feature_compat & ~(uint32_t)EXT2_LIB_FEATURE_COMPAT_SUPP) != 0) {
-		ext_feature_names(sb->s_feature_compat & ~(uint32_t)EXT2_LIB_FEATURE_COMPAT_SUPP, 0, 0, names, sizeof names);
+		ext_feature_names(sb->s_feature_compat & ~(uint32_t)EXT2_LIB_FEATURE_COMPAT_SUPP, 0, 0, names,
+		                  sizeof names);
 		snprintf(why, sizeof why, "it has features that nothing here knows (%s)", names);
 		return refuse(x, why, "change it in the guest, or with e2fsprogs that know them");
 	}

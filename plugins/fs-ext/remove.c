@@ -106,7 +106,8 @@ int ext_drop_link(struct ext_fs *x, struct ext_inode *in)
 }
 
 /* What the name in the directory points to, both free to be changed; and the name as it is there. */
-static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct ext_inode *in, char stored[EXT2_NAME_LEN + 1])
+static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct ext_inode *in,
+                      char stored[EXT2_NAME_LEN + 1])
 {
 	struct ext_inode parent;
 	uint32_t ino;

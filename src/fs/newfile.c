@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* newfile.c - a new inode as the running guest would have made it: default ACL of its directory, label of its policy. */
+/* newfile.c - a new inode as the running guest would make it: default ACL of its directory, label of its policy. */
 #include "config.h"
 
 #include <ctype.h>

@@ -178,10 +178,11 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 		                 node->probe.type);
 	rc = domu_session_check_door(s, node);
 	if (rc == 0 && mode != DOMU_CHECK_YES && domu_has_fast_commits(&node->probe))
-		rc = domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		               "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, which "
-		               "replays them; fsck -y does what can be done without",
-		               node->name);
+		rc = domu_fail(
+		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		    "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, which "
+		    "replays them; fsck -y does what can be done without",
+		    node->name);
 	if (rc != 0)
 		return rc;
 	if (fs->tools == NULL || s->opts.engine_guestfs)
@@ -263,7 +264,8 @@ static char *new_finding(const struct domu_log *before, const struct domu_log *a
  */
 static bool only_quota(const struct domu_node *node, const struct domu_log *log)
 {
-	static const char *const expected[] = { "e2fsck ", "Pass ", "[QUOTA WARNING] ", "Update quota info for quota type " };
+	static const char *const expected[] = { "e2fsck ", "Pass ", "[QUOTA WARNING] ",
+		                                "Update quota info for quota type " };
 	char *copy, *rest, *line;
 	bool only = true;
 

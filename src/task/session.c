@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* session.c - a guest opened: disks, verdict, worker, and programs on what the session sees. */
-#include "base/io.h"
 #include "config.h"
 
 #include <errno.h>
@@ -8,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -304,92 +302,11 @@ int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct 
 	return rc != 0 ? rc : r;
 }
 
-struct heard {
-	struct domu_session *s;
-	bool failed; /* e2fsck says so, and ends with 0 */
-};
-
-static void log_line(void *user, const char *line)
-{
-	struct heard *h = user;
-
-	h->failed = h->failed || strstr(line, "while recovering journal") != NULL;
-	domu_say(h->s->ctx, DOMU_DEBUG, "%s", line);
-}
-
 /* What a worker's call needs while it is answered. */
 struct relay {
 	struct domu_session *s;
 	const struct domu_worker_handlers *h; /* the caller's, or NULL */
 };
-
-static int cannot_replay(struct domu_session *s, unsigned disk)
-{
-	return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-	                 "the journal on %s has what the e2fsck of this host cannot replay, and it would be lost: start the "
-	                 "guest, or use --engine guestfs; fsck -y drops it",
-	                 s->backings[disk].disk->vdev);
-}
-
-/*
- * The journal of a filesystem is replayed in the top layer of stack.  Where
- * e2fsck fails half way it empties the journal all the same, and ends with 0:
- * what it wrote is cut off again.
- */
-static int replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                          const struct domu_stack_desc *stack)
-{
-	const struct domu_fs_ops *ops = domu_fs_driver(type);
-	struct heard heard = { .s = s };
-	struct domu_program p = {
-		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = &heard
-	};
-	int status, rc, top = stack->stage_fd >= 0 ? stack->stage_fd : stack->replay_fd;
-	struct stat before;
-
-	p.argv = ops->tools->replay;
-	p.shim = ops->tools->shim;
-	if (fstat(top, &before) < 0)
-		return domu_fail(s->ctx, DOMU_FAILED, -errno, "cannot look at the log: %s", strerror(errno));
-	rc = domu_program_run(s->ctx, &p, &status);
-	if (rc == 0 && heard.failed) {
-		if (s->ctx->io->ftruncate(top, before.st_size) < 0)
-			return domu_fail(s->ctx, DOMU_FAILED, -errno, "cannot cut the log: %s", strerror(errno));
-		return cannot_replay(s, disk);
-	}
-	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
-		rc =
-		    domu_fail(s->ctx, DOMU_FAILED, -EIO, "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
-		              s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
-	return rc;
-}
-
-/*
- * After a replay the counts of free blocks in the superblock are still those
- * of some time ago, and an orphan file is not empty: a kernel sees to both when
- * it mounts.  Before a change e2fsck does.
- */
-static int settle(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                  const struct domu_stack_desc *stack)
-{
-	const struct domu_fs_ops *ops = domu_fs_driver(type);
-	struct heard heard = { .s = s };
-	struct domu_program p = {
-		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = &heard
-	};
-	int status, rc;
-
-	p.argv = ops->tools->check[DOMU_CHECK_PREEN];
-	p.shim = ops->tools->shim;
-	if (p.argv == NULL)
-		return 0;
-	rc = domu_program_run(s->ctx, &p, &status);
-	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
-		rc = domu_fail(s->ctx, DOMU_FAILED, -EUCLEAN,
-		               "%s has errors after the replay of its journal: run domu-rescue fsck -y %s",
-		               s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
-	return rc;
-}
 
 /* The worker is not believed: a part of a disk that there is, of a type whose journal can be replayed, or nothing. */
 static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type)
@@ -416,9 +333,9 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 	if (rc == 0)
 		rc = domu_session_stack(s, disk, &stack);
 	if (rc == 0)
-		rc = replay_journal(s, disk, offset, size, type, &stack);
+		rc = domu_session_replay_journal(s, disk, offset, size, type, &stack);
 	if (rc == 0 && s->stage != NULL)
-		rc = settle(s, disk, offset, size, type, &stack);
+		rc = domu_session_settle(s, disk, offset, size, type, &stack);
 	if (rc == 0)
 		domu_say(s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
 		         s->stage != NULL ? "" : " in a layer that is dropped at the end");
@@ -438,7 +355,7 @@ static int upcall_replay_base(void *user, unsigned disk, uint64_t offset, uint64
 		return rc;
 	stack.stage_fd = -1;
 	stack.replay_fd = s->base_fd;
-	return replay_journal(s, disk, offset, size, type, &stack);
+	return domu_session_replay_journal(s, disk, offset, size, type, &stack);
 }
 
 static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,

@@ -97,8 +97,8 @@ static unsigned compare(const char *path)
 
 		if (selabel_lookup_(theirs, &wanted, path, (int)(types[i] | 0644)) != 0)
 			wanted = NULL;
-		cr_expect_str_eq(mine != NULL ? mine : "none", wanted != NULL ? wanted : "none", "%s, type %o: %s, wanted %s", path,
-		                 types[i], mine, wanted);
+		cr_expect_str_eq(mine != NULL ? mine : "none", wanted != NULL ? wanted : "none",
+		                 "%s, type %o: %s, wanted %s", path, types[i], mine, wanted);
 		n += mine != NULL;
 		free(wanted);
 	}
@@ -142,15 +142,70 @@ static const char contexts[] =
     "/bad/type\t-x\tsystem_u:object_r:x_t:s0\n";
 
 static const char *const paths[] = {
-	"/", "/file", "/aquota.user", "/quota.group", "/quotaXuser", "/bin/sh", "/bin", "/dev/null", "/dev/sda", "/dev/xvda1",
-	"/dev/pts", "/dev/pts/3", "/dev/ptsx", "/etc", "/etc/passwd", "/etc/shadow", "/etc/shadow-", "/etc/.pwd.lock",
-	"/etc/xpwd.lock", "/etc/resolv.conf", "/etc/resolv.conf.new", "/etc/hosts.deny", "/etc/httpd", "/etc/httpdx",
-	"/etc/httpd/conf.d/x", "/etc/rc.d/init.d/named", "/etc/rc.d/init.d/namedx", "/usr", "/usr/bin", "/usr/local/bin/x",
-	"/usr/bin/passwd", "/usr/lib/libc.so", "/usr/lib/a/libc.so.6.1", "/usr/lib/libc.soo", "/usr/share/lib", "/var/log",
-	"/var/log/wtmp.1", "/var/logx", "/var/lo1g", "/var/loog", "/var/www/html/a", "/srv/www/x", "/srv/www", "/spool/cron",
-	"/var/spool/cron", "/home/anna", "/home/anna/x", "/export/home/berta", "/export/home", "/run/log", "/run/log/x", "/usr/lib64/x.so",
-	"/usr/lib64", "/data", "/data/deep/x", "/local/it", "/local", "/with\nnewline", "/etc/with\nnewline", "/etc/\xff\xfe",
-	"/home/anna/.ssh", "/home/anna/.ssh/id", "/bad/type", "/opt/x",
+	"/",
+	"/file",
+	"/aquota.user",
+	"/quota.group",
+	"/quotaXuser",
+	"/bin/sh",
+	"/bin",
+	"/dev/null",
+	"/dev/sda",
+	"/dev/xvda1",
+	"/dev/pts",
+	"/dev/pts/3",
+	"/dev/ptsx",
+	"/etc",
+	"/etc/passwd",
+	"/etc/shadow",
+	"/etc/shadow-",
+	"/etc/.pwd.lock",
+	"/etc/xpwd.lock",
+	"/etc/resolv.conf",
+	"/etc/resolv.conf.new",
+	"/etc/hosts.deny",
+	"/etc/httpd",
+	"/etc/httpdx",
+	"/etc/httpd/conf.d/x",
+	"/etc/rc.d/init.d/named",
+	"/etc/rc.d/init.d/namedx",
+	"/usr",
+	"/usr/bin",
+	"/usr/local/bin/x",
+	"/usr/bin/passwd",
+	"/usr/lib/libc.so",
+	"/usr/lib/a/libc.so.6.1",
+	"/usr/lib/libc.soo",
+	"/usr/share/lib",
+	"/var/log",
+	"/var/log/wtmp.1",
+	"/var/logx",
+	"/var/lo1g",
+	"/var/loog",
+	"/var/www/html/a",
+	"/srv/www/x",
+	"/srv/www",
+	"/spool/cron",
+	"/var/spool/cron",
+	"/home/anna",
+	"/home/anna/x",
+	"/export/home/berta",
+	"/export/home",
+	"/run/log",
+	"/run/log/x",
+	"/usr/lib64/x.so",
+	"/usr/lib64",
+	"/data",
+	"/data/deep/x",
+	"/local/it",
+	"/local",
+	"/with\nnewline",
+	"/etc/with\nnewline",
+	"/etc/\xff\xfe",
+	"/home/anna/.ssh",
+	"/home/anna/.ssh/id",
+	"/bad/type",
+	"/opt/x",
 };
 
 Test(fs_label, as_libselinux)
@@ -179,10 +234,12 @@ Test(fs_label, as_libselinux)
 
 Test(fs_label, as_libselinux_at_random)
 {
-	static const char *const pieces[] = { "/a",     "/b",	"/ab",   "/a\\.b", "/.*",  "/[^/]+", "(/.*)?",	 "b?",
-		                              "(a|b)",	"a+",	"\\.x",	 "/c/a",   "b{1,2}", "/a.b",	"(/a)?", "[ab]",
-		                              "/(a/)?", "/a*b", "|/b/a", "b*",	   "/a\\+" };
-	static const char *const names[] = { "/a", "/b", "/ab", "/a.b", "a", "b", ".x", "/c", "/aab", "/x", "/a+", "ab" };
+	static const char *const pieces[] = { "/a",    "/b",    "/ab",    "/a\\.b", "/.*",   "/[^/]+", "(/.*)?",
+		                              "b?",    "(a|b)", "a+",     "\\.x",   "/c/a",  "b{1,2}", "/a.b",
+		                              "(/a)?", "[ab]",  "/(a/)?", "/a*b",   "|/b/a", "b*",     "/a\\+" };
+	static const char *const names[] = {
+		"/a", "/b", "/ab", "/a.b", "a", "b", ".x", "/c", "/aab", "/x", "/a+", "ab"
+	};
 	static const char *const kinds[] = { "", "", "", "-- ", "-d ", "-l " };
 	unsigned seed = (unsigned)time(NULL), n = 0;
 	const char *text[5] = { NULL };
@@ -216,19 +273,20 @@ Test(fs_label, as_libselinux_at_random)
 Test(fs_label, hostile_lines, .timeout = 20)
 {
 	static const char hostile[] = "/.*\tu:r:default_t\n"
-				      "/(((((\tu:r:x_t\n"
-				      "/[\tu:r:x_t\n"
-				      "/x(a{1,60000}){1,60000}\tu:r:x_t\n"
-				      "/slow(a*)*(a*)*(a*)*(a*)*b\tu:r:x_t\n"
-				      "/opt/x\\\tu:r:x_t\n"
-				      "\\\tu:r:x_t\n"
-				      "/only-this\n";
+	                              "/(((((\tu:r:x_t\n"
+	                              "/[\tu:r:x_t\n"
+	                              "/x(a{1,60000}){1,60000}\tu:r:x_t\n"
+	                              "/slow(a*)*(a*)*(a*)*(a*)*b\tu:r:x_t\n"
+	                              "/opt/x\\\tu:r:x_t\n"
+	                              "\\\tu:r:x_t\n"
+	                              "/only-this\n";
 	struct domu_label_texts texts = { .contexts = { strdup(hostile) }, .subs = { strdup("/a\n/b /c /d\n \n") } };
 	struct domu_labels *l;
 
 	domu_labels_prepare();
 	cr_assert_eq(domu_labels_new(&texts, &l), 0);
-	cr_assert_str_eq(domu_labels_find(l, "/slowaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", S_IFREG), "u:r:default_t");
+	cr_assert_str_eq(domu_labels_find(l, "/slowaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", S_IFREG),
+	                 "u:r:default_t");
 	cr_assert_str_eq(domu_labels_find(l, "/xaaaa", S_IFREG), "u:r:default_t");
 	cr_assert_str_eq(domu_labels_find(l, "/opt/x", S_IFREG), "u:r:default_t");
 	cr_assert_str_eq(domu_labels_find(l, "/b/x", S_IFREG), "u:r:default_t");
