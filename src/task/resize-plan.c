@@ -92,7 +92,7 @@ static int check_kind(struct domu_session *s, const struct domu_nodes *nodes, co
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s holds %s, which cannot be grown from here: start the guest and grow it there",
 		                 n->name, n->probe.type);
-	/* Measured: with -f it ends well, and the counts of free blocks are wrong afterwards; the kernel does not do it. */
+	/* With -f it ends well, and the counts of free blocks are wrong afterwards. */
 	if (strstr(n->probe.features, "bigalloc") != NULL)
 		return domu_fail(
 		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
