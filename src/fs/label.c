@@ -111,7 +111,7 @@ static int read_contexts(struct domu_labels *l, char *text)
 		char *second = take_word(&line), *third = take_word(&line);
 
 		s.context = third != NULL ? third : second;
-		if (s.context == NULL || (third != NULL && !type_of(second, &s.mode)))
+		if (s.regex == NULL || s.context == NULL || (third != NULL && !type_of(second, &s.mode)))
 			continue;
 		if (l->n == l->cap) {
 			size_t cap = l->cap != 0 ? l->cap * 2 : 4096;
@@ -135,9 +135,10 @@ static int read_subs(struct domu_labels *l, unsigned which, char *text)
 	char *line;
 
 	while ((line = take_line(&text)) != NULL) {
-		struct sub s = { .from = take_word(&line), .to = take_word(&line) };
+		struct sub s = { .from = take_word(&line) };
 
-		if (s.to == NULL)
+		s.to = take_word(&line);
+		if (s.from == NULL || s.to == NULL)
 			continue;
 		if (l->n_subs[which] == cap) {
 			struct sub *v = reallocarray(l->subs[which], cap = cap != 0 ? cap * 2 : 64, sizeof *v);
