@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* session-replay.c - the journal that a crashed guest left: replayed by e2fsck in the stage, or in a layer to be dropped. */
+/* session-replay.c - the journal that a crashed guest left, replayed by e2fsck in the stage or a passing layer. */
 #include "config.h"
 
 #include <errno.h>
