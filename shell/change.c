@@ -140,6 +140,15 @@ void domu_change_attr(const struct domu_stat *parent, uint32_t mode, struct domu
 	}
 }
 
+int domu_change_create(struct domu_run *r, const struct domu_path *p, struct domu_stat *attr, const char *target,
+                       uint64_t *ino)
+{
+	struct domu_tree *t;
+	int rc = domu_work_tree(r->work, r->use, &t);
+
+	return rc != 0 ? rc : domu_fs_create_new(t, p->fs, p->dir, p->path, p->name, attr, target, ino);
+}
+
 int domu_change_parent(struct domu_run *r, const struct domu_path *p, struct domu_stat *st)
 {
 	int rc = domu_fs_stat(p->fs, p->dir, st);

@@ -21,8 +21,11 @@ int domu_change_look(struct domu_run *r, const char *path, unsigned flags, struc
 bool domu_change_is_dots(const char *path);
 /* The last name of path without slashes; "" when there is none. */
 int domu_change_base(struct domu_run *r, const char *path, char name[256]);
-/* A new inode in the directory parent: root's, as of now, set-group-ID inherited. */
+/* A new inode in the directory parent: root's, as of now, set-group-ID inherited; mode as a program asks for it. */
 void domu_change_attr(const struct domu_stat *parent, uint32_t mode, struct domu_stat *attr);
+/* Makes it at p, whose last name is not there, as the guest would: see domu_fs_create_new(). */
+int domu_change_create(struct domu_run *r, const struct domu_path *p, struct domu_stat *attr, const char *target,
+                       uint64_t *ino);
 struct timespec domu_change_now(void);
 /* The directory that a new name goes into. */
 int domu_change_parent(struct domu_run *r, const struct domu_path *p, struct domu_stat *st);

@@ -22,7 +22,7 @@ static int make_dir(struct domu_run *r, const struct domu_path *p, uint32_t mode
 	if (rc != 0)
 		return rc;
 	domu_change_attr(&parent, S_IFDIR | mode, &attr);
-	rc = domu_fs_create(p->fs, p->dir, p->name, &attr, NULL, &ino);
+	rc = domu_change_create(r, p, &attr, NULL, &ino);
 	if (rc == 0 && exact && (attr.mode & 07777) != mode) {
 		attr.mode = S_IFDIR | mode;
 		rc = domu_fs_setattr(p->fs, ino, &attr, DOMU_ATTR_MODE);
@@ -45,7 +45,7 @@ static int make_parents(struct domu_run *r, const char *path, struct domu_path *
 		part[i] = '\0';
 		rc = domu_path_walk(t, r->cwd, part, DOMU_WALK_PARENT, p);
 		if (rc == 0 && p->ino == 0)
-			rc = make_dir(r, p, 0755, false, part);
+			rc = make_dir(r, p, 0777, false, part);
 		else if (rc == 0 && !S_ISDIR(p->st.mode))
 			rc = domu_change_fail(r, -ENOTDIR, "cannot create directory '%s'", part);
 	}
@@ -59,7 +59,7 @@ static int mkdir_one(struct domu_run *r, size_t operand, void *user)
 	const char *mode_text = domu_args_value(r->args, "mode");
 	const char *shown = domu_change_shown(r, operand);
 	struct domu_path *p = user;
-	uint32_t mode = 0755;
+	uint32_t mode = 0777;
 	int rc = 0;
 
 	if (mode_text != NULL && domu_mode_apply(mode_text, mode_text[0] == '=' ? 0 : 0777, true, &mode) != 0)

@@ -33,6 +33,13 @@ static int find_destination(struct domu_ctx *ctx, struct domu_tree *t, const cha
 	return 0;
 }
 
+/* The path of the directory: path, or what that is in. */
+static void set_path(struct domu_treeio_into *into, const char *path, bool above)
+{
+	into->path = path;
+	into->path_len = above ? (size_t)(strrchr(path, '/') - path) : strcmp(path, "/") == 0 ? 0 : strlen(path);
+}
+
 /* base: the source's last name; NULL: the stream's. */
 static void fill_into(struct domu_tree *t, const struct destination *d, const char *base, struct domu_treeio_into *into)
 {
@@ -50,6 +57,7 @@ static void fill_into(struct domu_tree *t, const struct destination *d, const ch
 		into->dir = d->path.dir;
 		into->name = d->path.name;
 	}
+	set_path(into, d->path.path, into->dir != d->path.ino);
 }
 
 /* ---- inside one guest ----------------------------------------------------------------------- */
@@ -187,6 +195,7 @@ int domu_copy_across(struct domu_run *r, const struct domu_path *from, const str
 	int rc = domu_work_tree(r->work, r->use, &into.tree);
 
 	p = &into;
+	set_path(&into, to->path, true);
 	if (rc == 0)
 		rc = domu_treeio_to_guest(r->ctx, p, DOMU_TREEIO_ARCHIVE, &sink);
 	if (rc != 0)

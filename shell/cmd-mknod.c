@@ -47,7 +47,7 @@ static int take_type(struct domu_run *r, struct domu_stat *attr)
 	return rc != 0 ? rc : device_number(r, 3, (1u << 20) - 1, &attr->rdev_minor);
 }
 
-static int make(struct domu_run *r, const struct domu_path *p, uint32_t mode, const struct domu_stat *what)
+static int make(struct domu_run *r, const struct domu_path *p, uint32_t mode, bool exact, const struct domu_stat *what)
 {
 	const char *shown = domu_change_shown(r, 0);
 	struct domu_stat parent, attr;
@@ -58,7 +58,11 @@ static int make(struct domu_run *r, const struct domu_path *p, uint32_t mode, co
 		domu_change_attr(&parent, what->mode | mode, &attr);
 		attr.rdev_major = what->rdev_major;
 		attr.rdev_minor = what->rdev_minor;
-		rc = domu_fs_create(p->fs, p->dir, p->name, &attr, NULL, &ino);
+		rc = domu_change_create(r, p, &attr, NULL, &ino);
+	}
+	if (rc == 0 && exact && (attr.mode & 07777) != mode) {
+		attr.mode = what->mode | mode;
+		rc = domu_fs_setattr(p->fs, ino, &attr, DOMU_ATTR_MODE);
 	}
 	return rc != 0 ? domu_change_fail(r, rc, "'%s'", shown) : 0;
 }
@@ -68,7 +72,7 @@ static int run(struct domu_run *r)
 	const char *text = domu_args_value(r->args, "mode");
 	struct domu_path *p = malloc(sizeof *p);
 	struct domu_stat what = { 0 };
-	uint32_t mode = 0644;
+	uint32_t mode = 0666;
 	int rc = p != NULL ? take_type(r, &what) : domu_nomem(r->ctx);
 
 	if (rc == 0 && text != NULL && (domu_mode_apply(text, 0666, false, &mode) != 0 || mode > 0777))
@@ -76,7 +80,7 @@ static int run(struct domu_run *r)
 	if (rc == 0)
 		rc = domu_change_walk(r, 0, DOMU_WALK_PARENT | DOMU_WALK_NOFOLLOW, p);
 	if (rc == 0)
-		rc = make(r, p, mode, &what);
+		rc = make(r, p, mode, text != NULL, &what);
 	free(p);
 	return rc;
 }

@@ -178,7 +178,7 @@ static int make_symlink(struct domu_run *r, struct job *j, const char *target)
 	if (rc != 0)
 		return rc;
 	domu_change_attr(&parent, S_IFLNK | 0777, &attr);
-	rc = j->to.slash && !j->inside ? -ENOENT : domu_fs_create(j->to.fs, j->to.dir, j->to.name, &attr, target, &ino);
+	rc = j->to.slash && !j->inside ? -ENOENT : domu_change_create(r, &j->to, &attr, target, &ino);
 	return rc != 0 ? domu_change_fail(r, rc, "failed to create symbolic link '%s'", j->to.path)
 	               : domu_change_tell(r, "'%s' -> '%s'", j->to.path, target);
 }

@@ -26,8 +26,8 @@ static int make_file(struct domu_run *r, struct domu_path *p, const char *shown)
 	if (rc == 0 && p->slash)
 		rc = -EISDIR;
 	if (rc == 0) {
-		domu_change_attr(&parent, S_IFREG | 0644, &attr);
-		rc = domu_fs_create(p->fs, p->dir, p->name, &attr, NULL, &p->ino);
+		domu_change_attr(&parent, S_IFREG | 0666, &attr);
+		rc = domu_change_create(r, p, &attr, NULL, &p->ino);
 	}
 	if (rc == 0)
 		rc = domu_fs_stat(p->fs, p->ino, &p->st);

@@ -67,7 +67,7 @@ static int run_lcd(struct domu_run *r)
 
 static int run_begin(struct domu_run *r)
 {
-	int rc = domu_session_settle(r->session);
+	int rc = domu_session_retake(r->session);
 
 	/* What an earlier session left meanwhile is not refused here, but offered as at the start. */
 	if (rc == 0 && !domu_session_staging(r->session) && r->app->interactive)

@@ -87,6 +87,9 @@ static int run_command(struct domu_run *r, int argc, char **words)
 	struct domu_out *out = NULL;
 	int rc, r2;
 
+	/* What the command before may have changed. */
+	if (r->work->tree != NULL)
+		domu_tree_forget_labels(r->work->tree);
 	rc = domu_args_parse(r->ctx, r->cmd, argc, words, r->no_guest, &args);
 	if (rc != 0)
 		return rc;

@@ -38,4 +38,11 @@ crash-all: tests/crash/explore
 # Every scenario on a real Xen: see doc/testing.md.
 check-xen: all
 	DOMU_BUILD=$(abs_builddir) $(top_srcdir)/tests/xen/check
-.PHONY: check-programs crash-all check-xen
+
+# Every changing command on every feature set, and longer random scripts; features writes the table of doc/features.md anew.
+check-matrix: all
+	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/matrix/run
+	DOMU=$(abs_builddir)/domu-rescue RANDOM_ROUNDS=60 RANDOM_STEPS=250 $(top_srcdir)/tests/matrix/random
+features: all
+	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/matrix/run --write
+.PHONY: check-programs crash-all check-xen check-matrix features

@@ -41,6 +41,28 @@ static int change_project(struct ext_fs *x, struct ext_inode *in, uint32_t proji
 	return 0;
 }
 
+/* As the kernel: names that are there already are in the order of their unfolded hashes. */
+static int change_casefold(struct ext_fs *x, struct ext_inode *in, uint32_t flags)
+{
+	int rc;
+
+	if (((in->i.i_flags ^ flags) & EXT4_CASEFOLD_FL) == 0)
+		return 0;
+	if (!ext2fs_has_feature_casefold(x->e2->super))
+		return domu_fail(x->fs->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s: no case-insensitive directories here: turn them on with tune2fs -O casefold",
+		                 x->fs->block->name);
+	rc = LINUX_S_ISDIR(in->i.i_mode) ? ext_dir_empty(x, in) : -ENOTDIR;
+	if (rc == -ENOTDIR || rc == -ENOTEMPTY)
+		return domu_fail(x->fs->ctx, DOMU_FAILED, rc,
+		                 "%s: inode %" PRIu32
+		                 ": only an empty directory can become case-insensitive or cease to be",
+		                 x->fs->block->name, in->ino);
+	if (rc == 0)
+		in->i.i_flags ^= EXT4_CASEFOLD_FL;
+	return rc;
+}
+
 /* What is immutable or append-only can lose that, and nothing else. */
 static int may_set(struct ext_fs *x, const struct ext_inode *in, unsigned mask)
 {
@@ -65,6 +87,8 @@ int ext_setattr(struct domu_fs *fs, uint64_t ino, const struct domu_stat *st, un
 		rc = may_set(x, &in, mask);
 	if (rc == 0 && (mask & DOMU_ATTR_MODE) != 0)
 		rc = change_mode(x, &in, st->mode);
+	if (rc == 0 && (mask & DOMU_ATTR_FLAGS) != 0)
+		rc = change_casefold(x, &in, st->flags);
 	if (rc == 0 && (mask & DOMU_ATTR_PROJID) != 0)
 		rc = change_project(x, &in, st->projid);
 	if (rc != 0)

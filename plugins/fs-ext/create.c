@@ -7,10 +7,11 @@
 
 #include "fs-ext.h"
 
-#define INHERITED                                                                                         \
-	(EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL | \
-	 EXT2_NOCOMPR_FL | EXT3_JOURNAL_DATA_FL | EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL)
-#define NOT_FOR_FILES (EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL)
+#define INHERITED                                                                                          \
+	(EXT2_SECRM_FL | EXT2_UNRM_FL | EXT2_COMPR_FL | EXT2_SYNC_FL | EXT2_NODUMP_FL | EXT2_NOATIME_FL |  \
+	 EXT2_NOCOMPR_FL | EXT3_JOURNAL_DATA_FL | EXT2_NOTAIL_FL | EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL | \
+	 EXT4_CASEFOLD_FL)
+#define NOT_FOR_FILES (EXT2_DIRSYNC_FL | EXT4_PROJINHERIT_FL | EXT4_CASEFOLD_FL)
 #define FOR_OTHERS    (EXT2_NODUMP_FL | EXT2_NOATIME_FL)
 
 /* Not secret, but never the same twice for one inode: NFS handles rest on it. */
@@ -141,11 +142,13 @@ static int check_new_name(struct ext_fs *x, uint64_t dir, const char *name, stru
 		rc = ext_may_modify(x, parent, EXT_ADD);
 	if (rc != 0)
 		return rc;
-	rc = ext_dir_find(x, parent, name, &found);
+	rc = ext_dir_find(x, parent, name, &found, NULL);
+	if (rc == -ENOENT)
+		return ext_check_encoding(x, parent, name);
 	if (rc == 0)
 		return domu_fail(x->fs->ctx, DOMU_FAILED, -EEXIST, "%s: '%s' is there already", x->fs->block->name,
 		                 name);
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 int ext_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,

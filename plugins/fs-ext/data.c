@@ -183,7 +183,7 @@ int ext_truncate(struct domu_fs *fs, uint64_t ino, uint64_t size)
 	struct ext_fs *x = ext_of(fs);
 	struct ext_inode in;
 	uint64_t old, bs;
-	int rc = get_file(x, ino, EXT_CHANGE, &in);
+	int rc = get_file(x, ino, EXT_CONTENT, &in);
 
 	if (rc != 0)
 		return rc;

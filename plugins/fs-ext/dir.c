@@ -141,29 +141,32 @@ struct find {
 	bool fold;
 	bool collect; /* every name is remembered on the way */
 	uint32_t ino;
+	char *stored; /* the name as it is in the directory; may be NULL */
 };
 
 static int find_entry(void *user, const struct ext_dirent *de)
 {
 	struct find *f = user;
-	bool same;
+	bool same = de->len == f->len && memcmp(de->name, f->name, f->len) == 0;
 
 	if (f->collect && !ext_names_collect(f->x, de))
 		f->collect = false;
-	if (f->fold)
+	if (!same && f->fold)
 		same = ext2fs_casefold_cmp(f->x->e2->encoding, (const unsigned char *)f->name, f->len,
 		                           (const unsigned char *)de->name, de->len) == 0;
-	else
-		same = de->len == f->len && memcmp(de->name, f->name, f->len) == 0;
 	if (!same)
 		return 0;
 	f->ino = de->ino;
+	if (f->stored != NULL) {
+		memcpy(f->stored, de->name, de->len);
+		f->stored[de->len] = '\0';
+	}
 	return 1;
 }
 
-int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino)
+int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino, char *stored)
 {
-	struct find f = { .x = x, .name = name, .len = strlen(name) };
+	struct find f = { .x = x, .name = name, .len = strlen(name), .stored = stored };
 	int rc;
 
 	if (ext_names_absent(x, dir, name))
@@ -187,7 +190,7 @@ int ext_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t *ino
 	int rc = ext_dir_get(x, dir, &in);
 
 	if (rc == 0)
-		rc = ext_dir_find(x, &in, name, &found);
+		rc = ext_dir_find(x, &in, name, &found, NULL);
 	*ino = found;
 	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "fs-ext.h"
 
@@ -25,14 +26,31 @@ int ext_may_modify(struct ext_fs *x, const struct ext_inode *in, enum ext_change
 		                 (flags & EXT2_IMMUTABLE_FL) != 0 ? "i" : "a");
 	if ((flags & EXT4_ENCRYPT_FL) != 0 && (is_dir || what == EXT_CONTENT))
 		return refuse(x, in, "is encrypted", "change it in the guest, which has the key");
-	if ((flags & EXT4_VERITY_FL) != 0 && !is_dir)
+	if ((flags & EXT4_VERITY_FL) != 0 && !is_dir && what == EXT_CONTENT)
 		return refuse(x, in, "is sealed by fs-verity", "replace the file by a new one");
-	if ((flags & EXT4_CASEFOLD_FL) != 0 && is_dir)
-		return refuse(x, in, "is a case-insensitive directory", "use --engine guestfs");
+	if ((flags & EXT4_CASEFOLD_FL) != 0 && is_dir && x->e2->encoding == NULL)
+		return refuse(x, in, "is a case-insensitive directory in an encoding that is not known here",
+		              "change it in the guest");
 	/* The list of files to remove or cut at the next mount runs through i_dtime. */
 	if (x->e2->super->s_last_orphan != 0 && in->i.i_dtime != 0)
 		return refuse(x, in, "is to be cut at the next mount", "run fsck first");
 	return 0;
+}
+
+/* A strict filesystem has in its case-insensitive directories only names that can be folded. */
+int ext_check_encoding(struct ext_fs *x, const struct ext_inode *dir, const char *name)
+{
+	char copy[EXT2_NAME_LEN + 1], *at = NULL;
+
+	if (!ext_casefolded(dir) || x->e2->encoding == NULL ||
+	    (x->e2->super->s_encoding_flags & EXT4_ENC_STRICT_MODE_FL) == 0)
+		return 0;
+	snprintf(copy, sizeof copy, "%s", name);
+	if (ext2fs_check_encoded_name(x->e2->encoding, copy, strlen(copy), &at) == 0)
+		return 0;
+	return domu_fail(x->fs->ctx, DOMU_FAILED, -EINVAL,
+	                 "%s: '%s' is not UTF-8, and directory inode %" PRIu32 " takes nothing else",
+	                 x->fs->block->name, name, dir->ino);
 }
 
 uint32_t ext_link_max(const struct ext_fs *x)

@@ -155,8 +155,12 @@ int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn
  * fn has it; *damaged is set where an entry cannot be, and the rest is left.
  */
 int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged);
-/* -ENOENT is not recorded. */
-int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino);
+/*
+ * -ENOENT is not recorded.  A case-insensitive directory may have the name in
+ * other letters: that, with which an entry is changed, goes to stored (256
+ * bytes, or NULL).
+ */
+int ext_dir_find(struct ext_fs *x, const struct ext_inode *dir, const char *name, uint32_t *ino, char *stored);
 int ext_dir_get(struct ext_fs *x, uint64_t ino, struct ext_inode *dir); /* -ENOTDIR, or cannot be read */
 int ext_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t *ino);
 int ext_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *user);
@@ -280,6 +284,7 @@ int ext_truncate(struct domu_fs *fs, uint64_t ino, uint64_t size);
 enum ext_change { EXT_ADD, EXT_CHANGE, EXT_CONTENT };
 /* Refuses what the inode's flags forbid, and what cannot be kept right. */
 int ext_may_modify(struct ext_fs *x, const struct ext_inode *in, enum ext_change what);
+int ext_check_encoding(struct ext_fs *x, const struct ext_inode *dir, const char *name); /* of a new name */
 /* The directory was looked through without damage before any of these. */
 int ext_entry_add(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino, uint32_t mode);
 int ext_entry_remove(struct ext_fs *x, uint32_t dir, const char *name, uint32_t ino);

@@ -51,8 +51,8 @@ static int check_mmp(struct ext_fs *x)
 static int may_change(struct ext_fs *x)
 {
 	struct ext2_super_block *sb = x->e2->super;
-	const char *guestfs = "use --engine guestfs";
 	const char *fsck = "run fsck on it first";
+	char names[128], why[192];
 
 	if (!x->fs->writable)
 		return domu_fail(x->fs->ctx, DOMU_FAILED, -EROFS, "%s: opened for reading only", x->fs->block->name);
@@ -67,9 +67,13 @@ static int may_change(struct ext_fs *x)
 	if (ext2fs_has_feature_journal(sb) && sb->s_journal_inum == 0)
 		return refuse(x, "its journal is on another device", "change it in the guest");
 	if (ext2fs_has_feature_shared_blocks(sb))
-		return refuse(x, "its files share blocks", guestfs);
-	if (ext2fs_has_feature_quota(sb))
-		return refuse(x, "its quota would become wrong", guestfs);
+		return refuse(x, "its files share blocks", "give each its own with e2fsck -fy -E unshare_blocks");
+	if ((sb->s_feature_compat & ~(uint32_t)EXT2_LIB_FEATURE_COMPAT_SUPP) != 0) {
+		ext_feature_names(sb->s_feature_compat & ~(uint32_t)EXT2_LIB_FEATURE_COMPAT_SUPP, 0, 0, names,
+		                  sizeof names);
+		snprintf(why, sizeof why, "it has features that nothing here knows (%s)", names);
+		return refuse(x, why, "change it in the guest, or with e2fsprogs that know them");
+	}
 	if (ext2fs_has_feature_readonly(sb))
 		return refuse(x, "its feature read-only says that it must not be",
 		              "clear it with tune2fs -O ^read-only");

@@ -105,8 +105,9 @@ int ext_drop_link(struct ext_fs *x, struct ext_inode *in)
 	return ext_iput(x, in);
 }
 
-/* The directory, and what the name in it points to, both free to be changed. */
-static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct ext_inode *in)
+/* What the name in the directory points to, both free to be changed; and the name as it is there. */
+static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct ext_inode *in,
+                      char stored[EXT2_NAME_LEN + 1])
 {
 	struct ext_inode parent;
 	uint32_t ino;
@@ -117,7 +118,7 @@ static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct e
 	if (rc == 0)
 		rc = ext_may_modify(x, &parent, EXT_CHANGE);
 	if (rc == 0)
-		rc = ext_dir_find(x, &parent, name, &ino);
+		rc = ext_dir_find(x, &parent, name, &ino, stored);
 	if (rc == 0)
 		rc = ext_iget(x, ino, in);
 	if (rc == 0)
@@ -128,13 +129,14 @@ static int get_victim(struct ext_fs *x, uint64_t dir, const char *name, struct e
 int ext_unlink(struct domu_fs *fs, uint64_t dir, const char *name)
 {
 	struct ext_fs *x = ext_of(fs);
+	char stored[EXT2_NAME_LEN + 1];
 	struct ext_inode in;
-	int rc = get_victim(x, dir, name, &in);
+	int rc = get_victim(x, dir, name, &in, stored);
 
 	if (rc == 0 && LINUX_S_ISDIR(in.i.i_mode))
 		rc = domu_fail(fs->ctx, DOMU_FAILED, -EISDIR, "%s: '%s' is a directory", fs->block->name, name);
 	if (rc == 0)
-		rc = ext_entry_remove(x, (uint32_t)dir, name, in.ino);
+		rc = ext_entry_remove(x, (uint32_t)dir, stored, in.ino);
 	if (rc == 0)
 		rc = ext_drop_link(x, &in);
 	return rc != 0 ? rc : ext_dir_changed(x, (uint32_t)dir, 0);
@@ -143,8 +145,9 @@ int ext_unlink(struct domu_fs *fs, uint64_t dir, const char *name)
 int ext_rmdir(struct domu_fs *fs, uint64_t dir, const char *name)
 {
 	struct ext_fs *x = ext_of(fs);
+	char stored[EXT2_NAME_LEN + 1];
 	struct ext_inode in;
-	int rc = get_victim(x, dir, name, &in);
+	int rc = get_victim(x, dir, name, &in, stored);
 
 	if (rc == 0 && !LINUX_S_ISDIR(in.i.i_mode))
 		rc = domu_fail(fs->ctx, DOMU_FAILED, -ENOTDIR, "%s: '%s' is no directory", fs->block->name, name);
@@ -156,7 +159,7 @@ int ext_rmdir(struct domu_fs *fs, uint64_t dir, const char *name)
 			domu_fail(fs->ctx, DOMU_FAILED, rc, "%s: directory '%s' is not empty", fs->block->name, name);
 	}
 	if (rc == 0)
-		rc = ext_entry_remove(x, (uint32_t)dir, name, in.ino);
+		rc = ext_entry_remove(x, (uint32_t)dir, stored, in.ino);
 	if (rc == 0)
 		rc = ext_drop_link(x, &in);
 	return rc != 0 ? rc : ext_dir_changed(x, (uint32_t)dir, -1);

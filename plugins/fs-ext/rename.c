@@ -12,6 +12,7 @@ struct move {
 	struct ext_inode in; /* what moves */
 	struct ext_inode old; /* what is replaced; ino 0: nothing */
 	bool is_dir;
+	char name[EXT2_NAME_LEN + 1], newname[EXT2_NAME_LEN + 1]; /* as they are in the directories */
 };
 
 /* Following ".." from dir must come to the root without meeting ino: a directory cannot go into itself. */
@@ -28,7 +29,7 @@ static int check_not_inside(struct ext_fs *x, const struct ext_inode *start, uin
 			                 "%s: a directory cannot be moved into itself", x->fs->block->name);
 		if (dir.ino == EXT2_ROOT_INO)
 			return 0;
-		rc = ext_dir_find(x, &dir, "..", &up);
+		rc = ext_dir_find(x, &dir, "..", &up, NULL);
 		if (rc == 0)
 			rc = ext_dir_get(x, up, &dir);
 		if (rc != 0)
@@ -95,16 +96,18 @@ static int prepare(struct ext_fs *x, struct move *m, uint64_t dir, const char *n
 	if (rc == 0)
 		rc = ext_dir_get(x, newdir, &m->to);
 	if (rc == 0)
-		rc = ext_dir_find(x, &m->from, name, &ino);
+		rc = ext_dir_find(x, &m->from, name, &ino, m->name);
 	if (rc == 0)
 		rc = ext_iget(x, ino, &m->in);
 	if (rc == 0)
 		rc = ext_may_modify(x, &m->in, EXT_CHANGE);
 	if (rc == 0)
-		rc = ext_dir_find(x, &m->to, newname, &old);
+		rc = ext_dir_find(x, &m->to, newname, &old, m->newname);
 	if (rc != 0 && !(rc == -ENOENT && old == 0 && m->in.ino != 0))
 		return rc;
 	rc = ext_may_modify(x, &m->to, old != 0 ? EXT_CHANGE : EXT_ADD);
+	if (rc == 0 && old == 0)
+		rc = ext_check_encoding(x, &m->to, newname);
 	if (rc == 0 && old != 0)
 		rc = ext_iget(x, old, &m->old);
 	m->is_dir = LINUX_S_ISDIR(m->in.i.i_mode);
@@ -130,11 +133,11 @@ int ext_rename(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t newd
 	replaces = m.old.ino != 0;
 	other = m.is_dir && m.from.ino != m.to.ino;
 	if (replaces)
-		rc = ext_entry_set(x, m.to.ino, newname, m.in.ino, m.in.i.i_mode);
+		rc = ext_entry_set(x, m.to.ino, m.newname, m.in.ino, m.in.i.i_mode);
 	else
 		rc = ext_entry_add(x, m.to.ino, newname, m.in.ino, m.in.i.i_mode);
 	if (rc == 0)
-		rc = ext_entry_remove(x, m.from.ino, name, m.in.ino);
+		rc = ext_entry_remove(x, m.from.ino, m.name, m.in.ino);
 	if (rc == 0 && other)
 		rc = ext_entry_set(x, m.in.ino, "..", m.to.ino, LINUX_S_IFDIR);
 	if (rc == 0)

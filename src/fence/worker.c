@@ -16,6 +16,7 @@
 #include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
+#include "fs/label.h"
 
 #define TICK_US     200000 /* how late Ctrl-C may be seen when it came just before a wait */
 #define MAX_SAYS    100000 /* messages in one request */
@@ -129,6 +130,8 @@ int domu_worker_start(struct domu_ctx *ctx, const struct domu_worker_opts *opts,
 	rc = domu_plugins_load(ctx, DOMU_PLUGIN_FS);
 	if (rc == 0 && !opts->lean)
 		rc = domu_table_libs(ctx);
+	if (opts->tree.writable)
+		domu_labels_prepare();
 	if (rc != 0)
 		goto out;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || (rc = set_ticks(pair[0])) != 0) {

@@ -46,6 +46,12 @@ int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, siz
 const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
 /* The driver for a probe type: "ext4", "xfs"; NULL: none. */
 const struct domu_fs_ops *domu_fs_driver(const char *type);
+/*
+ * A journal to replay that e2fsck (1.47.0) is not to be trusted with: of the
+ * fast commits in it some are lost, or half done, and it ends as if all were
+ * well.  A kernel replays them.
+ */
+bool domu_has_fast_commits(const struct domu_probe *probe);
 /* A probe type that is a filesystem, as opposed to swap, a member of a volume or array, a table, nothing. */
 bool domu_type_is_fs(const char *type);
 
@@ -111,6 +117,22 @@ int domu_tree_enter_all(struct domu_tree *t);
 bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino);
 /* From a directory to the root of what is mounted on it; where nothing is, they stay as they are. */
 int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct domu_fs **fs);
+
+/* ---- new files --------------------------------------------------------------- */
+
+/*
+ * A new inode as the running guest would make it, where nothing says what it
+ * is to have: attr->mode is what a program asks for (0666, 0777), limited by
+ * the directory's default ACL or else by umask 022; ACLs are inherited, and
+ * the label is the one that the guest's policy has for path (absolute; NULL:
+ * none).  attr->mode becomes what it got.
+ */
+int domu_fs_create_new(struct domu_tree *t, struct domu_fs *fs, uint64_t dir, const char *path, const char *name,
+                       struct domu_stat *attr, const char *target, uint64_t *ino);
+/* Only the label: for what brings everything else along. */
+int domu_fs_label_new(struct domu_tree *t, struct domu_fs *fs, uint64_t ino, const char *path, uint32_t mode);
+/* The policy may have changed: it is read anew. */
+void domu_tree_forget_labels(struct domu_tree *t);
 
 /* ---- paths ---------------------------------------------------------------- */
 

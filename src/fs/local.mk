@@ -4,7 +4,9 @@ libdomu_a_SOURCES += \
 	src/fs/compare-inode.c \
 	src/fs/find.c \
 	src/fs/fs.c src/fs/fs.h \
+	src/fs/label.c src/fs/label.h src/fs/lib-pcre2.h \
 	src/fs/mounts.c \
+	src/fs/newfile.c \
 	src/fs/probe.c \
 	src/fs/proxy.c src/fs/proxy.h \
 	src/fs/proxy-serve.c src/fs/proxy-wire.h \

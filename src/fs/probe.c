@@ -81,6 +81,11 @@ static bool ends_with(const char *s, const char *end)
 }
 
 /* libblkid's names of what is not a filesystem: members of volumes and arrays, swap, tables. */
+bool domu_has_fast_commits(const struct domu_probe *probe)
+{
+	return probe->needs_replay && strstr(probe->features, "fast_commit") != NULL;
+}
+
 bool domu_type_is_fs(const char *type)
 {
 	static const char *const others[] = { "",

@@ -128,6 +128,7 @@ int domu_tree_close(struct domu_tree *t)
 		free(t->mounts[i].target);
 		free(t->mounts[i].spec);
 	}
+	domu_tree_forget_labels(t);
 	free(t->mounts);
 	free(t->places);
 	free(t->state);
@@ -299,6 +300,25 @@ static int open_in_appliance(struct domu_tree *t, size_t node, unsigned flags, s
 	return rc;
 }
 
+/* After a failure here, DOMU_UNSUPPORTED, that the appliance may not have; where it has, both are told. */
+static int appliance_instead(struct domu_tree *t, size_t node, unsigned flags, struct domu_fs **fs)
+{
+	char *here = strdup(t->ctx->error.message), *there = NULL;
+	int rc;
+
+	domu_error_clear(t->ctx);
+	rc = open_in_appliance(t, node, flags, fs);
+	if (rc != 0)
+		there = strdup(t->ctx->error.message);
+	if (here != NULL && there != NULL) {
+		domu_error_clear(t->ctx);
+		domu_fail(t->ctx, DOMU_UNSUPPORTED, rc, "%s (and the appliance: %s)", here, there);
+	}
+	free(here);
+	free(there);
+	return rc;
+}
+
 static int replay(struct domu_tree *t, size_t node)
 {
 	struct domu_node *n = &t->nodes.v[node];
@@ -330,6 +350,14 @@ static int replay(struct domu_tree *t, size_t node)
 	return rc;
 }
 
+static int fast_commits(struct domu_tree *t, const struct domu_node *n)
+{
+	return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+	                 "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, or use "
+	                 "--engine guestfs",
+	                 n->name);
+}
+
 static int open_here(struct domu_tree *t, size_t node, unsigned flags, struct domu_fs **fs)
 {
 	struct tree_node *s = &t->state[node];
@@ -337,11 +365,9 @@ static int open_here(struct domu_tree *t, size_t node, unsigned flags, struct do
 	int rc = s->driver->open(t->ctx, s->block, flags, fs);
 
 	/* What the library here does not know, the kernel of the appliance may. */
-	if (rc != 0 && clean && t->ctx->error.status == DOMU_UNSUPPORTED && t->hooks.appliance != NULL) {
-		domu_error_clear(t->ctx);
-		rc = open_in_appliance(t, node, flags, fs);
-	}
-	return rc;
+	if (rc == 0 || !clean || t->ctx->error.status != DOMU_UNSUPPORTED || t->hooks.appliance == NULL)
+		return rc;
+	return appliance_instead(t, node, flags, fs);
 }
 
 static int open_node(struct domu_tree *t, size_t node, struct domu_fs **fs)
@@ -361,9 +387,13 @@ static int open_node(struct domu_tree *t, size_t node, struct domu_fs **fs)
 		flags |= DOMU_FS_WRITE;
 	if (t->opts.unreplayed)
 		flags |= DOMU_FS_UNREPLAYED;
-	else if (n->probe.needs_replay && s->driver != NULL && s->driver->tools != NULL &&
+	else if (n->probe.needs_replay && !t->opts.engine_guestfs && s->driver != NULL && s->driver->tools != NULL &&
 	         s->driver->tools->replay != NULL) {
-		rc = replay(t, node);
+		bool clean = t->ctx->error.status == DOMU_OK;
+
+		rc = domu_has_fast_commits(&n->probe) ? fast_commits(t, n) : replay(t, node);
+		if (rc != 0 && clean && t->ctx->error.status == DOMU_UNSUPPORTED && t->hooks.appliance != NULL)
+			return appliance_instead(t, node, flags, fs);
 		if (rc != 0)
 			return rc;
 	}

@@ -39,6 +39,8 @@ struct domu_tree {
 	struct domu_mount *mounts; /* [0] is the root */
 	struct tree_mount *places; /* one a mount */
 	size_t n_mounts;
+	bool labels_known;
+	struct domu_labels *labels; /* NULL: the guest does not use SELinux */
 };
 
 /* The drivers alone are asked: no library that looks for every format there is. */

@@ -9,7 +9,7 @@ libdomu_a_SOURCES += \
 	src/task/session-commit.c src/task/session-impl.h \
 	src/task/session-files.c \
 	src/task/session-notes.c \
-	src/task/session-recover.c \
+	src/task/session-recover.c src/task/session-replay.c \
 	src/task/session-stage.c \
 	src/task/session-super.c \
 	src/task/session-undo.c \

@@ -92,6 +92,13 @@ static int check_kind(struct domu_session *s, const struct domu_nodes *nodes, co
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s holds %s, which cannot be grown from here: start the guest and grow it there",
 		                 n->name, n->probe.type);
+	/* With -f it ends well, and the counts of free blocks are wrong afterwards. */
+	if (strstr(n->probe.features, "bigalloc") != NULL)
+		return domu_fail(
+		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		    "%s has the feature bigalloc, with which resize2fs cannot be trusted: make a larger filesystem "
+		    "and copy the files",
+		    n->name);
 	if (n->kind == DOMU_NODE_LV)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s is a logical volume of the guest: growing those is not supported", n->name);

@@ -274,7 +274,7 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	if (rc == 0)
 		rc = domu_session_ask_no_undo(s);
 	if (rc == 0)
-		rc = domu_session_settle(s);
+		rc = domu_session_retake(s);
 	if (rc == 0)
 		rc = domu_session_lock(s);
 	if (rc == 0)

@@ -117,4 +117,13 @@ int domu_session_make_way(struct domu_session *s);
 /* What a new stage says of itself; freed with domu_commit_info_free(). */
 int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci);
 
+/* ---- session-replay.c ---- */
+
+/* The journal of what is at offset is replayed in the top layer of stack, or that is left as it was. */
+int domu_session_replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
+                                const struct domu_stack_desc *stack);
+/* Before a change: what a kernel does besides when it mounts. */
+int domu_session_settle(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
+                        const struct domu_stack_desc *stack);
+
 #endif

@@ -150,7 +150,7 @@ void domu_session_dropped(struct domu_session *s)
 		released(s);
 }
 
-int domu_session_settle(struct domu_session *s)
+int domu_session_retake(struct domu_session *s)
 {
 	int rc = 0;
 

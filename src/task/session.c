@@ -316,38 +316,11 @@ static bool unreplayed(const struct domu_session *s)
 	return s->opts.live || s->opts.in_use_ok || (s->taken != NULL && s->in_use);
 }
 
-static void log_line(void *user, const char *line)
-{
-	struct domu_session *s = user;
-
-	domu_say(s->ctx, DOMU_DEBUG, "%s", line);
-}
-
 /* What a worker's call needs while it is answered. */
 struct relay {
 	struct domu_session *s;
 	const struct domu_worker_handlers *h; /* the caller's, or NULL */
 };
-
-/* The journal of a filesystem is replayed in the top layer of stack. */
-static int replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                          const struct domu_stack_desc *stack)
-{
-	const struct domu_fs_ops *ops = domu_fs_driver(type);
-	struct domu_program p = {
-		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = s
-	};
-	int status, rc;
-
-	p.argv = ops->tools->replay;
-	p.shim = ops->tools->shim;
-	rc = domu_program_run(s->ctx, &p, &status);
-	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
-		rc =
-		    domu_fail(s->ctx, DOMU_FAILED, -EIO, "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
-		              s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
-	return rc;
-}
 
 /* The worker is not believed: a part of a disk that there is, of a type whose journal can be replayed, or nothing. */
 static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type)
@@ -374,7 +347,9 @@ static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t si
 	if (rc == 0)
 		rc = domu_session_stack(s, disk, &stack);
 	if (rc == 0)
-		rc = replay_journal(s, disk, offset, size, type, &stack);
+		rc = domu_session_replay_journal(s, disk, offset, size, type, &stack);
+	if (rc == 0 && s->stage != NULL)
+		rc = domu_session_settle(s, disk, offset, size, type, &stack);
 	if (rc == 0)
 		domu_say(
 		    s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
@@ -397,7 +372,7 @@ static int upcall_replay_base(void *user, unsigned disk, uint64_t offset, uint64
 		return rc;
 	stack.stage_fd = -1;
 	stack.replay_fd = s->base_fd;
-	return replay_journal(s, disk, offset, size, type, &stack);
+	return domu_session_replay_journal(s, disk, offset, size, type, &stack);
 }
 
 static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,

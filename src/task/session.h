@@ -70,7 +70,7 @@ int domu_session_untaken(struct domu_session *s);
  */
 int domu_session_readable(struct domu_session *s, bool stage_too);
 /* Whoever asks for it, when nobody has the disks and what is staged fits them still: changes are possible again. */
-int domu_session_settle(struct domu_session *s);
+int domu_session_retake(struct domu_session *s);
 /* A stage of an earlier session on one of these disks: *id "" when none.  Freed with domu_commit_info_free(). */
 int domu_session_find_stage(struct domu_session *s, struct domu_commit_info *ci);
 /* Lock, verdict, and the stage is this session's.  A stage of other disks is refused (DOMU_INUSE). */

@@ -52,15 +52,15 @@ static const char *stripped(const char *path, unsigned n)
 	return *path != '\0' ? path : NULL;
 }
 
-static int make_dir(struct domu_tar_dir *d, const char *name)
+static int make_dir(struct domu_tar_walk *w, struct domu_tar_dir *d, const char *name)
 {
-	struct domu_stat attr = { .mode = S_IFDIR | 0755 };
+	struct domu_stat attr = { .mode = S_IFDIR | 0777 };
 	uint64_t ino;
 	int rc;
 
 	clock_gettime(CLOCK_REALTIME, &attr.mtime);
 	attr.atime = attr.ctime = attr.btime = attr.mtime;
-	rc = domu_fs_create(d->fs, d->ino, name, &attr, NULL, &ino);
+	rc = domu_fs_create_new(w->tree, d->fs, d->ino, NULL, name, &attr, NULL, &ino);
 	d->ino = ino;
 	return rc;
 }
@@ -76,7 +76,7 @@ static int go_down(struct domu_tar_walk *w, const char *path, const char *name, 
 	if (rc == -ENOENT) {
 		if (clean)
 			domu_error_clear(w->ctx);
-		return make ? make_dir(d, name) : rc;
+		return make ? make_dir(w, d, name) : rc;
 	}
 	if (rc == 0)
 		rc = domu_fs_stat(d->fs, ino, &st);

@@ -10,9 +10,8 @@
 #include <time.h>
 
 #include "base/ctx.h"
+#include "fs/label.h"
 #include "task/treeio.h"
-
-#define UMASK 022u
 
 /* A directory being filled. */
 struct level {
@@ -22,6 +21,7 @@ struct level {
 	uint64_t ino;
 	struct domu_stat st; /* as it came, for its times when it is left */
 	bool restore;
+	size_t path_len;
 };
 
 struct known_link {
@@ -41,6 +41,8 @@ struct guest_sink {
 	uint64_t ino;
 	struct domu_stat st; /* it as it came */
 	uint64_t end; /* of what was written */
+	char *path; /* of what is being written, for its label; NULL: none is wanted */
+	size_t path_cap;
 	struct known_link *links; /* by link_id - 1 */
 	size_t n_links, cap_links;
 };
@@ -70,7 +72,7 @@ static int make_attr(struct guest_sink *g, const struct domu_treeio_entry *e, st
 		return rc;
 	attr->uid = attr->gid = 0;
 	if (!S_ISLNK(attr->mode))
-		attr->mode = (attr->mode & S_IFMT) | (attr->mode & (S_ISDIR(attr->mode) ? 01777 : 0777) & ~UMASK);
+		attr->mode &= S_IFMT | (S_ISDIR(attr->mode) ? 01777 : 0777);
 	if ((parent.mode & S_ISGID) != 0) {
 		attr->gid = parent.gid;
 		if (S_ISDIR(attr->mode))
@@ -89,6 +91,33 @@ static int set_xattrs(struct domu_fs *fs, uint64_t ino, const struct domu_treeio
 	for (size_t i = 0; rc == 0 && i < e->n_xattrs; i++)
 		rc = domu_fs_setxattr(fs, ino, e->xattrs[i].name, e->xattrs[i].value, e->xattrs[i].len);
 	return rc;
+}
+
+static bool brings_label(const struct domu_treeio_entry *e)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < e->n_xattrs; i++)
+		found = found || strcmp(e->xattrs[i].name, DOMU_LABEL_XATTR) == 0;
+	return found;
+}
+
+/* A new inode, with what comes along; what does not is as the guest would make it. */
+static int create(struct guest_sink *g, const char *name, const struct domu_treeio_entry *e, uint64_t *ino)
+{
+	struct domu_fs *fs = g->top->fs;
+	const char *path = g->path != NULL && !brings_label(e) ? g->path : NULL;
+	struct domu_stat attr;
+	int rc = make_attr(g, e, &attr);
+
+	if (rc == 0 && (g->flags & DOMU_TREEIO_PRESERVE) == 0) {
+		rc = domu_fs_create_new(g->t, fs, g->top->ino, path, name, &attr, e->target, ino);
+	} else if (rc == 0) {
+		rc = domu_fs_create(fs, g->top->ino, name, &attr, e->target, ino);
+		if (rc == 0 && path != NULL)
+			rc = domu_fs_label_new(g->t, fs, *ino, path, attr.mode);
+	}
+	return rc == 0 ? set_xattrs(fs, *ino, e) : rc;
 }
 
 /* What was there already takes over owner and mode, when that is wanted. */
@@ -149,6 +178,7 @@ static int push(struct guest_sink *g, struct domu_fs *fs, unsigned mount, uint64
 	if (l == NULL)
 		return domu_nomem(g->ctx);
 	*l = (struct level){ .up = g->top, .fs = fs, .mount = mount, .ino = ino, .st = *st, .restore = restore };
+	l->path_len = g->path != NULL ? strlen(g->path) : 0;
 	g->top = l;
 	return 0;
 }
@@ -159,7 +189,6 @@ static int enter_dir(struct guest_sink *g, const char *name, uint64_t old, const
 	bool preserve = (g->flags & DOMU_TREEIO_PRESERVE) != 0;
 	struct domu_fs *fs = g->top->fs;
 	unsigned mount = g->top->mount;
-	struct domu_stat attr;
 	int rc;
 
 	if (old != 0 && !S_ISDIR(old_st->mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
@@ -176,11 +205,7 @@ static int enter_dir(struct guest_sink *g, const char *name, uint64_t old, const
 		if (rc == 0)
 			rc = set_existing(g, fs, old, e);
 	} else {
-		rc = make_attr(g, e, &attr);
-		if (rc == 0)
-			rc = domu_fs_create(fs, g->top->ino, name, &attr, NULL, &old);
-		if (rc == 0)
-			rc = set_xattrs(fs, old, e);
+		rc = create(g, name, e, &old);
 	}
 	if (rc != 0)
 		return fail(g, rc, "create directory");
@@ -194,7 +219,6 @@ static int open_file(struct guest_sink *g, const char *name, uint64_t old, const
                      const struct domu_treeio_entry *e)
 {
 	bool keep = old != 0 && S_ISREG(old_st->mode) && S_ISREG(e->st.mode) && (g->flags & DOMU_TREEIO_REPLACE) == 0;
-	struct domu_stat attr;
 	uint64_t ino = old;
 	int rc = 0;
 
@@ -206,11 +230,7 @@ static int open_file(struct guest_sink *g, const char *name, uint64_t old, const
 		if (old != 0)
 			rc = domu_fs_unlink(g->top->fs, g->top->ino, name);
 		if (rc == 0)
-			rc = make_attr(g, e, &attr);
-		if (rc == 0)
-			rc = domu_fs_create(g->top->fs, g->top->ino, name, &attr, e->target, &ino);
-		if (rc == 0)
-			rc = set_xattrs(g->top->fs, ino, e);
+			rc = create(g, name, e, &ino);
 	}
 	if (rc == 0)
 		rc = remember_link(g, e->link_id, g->top->fs, ino);
@@ -220,6 +240,25 @@ static int open_file(struct guest_sink *g, const char *name, uint64_t old, const
 	g->ino = ino;
 	g->st = e->st;
 	g->end = 0;
+	return 0;
+}
+
+/* The path of name in the directory that is being filled. */
+static int set_path(struct guest_sink *g, const char *name)
+{
+	size_t len = g->top->path_len, need = len + strlen(name) + 2;
+	char *p;
+
+	if (g->path == NULL)
+		return 0;
+	if (need > g->path_cap) {
+		p = realloc(g->path, need * 2);
+		if (p == NULL)
+			return domu_nomem(g->ctx);
+		g->path = p;
+		g->path_cap = need * 2;
+	}
+	snprintf(g->path + len, g->path_cap - len, "/%s", name);
 	return 0;
 }
 
@@ -240,6 +279,9 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 			                 "cannot overwrite directory with non-directory '%s'", g->shown);
 		return push(g, g->top->fs, g->top->mount, g->top->ino, &e->st, false);
 	}
+	rc = set_path(g, name);
+	if (rc != 0)
+		return rc;
 	rc = domu_fs_lookup(g->top->fs, g->top->ino, name, &old);
 	if (rc == -ENOENT) {
 		domu_error_clear(g->ctx);
@@ -323,7 +365,11 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
 	g->name = g->first_name;
 	*s =
 	    (struct domu_sink){ .entry = g_entry, .data = g_data, .file_end = g_file_end, .leave = g_leave, .priv = g };
-	rc = into->name != NULL && g->first_name == NULL ? domu_nomem(ctx) : 0;
+	if (into->path != NULL)
+		g->path = strndup(into->path, into->path_len);
+	rc = 0;
+	if ((into->name != NULL && g->first_name == NULL) || (into->path != NULL && g->path == NULL))
+		rc = domu_nomem(ctx);
 	if (rc == 0)
 		rc = push(g, into->fs, into->mount, into->dir, &st, false);
 	if (rc != 0)
@@ -370,6 +416,7 @@ void domu_treeio_guest_free(struct domu_sink *s)
 	}
 	if (g != NULL) {
 		free(g->first_name);
+		free(g->path);
 		free(g->links);
 	}
 	free(g);

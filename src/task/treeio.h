@@ -65,6 +65,9 @@ struct domu_treeio_into {
 	 * a file keeps its inode, a directory is merged into.
 	 */
 	const char *name;
+	/* Of dir, absolute: new files are labelled as the guest's policy has it for their paths; NULL: they are not. */
+	const char *path;
+	size_t path_len; /* bytes of it, without a '/' at the end */
 };
 int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags,
                          struct domu_sink *s);

@@ -150,7 +150,7 @@ static const struct refusal {
 	{ "-t ext4 -O orphan_file", "feature orphan_present", "deleted while open" },
 	{ "-t ext4", "ssv journal_inum 0", "another device" },
 	{ "-t ext4", "feature shared_blocks", "share blocks" },
-	{ "-t ext4 -O quota", "show_super_stats", "quota" },
+	{ "-t ext4", "ssv feature_compat 0x100023c", "FEATURE_C24" },
 	{ "-t ext4", "feature read-only", "read-only" },
 	/* debugfs would count as a node itself, and leave it clean. */
 	{ "-t ext4 -b 1024 -O mmp", NULL, "multi-mount" },
@@ -217,7 +217,6 @@ Test(fsext_open, flags_of_inodes_are_respected, .timeout = 60)
 		{ "0x800", true, false },
 		{ "0x800", false, true },
 		{ "0x100000", true, false },
-		{ "0x40000000", false, true },
 	};
 	struct domu_stat a = { .mode = S_IFREG | 0644 };
 
@@ -235,14 +234,53 @@ Test(fsext_open, flags_of_inodes_are_respected, .timeout = 60)
 		image_must_open(&im, DOMU_FS_WRITE);
 		ino = walk(&im, t[i].dir ? "d" : "f");
 		cr_assert_neq(ino, 0);
-		if (t[i].content)
+		if (t[i].content) {
+			cr_assert_eq(im.fs->ops->truncate(im.fs, ino, 1), -EOPNOTSUPP, "%zu", i);
 			rc = im.fs->ops->write(im.fs, ino, "x", 1, 0);
-		else
+		} else {
 			rc = im.fs->ops->create(im.fs, ino, "n", &a, NULL, &ino);
+		}
 		cr_assert_eq(rc, -EOPNOTSUPP, "%zu: %d", i, rc);
 		image_close(&im);
 		image_free(&im);
 	}
+}
+
+Test(fsext_open, names_in_a_directory_that_folds, .timeout = 60)
+{
+	struct domu_stat a = { .mode = S_IFREG | 0644 }, d = { .mode = S_IFDIR | 0755 };
+	const struct domu_fs_ops *ops;
+	uint64_t fold, ino, other, sub;
+	struct image im;
+
+	image_make(&im, "16M", "-t ext4 -O casefold -E encoding=utf8,encoding_flags=strict");
+	cr_assert_eq(run(&im, "printf 'mkdir d\nsif d flags 0x40080000\n' | debugfs -w -f - img"), 0);
+	image_must_open(&im, DOMU_FS_WRITE);
+	ops = im.fs->ops;
+	fold = walk(&im, "d");
+	cr_assert_eq(ops->create(im.fs, fold, "H\xc3\xa4llo", &a, NULL, &ino), 0, "%s", im.ctx.error.message);
+	cr_assert_eq(ops->lookup(im.fs, fold, "h\xc3\x84LLO", &other), 0);
+	cr_assert_eq(other, ino);
+	cr_assert_eq(ops->create(im.fs, fold, "h\xc3\xa4llo", &a, NULL, &other), -EEXIST);
+	cr_assert_eq(ops->create(im.fs, fold, "not\xff", &a, NULL, &other), -EINVAL);
+	cr_assert_eq(ops->create(im.fs, im.fs->root, "not\xff", &a, NULL, &other), 0, "outside it any name will do");
+	cr_assert_eq(ops->create(im.fs, fold, "Sub", &d, NULL, &sub), 0);
+	cr_assert_eq(ops->create(im.fs, sub, "Deep", &a, NULL, &other), 0);
+	cr_assert_eq(walk(&im, "d/SUB/deep"), other, "a directory in it folds, too");
+	for (unsigned i = 0; i < 400; i++) {
+		char name[64];
+
+		snprintf(name, sizeof name, "One-Of-Many-With-A-Long-Name-%u", i);
+		cr_assert_eq(ops->create(im.fs, sub, name, &a, NULL, &other), 0, "%s", im.ctx.error.message);
+	}
+	cr_assert_eq(ops->rename(im.fs, sub, "one-of-many-with-a-long-name-7", fold, "H\xc3\x84LLO"), 0);
+	cr_assert_eq(ops->unlink(im.fs, sub, "one-of-MANY-with-a-long-name-399"), 0);
+	cr_assert_eq(ops->rmdir(im.fs, fold, "sUB"), -ENOTEMPTY);
+	image_close(&im);
+	image_clean(&im);
+	cr_assert_eq(run(&im, "debugfs -R 'ls -p /d' img | grep -c 'H\xc3\xa4llo'"), 0, "the old name stays: %s",
+	             output(&im));
+	image_free(&im);
 }
 
 /* Fills it, by content or by names, until nothing more goes in. */
