@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +75,19 @@ static char *resolved(int fd, const char *path)
 	return realpath(path, NULL);
 }
 
+/* Whoever has the file has the loop over it, and sees no loop: qemu, a saved state, a config. */
+static void loop_facts(struct domu_backing *b)
+{
+	struct loop_info64 info;
+
+	if (major((dev_t)b->dev) != LOOP_MAJOR && major((dev_t)b->whole_dev) != LOOP_MAJOR)
+		return;
+	if (ioctl(b->fd, LOOP_GET_STATUS64, &info) < 0)
+		return;
+	b->below_dev = info.lo_device;
+	b->below_inode = info.lo_inode;
+}
+
 static int device_facts(struct domu_backing *b)
 {
 	int sector = 0;
@@ -83,6 +98,7 @@ static int device_facts(struct domu_backing *b)
 	b->size = size;
 	b->sector_size = sector > 0 ? (uint32_t)sector : 512;
 	b->whole_dev = whole_of(b->dev);
+	loop_facts(b);
 	return 0;
 }
 

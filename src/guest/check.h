@@ -98,6 +98,8 @@ int domu_image_lock(int fd); /* -EBUSY: a qemu has the image */
 enum domu_same { DOMU_SAME_NO, DOMU_SAME_YES, DOMU_SAME_UNKNOWN };
 enum domu_same domu_same_disk(const struct domu_backing *b, const char *path);
 bool domu_same_device(const struct domu_backing *b, uint64_t dev);
+/* Is that file the disk, or what a loop makes it of? */
+bool domu_same_file(const struct domu_backing *b, uint64_t dev, uint64_t inode);
 
 typedef void (*domu_check_fn)(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                               struct domu_answer *a);

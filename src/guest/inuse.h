@@ -16,6 +16,7 @@ struct domu_backing {
 	uint64_t dev; /* st_rdev of a device, st_dev of a file */
 	uint64_t inode; /* of a file */
 	uint64_t whole_dev; /* of a partition: the disk's device number; else dev */
+	uint64_t below_dev, below_inode; /* of a loop, or a partition of one: the file that it is over; else 0 */
 	uint64_t size; /* bytes */
 	uint32_t sector_size;
 	int lock_fd; /* our own lock, -1: not held */
