@@ -131,13 +131,19 @@ Test(inuse, a_loop_over_a_loop_and_two_over_one_file_are_found)
 
 Test(inuse, a_mount_is_found_and_named)
 {
+	char umount[600];
+
+	cr_assert_eq(rmdir(mnt), 0);
+	snprintf(mnt, sizeof mnt, "%s", bench_path(&b, "m nt"));
+	snprintf(umount, sizeof umount, "umount '%s'", mnt);
+	cr_assert_eq(mkdir(mnt, 0700), 0);
 	cr_assert_eq(run("mke2fs", "-q", "-F", image), 0);
 	if (run("mount", "-o", "loop", image, mnt) != 0)
 		skip("cannot mount here");
 	open_disk(image);
 	look(DOMU_VERDICT_READ);
 	holds("mounts", mnt);
-	refused("umount");
+	refused(umount);
 	look(DOMU_VERDICT_CHANGE);
 	holds("mounts", mnt);
 	cr_assert_eq(run("umount", mnt), 0);
