@@ -378,8 +378,7 @@ static const struct domu_backend_copy *behind(const struct domu_view *v, const s
 	return NULL;
 }
 
-/* Two paths of this host that lead to one device or file. */
-static bool same_target(const char *x, const char *y)
+bool domu_same_target(const char *x, const char *y)
 {
 	struct stat a, c;
 
@@ -402,7 +401,18 @@ static bool same_backing(const struct domu_backend_copy *x, const struct domu_ba
 	/* What only a script understands may be made into another device each time. */
 	if (strcmp(p, q) == 0)
 		return x->dev == 0 || y->dev == 0 || p[0] == '/';
-	return x->domain == 0 && same_target(p, q);
+	return x->domain == 0 && domu_same_target(p, q);
+}
+
+const char *domu_behind(struct domu_view *v, const struct domu_backing *b)
+{
+	const struct domu_backend_copy *mine;
+
+	if (!v->xen || !b->is_device)
+		return NULL;
+	read_backends(v);
+	mine = behind(v, b);
+	return mine != NULL && mine->domain == 0 ? path_of_params(mine->params) : NULL;
 }
 
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
