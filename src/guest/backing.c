@@ -2,6 +2,7 @@
 /* backing.c - a disk's backing store: resolved, opened read-only, locked by us, opened for a commit. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -104,9 +105,47 @@ static int device_facts(struct domu_backing *b)
 
 void domu_backing_forget(const struct domu_backing *b)
 {
-	/* Not BLKFLSBUF: older kernels take that as an order to empty a RAM disk. */
 	if (b->is_device && b->fd >= 0)
 		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* Is it a RAM disk, or made of one? */
+static bool of_ram(uint64_t dev, unsigned depth)
+{
+	char dir[64], path[PATH_MAX];
+	bool ram = major((dev_t)dev) == RAMDISK_MAJOR || depth == 0;
+	struct dirent *e;
+	DIR *d;
+
+	domu_sysfs_path(dev, dir);
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	d = ram ? NULL : opendir(path);
+	while (d != NULL && !ram && (e = readdir(d)) != NULL) {
+		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
+		ram = e->d_name[0] != '.' && of_ram(domu_sysfs_dev(path), depth - 1);
+	}
+	if (d != NULL)
+		closedir(d);
+	return ram;
+}
+
+/*
+ * fadvise drops what is clean and in nobody's hands at that moment.  It only
+ * begins to write what is dirty, and so leaves it, and before Linux 5.13 it
+ * leaves what is in the buffers that a file system of this host used last on
+ * each CPU: the superblock above all, of a mount that was refused.  BLKFLSBUF
+ * waits for the one and drops the other (fsync_bdev() and invalidate_bdev(),
+ * in block/).  But it takes as long as there is something to write, and older
+ * RAM disks take it as an order to empty themselves, of which device-mapper
+ * tells them: so only where something is decided, and never on these.  Neither
+ * drops what somebody has mapped or reads just now.
+ */
+void domu_backing_forget_all(const struct domu_backing *b)
+{
+	if (b->is_device && b->fd >= 0 && !of_ram(b->whole_dev, 8))
+		(void)ioctl(b->fd, BLKFLSBUF, 0);
+	/* Only root may do that, and has to be for a commit. */
+	domu_backing_forget(b);
 }
 
 /* A guest could make its raw disk look like an image that names files of the host: the format never changes by that. */

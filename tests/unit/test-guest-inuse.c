@@ -127,6 +127,39 @@ Test(inuse, a_loop_over_a_loop_and_two_over_one_file_are_found)
 	until_free(DOMU_VERDICT_READ);
 }
 
+/* ---- the page cache ---------------------------------------------------------- */
+
+/* How many pages of it this host remembers. */
+static unsigned remembered(int fd)
+{
+	static unsigned char pages[SIZE / 4096];
+	void *map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	unsigned n = 0;
+
+	cr_assert_neq(map, MAP_FAILED);
+	cr_assert_eq(mincore(map, SIZE, pages), 0);
+	munmap(map, SIZE);
+	for (size_t i = 0; i < SIZE / 4096; i++)
+		n += pages[i] & 1;
+	return n;
+}
+
+Test(inuse, nothing_of_a_device_is_remembered_whatever_is_still_to_be_written)
+{
+	static char text[SIZE];
+	int fd;
+
+	make_loop(image, "512");
+	open_disk(loop);
+	fd = open(loop, O_RDWR);
+	memset(text, 'x', sizeof text);
+	cr_assert_eq(pwrite(fd, text, sizeof text, 0), (ssize_t)sizeof text);
+	close(fd);
+	cr_assert_gt(remembered(k.fd), 0);
+	domu_backing_forget_all(&k);
+	cr_assert_eq(remembered(k.fd), 0);
+}
+
 /* ---- mounts and swap ---------------------------------------------------------- */
 
 Test(inuse, a_mount_is_found_and_named)
