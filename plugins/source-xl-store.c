@@ -38,7 +38,8 @@ static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 	*out = &lib;
 	if (loaded)
 		return 0;
-	h = dlopen(XENSTORE_SONAME, RTLD_LAZY | RTLD_LOCAL);
+	/* Now: its thread shall not be binding a symbol, under the loader's lock, when a worker is forked. */
+	h = dlopen(XENSTORE_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
 	lib.open = (__typeof__(lib.open))dlsym(h, "xs_open");

@@ -295,7 +295,8 @@ static void mounted(struct domu_answer *a, char *where, int pid)
 			domu_answer_next(a, "umount %s", quoted);
 	} else {
 		domu_process_name(pid, name);
-		domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s in the mount namespace of pid %d (%s)", where, pid, name);
+		domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s in the mount namespace of pid %d (%s)", where, pid,
+		            name);
 		if (quoted != NULL)
 			domu_answer_next(a, "nsenter -m -t %d umount %s", pid, quoted);
 	}

@@ -382,7 +382,8 @@ bool domu_same_target(const char *x, const char *y)
 {
 	struct stat a, c;
 
-	if (x[0] != '/' || y[0] != '/' || stat(x, &a) < 0 || stat(y, &c) < 0 || S_ISBLK(a.st_mode) != S_ISBLK(c.st_mode))
+	if (x[0] != '/' || y[0] != '/' || stat(x, &a) < 0 || stat(y, &c) < 0 ||
+	    S_ISBLK(a.st_mode) != S_ISBLK(c.st_mode))
 		return false;
 	return S_ISBLK(a.st_mode) ? a.st_rdev == c.st_rdev : a.st_dev == c.st_dev && a.st_ino == c.st_ino;
 }

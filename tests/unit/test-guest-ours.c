@@ -255,8 +255,10 @@ static void attached_saves(const char *magic, size_t len)
 	struct domu_backing xvdz = { .disk = &disk, .path = (char *)"/dev/xvdz", .is_device = true, .fd = -1 };
 	struct domu_view view = { .ctx = &b.ctx, .guest = g, .save_dirs = dirs, .xen = true };
 	static const char *const texts[][2] = {
-		{ "{\"pdev_path\": \"word:a\"}", "word:a" },        { "disk=['word:a,xvda,w']", "word:a" },
-		{ "{\"pdev_path\": \"word:abc\"}", NULL },          { "{\"pdev_path\": \"password:a\"}", NULL },
+		{ "{\"pdev_path\": \"word:a\"}", "word:a" },
+		{ "disk=['word:a,xvda,w']", "word:a" },
+		{ "{\"pdev_path\": \"word:abc\"}", NULL },
+		{ "{\"pdev_path\": \"password:a\"}", NULL },
 		{ "{\"pdev_path\": \"/proc/self/exe\"}", "/proc/self/exe" },
 	};
 	struct domu_relatives none = { 0 };
