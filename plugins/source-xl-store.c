@@ -27,6 +27,7 @@ struct store {
 	struct xs_handle *xs;
 	domu_backend_fn fn;
 	void *user;
+	int err; /* of a value that could not be read: it may be the one that matters */
 };
 
 static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
@@ -38,7 +39,8 @@ static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 	*out = &lib;
 	if (loaded)
 		return 0;
-	h = dlopen(XENSTORE_SONAME, RTLD_LAZY | RTLD_LOCAL);
+	/* Now: its thread shall not be binding a symbol, under the loader's lock, when a worker is forked. */
+	h = dlopen(XENSTORE_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
 	lib.open = (__typeof__(lib.open))dlsym(h, "xs_open");
@@ -74,12 +76,14 @@ static char **names_below(struct store *s, const char *path, unsigned *n, int *e
 
 static char *value(struct store *s, const char *dir, const char *name)
 {
-	char path[256];
+	char path[300], *v = NULL;
 	unsigned len;
 
 	if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
-		return NULL;
-	return s->lib->read(s->xs, XBT_NULL, path, &len);
+		s->err = -ENAMETOOLONG;
+	else if ((v = s->lib->read(s->xs, XBT_NULL, path, &len)) == NULL && errno != ENOENT)
+		s->err = -errno;
+	return v;
 }
 
 /* "block" takes a path as it is; every other script knows what its target means. */
@@ -105,7 +109,7 @@ static int one_node(struct store *s, const char *path, unsigned domain, unsigned
 		.readonly = mode != NULL && strcmp(mode, "r") == 0,
 		.script = own_script(base != NULL ? base + 1 : script),
 	};
-	int rc = s->fn(s->user, &b);
+	int rc = s->err != 0 ? s->err : s->fn(s->user, &b);
 
 	free(params);
 	free(physical);
@@ -130,8 +134,9 @@ static int one_kind(struct store *s, unsigned domain, const char *kind)
 		snprintf(dir, sizeof dir, "/local/domain/%u/backend/%s/%.20s", domain, kind, fronts[i]);
 		devs = names_below(s, dir, &n_devs, &rc);
 		for (unsigned j = 0; rc == 0 && j < n_devs; j++) {
-			if (snprintf(sub, sizeof sub, "%s/%s", dir, devs[j]) < (int)sizeof sub)
-				rc = one_node(s, sub, domain, (unsigned)strtoul(fronts[i], NULL, 10));
+			rc = snprintf(sub, sizeof sub, "%s/%s", dir, devs[j]) < (int)sizeof sub
+			         ? one_node(s, sub, domain, (unsigned)strtoul(fronts[i], NULL, 10))
+			         : -ENAMETOOLONG;
 		}
 		free(devs);
 	}

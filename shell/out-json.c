@@ -15,14 +15,12 @@
 #define STYLE (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* json-c escapes C0 controls; DEL and the C1 controls can steer a terminal too. */
-static int write_json(struct domu_out *o, struct json_object *v)
+static int write_escaped(struct domu_out *o, const char *text)
 {
-	const char *text = json_object_to_json_string_ext(v, STYLE), *from = text, *p;
+	const char *from = text, *p;
 	char esc[8];
 	int rc = 0;
 
-	if (text == NULL)
-		return domu_nomem(o->ctx);
 	for (p = text; *p != '\0' && rc == 0; p++) {
 		unsigned char c = (unsigned char)*p, next = (unsigned char)p[1];
 		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
@@ -37,6 +35,17 @@ static int write_json(struct domu_out *o, struct json_object *v)
 		from = p + 1;
 	}
 	return rc != 0 ? rc : domu_out_write(o, from, (size_t)(p - from));
+}
+
+/* json-c takes bytes as they come; whatever a file of the host is called, JSON is UTF-8. */
+static int write_json(struct domu_out *o, struct json_object *v)
+{
+	const char *text = json_object_to_json_string_ext(v, STYLE);
+	char *fixed = text != NULL && !domu_is_utf8(text, strlen(text)) ? domu_to_utf8(text, strlen(text)) : NULL;
+	int rc = text != NULL ? write_escaped(o, fixed != NULL ? fixed : text) : domu_nomem(o->ctx);
+
+	free(fixed);
+	return rc;
 }
 
 static int words(struct domu_out *o, const char *text)

@@ -324,7 +324,7 @@ struct domu_guest {
 /* Allocate with these, so that the program can free with domu_guest_free(). */
 DOMU_PUBLIC struct domu_guest *domu_guest_new(void);
 DOMU_PUBLIC void domu_guest_free(struct domu_guest *g);
-DOMU_PUBLIC struct domu_disk *domu_guest_add_disk(struct domu_guest *g); /* zeroed; NULL: no memory */
+DOMU_PUBLIC struct domu_disk *domu_guest_add_disk(struct domu_guest *g); /* zeroed; NULL, and errno: ENOMEM, or E2BIG */
 
 typedef int (*domu_guest_fn)(void *user, struct domu_guest *g); /* takes g over */
 

@@ -2,10 +2,13 @@
 /* backing.c - a disk's backing store: resolved, opened read-only, locked by us, opened for a commit. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +76,19 @@ static char *resolved(int fd, const char *path)
 	return realpath(path, NULL);
 }
 
+/* Whoever has the file has the loop over it, and sees no loop: qemu, a saved state, a config. */
+static void loop_facts(struct domu_backing *b)
+{
+	struct loop_info64 info;
+
+	if (major((dev_t)b->dev) != LOOP_MAJOR && major((dev_t)b->whole_dev) != LOOP_MAJOR)
+		return;
+	if (ioctl(b->fd, LOOP_GET_STATUS64, &info) < 0)
+		return;
+	b->below_dev = info.lo_device;
+	b->below_inode = info.lo_inode;
+}
+
 static int device_facts(struct domu_backing *b)
 {
 	int sector = 0;
@@ -83,14 +99,53 @@ static int device_facts(struct domu_backing *b)
 	b->size = size;
 	b->sector_size = sector > 0 ? (uint32_t)sector : 512;
 	b->whole_dev = whole_of(b->dev);
+	loop_facts(b);
 	return 0;
 }
 
 void domu_backing_forget(const struct domu_backing *b)
 {
-	/* Not BLKFLSBUF: older kernels take that as an order to empty a RAM disk. */
 	if (b->is_device && b->fd >= 0)
 		posix_fadvise(b->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* Is it a RAM disk, or made of one? */
+static bool of_ram(uint64_t dev, unsigned depth)
+{
+	char dir[64], path[PATH_MAX];
+	bool ram = major((dev_t)dev) == RAMDISK_MAJOR || depth == 0;
+	struct dirent *e;
+	DIR *d;
+
+	domu_sysfs_path(dev, dir);
+	snprintf(path, sizeof path, "%s/slaves", dir);
+	d = ram ? NULL : opendir(path);
+	while (d != NULL && !ram && (e = readdir(d)) != NULL) {
+		snprintf(path, sizeof path, "%s/slaves/%s", dir, e->d_name);
+		ram = e->d_name[0] != '.' && of_ram(domu_sysfs_dev(path), depth - 1);
+	}
+	if (d != NULL)
+		closedir(d);
+	return ram;
+}
+
+/*
+ * fadvise drops what is clean and in nobody's hands at that moment.  It only
+ * begins to write what is dirty, and so leaves it, and before Linux 5.13 it
+ * leaves what is in the buffers that a file system of this host used last on
+ * each CPU: the superblock above all, of a mount that was refused.  BLKFLSBUF
+ * waits for the one and drops the other (fsync_bdev() and invalidate_bdev(),
+ * in block/).  But it takes as long as there is something to write, and older
+ * RAM disks take it as an order to empty themselves, of which device-mapper
+ * tells them: so only where something is decided, and never on these.  Neither
+ * drops what somebody has mapped or reads just now.
+ */
+void domu_backing_forget_all(const struct domu_backing *b)
+{
+	if (b->is_device && b->fd >= 0 && !of_ram(b->whole_dev, 8))
+		(void)ioctl(b->fd, BLKFLSBUF, 0);
+	/* Only root may do that, and has to be for a commit. */
+	domu_backing_forget(b);
 }
 
 /* A guest could make its raw disk look like an image that names files of the host: the format never changes by that. */

@@ -285,17 +285,22 @@ static void unescape(char *s)
 
 static void mounted(struct domu_answer *a, char *where, int pid)
 {
-	char name[32];
+	char name[32], *quoted;
 
 	unescape(where);
+	quoted = domu_shell_quote(where);
 	if (pid == 0) {
 		domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s", where);
-		domu_answer_next(a, "umount %s", where);
-		return;
+		if (quoted != NULL)
+			domu_answer_next(a, "umount %s", quoted);
+	} else {
+		domu_process_name(pid, name);
+		domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s in the mount namespace of pid %d (%s)", where, pid,
+		            name);
+		if (quoted != NULL)
+			domu_answer_next(a, "nsenter -m -t %d umount %s", pid, quoted);
 	}
-	domu_process_name(pid, name);
-	domu_answer(a, DOMU_CHECK_FAIL, "mounted on %s in the mount namespace of pid %d (%s)", where, pid, name);
-	domu_answer_next(a, "nsenter -m -t %d umount %s", pid, where);
+	free(quoted);
 }
 
 /* One line of proc(5)'s mountinfo: id parent major:minor root where options ... - type source options. */
@@ -401,7 +406,7 @@ static void look_everywhere(const struct domu_relatives *r, struct domu_answer *
 
 static void look_at_swaps(const struct domu_backing *b, const struct domu_relatives *r, struct domu_answer *a)
 {
-	char *line = NULL, *save = NULL, *path;
+	char *line = NULL, *save = NULL, *path, *quoted;
 	size_t cap = 0;
 	struct stat st;
 	FILE *f = fopen("/proc/swaps", "re");
@@ -416,7 +421,10 @@ static void look_at_swaps(const struct domu_backing *b, const struct domu_relati
 		if (S_ISBLK(st.st_mode) ? domu_related_find(r, st.st_rdev) != NULL
 		                        : !b->is_device && st.st_dev == b->dev && st.st_ino == b->inode) {
 			domu_answer(a, DOMU_CHECK_FAIL, "in use as swap (%s)", path);
-			domu_answer_next(a, "swapoff %s", path);
+			quoted = domu_shell_quote(path);
+			if (quoted != NULL)
+				domu_answer_next(a, "swapoff %s", quoted);
+			free(quoted);
 		}
 	}
 	free(line);

@@ -58,8 +58,7 @@ static int is_disk(const char *path, const struct domu_backing *b, const struct 
 		return errno == EACCES || errno == EPERM ? -EACCES : 0;
 	if (S_ISBLK(st.stx_mode))
 		return domu_related_find(r, makedev(st.stx_rdev_major, st.stx_rdev_minor)) != NULL;
-	return !b->is_device && S_ISREG(st.stx_mode) && st.stx_ino == b->inode &&
-	       makedev(st.stx_dev_major, st.stx_dev_minor) == b->dev;
+	return S_ISREG(st.stx_mode) && domu_same_file(b, makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino);
 }
 
 static bool open_for_writing(const char *pid, const char *fd)

@@ -23,7 +23,9 @@
 #define XL_BYTE_ORDER 0x01020304u
 #define SAVE_TEXT_MAX (1u << 20)
 
+/* libvirt's (src/libxl/libxl_conf.h): 16 bytes of magic, version, length of the XML, which begins at byte 64. */
 #define LIBVIRT_MAGIC "libvirt-xml\n \0 \r"
+#define LIBVIRT_XML   64
 
 /* The first megabyte of a save file, its NULs made blanks, so that a config in it is text. */
 static char *save_text(const char *path, bool *known)
@@ -50,6 +52,11 @@ static char *save_text(const char *path, bool *known)
 		n = len < (size_t)n - XL_MAGIC_LEN - 20 ? (ssize_t)len + XL_MAGIC_LEN + 20 : n;
 		*known = true;
 	} else if (memcmp(text, LIBVIRT_MAGIC, sizeof LIBVIRT_MAGIC - 1) == 0) {
+		uint32_t len = 0;
+
+		/* What comes behind it is the guest's memory, whose paths are none. */
+		memcpy(&len, text + 20, sizeof len);
+		n = len < (size_t)n - LIBVIRT_XML ? (ssize_t)len + LIBVIRT_XML : n;
 		*known = true;
 	}
 	for (ssize_t i = 0; i < n; i++)
@@ -59,35 +66,60 @@ static char *save_text(const char *path, bool *known)
 	return text;
 }
 
-/*
- * Every quoted string of a saved config that is a path is compared with the
- * disk: that finds pdev_path in JSON, 'phy:/dev/vg/a,xvda,w' in xl's own
- * syntax and file='...' in libvirt's XML, without a parser for each.
- */
-static enum domu_same names_disk(const char *text, const struct domu_backing *b)
+static bool leads_to(const struct domu_backing *b, const char *behind, const char *p, size_t n)
 {
 	char path[PATH_MAX];
 
-	for (const char *p = text; (p = strchr(p, '/')) != NULL;) {
-		size_t n = strcspn(p, "\"',\n<>\\ \t"), m = strcspn(p, "\"'\n<>\\");
-
-		if (p > text && strchr("\"':=", p[-1]) != NULL && n < sizeof path && m < sizeof path) {
-			/* A path may have commas and blanks in it where it is a value by itself. */
-			memcpy(path, p, n);
-			path[n] = '\0';
-			if (n > 1 && domu_same_disk(b, path) == DOMU_SAME_YES)
-				return DOMU_SAME_YES;
-			memcpy(path, p, m);
-			path[m] = '\0';
-			if (m != n && domu_same_disk(b, path) == DOMU_SAME_YES)
-				return DOMU_SAME_YES;
-		}
-		p += n > 0 ? n : 1;
-	}
-	return DOMU_SAME_NO;
+	if (n < 2 || n >= sizeof path)
+		return false;
+	memcpy(path, p, n);
+	path[n] = '\0';
+	return domu_same_disk(b, path) == DOMU_SAME_YES || (behind != NULL && domu_same_target(behind, path));
 }
 
-static void look_at_save(const struct domu_view *v, const char *path, const char *name, const struct domu_backing *b,
+/*
+ * Every quoted string of a saved config that is a path is compared with the
+ * disk: that finds pdev_path in JSON, 'phy:/dev/vg/a,xvda,w' in xl's own
+ * syntax and file='...' in libvirt's XML, without a parser for each.  What a
+ * block script makes a disk of need not be a path.
+ */
+static bool names_disk(const char *text, const struct domu_backing *b, const char *behind)
+{
+	size_t len = behind != NULL ? strlen(behind) : 0;
+
+	for (const char *p = text; (p = strpbrk(p, "\"':=")) != NULL;) {
+		size_t n, m;
+
+		p++;
+		if (len > 0 && strncmp(p, behind, len) == 0 && p[len] != '\0' && strchr("\"',", p[len]) != NULL)
+			return true;
+		if (*p != '/')
+			continue;
+		/* A path may have commas and blanks in it where it is a value by itself. */
+		n = strcspn(p, "\"',\n<>\\ \t");
+		m = strcspn(p, "\"'\n<>\\");
+		if (leads_to(b, behind, p, n) || (m != n && leads_to(b, behind, p, m)))
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+/* libvirt has NAME.save. */
+static void next_for_save(struct domu_answer *a, const char *path, const char *name)
+{
+	size_t n = strlen(name);
+	bool libvirt = strstr(path, "libvirt") != NULL;
+	char *word = libvirt && n > 5 && strcmp(name + n - 5, ".save") == 0 ? strndup(name, n - 5) : strdup(path);
+	char *quoted = word != NULL ? domu_shell_quote(word) : NULL;
+
+	if (quoted != NULL)
+		domu_answer_next(a, "%s %s", libvirt ? "virsh start" : "xl restore", quoted);
+	free(word);
+	free(quoted);
+}
+
+static void look_at_save(struct domu_view *v, const char *path, const char *name, const struct domu_backing *b,
                          struct domu_answer *a)
 {
 	size_t len = v->guest->name != NULL ? strlen(v->guest->name) : 0;
@@ -95,12 +127,9 @@ static void look_at_save(const struct domu_view *v, const char *path, const char
 	                   (name[len] == '\0' || strcmp(name + len, ".save") == 0);
 	char *text = save_text(path, &known);
 
-	if (mine || (text != NULL && names_disk(text, b) == DOMU_SAME_YES)) {
+	if (mine || (text != NULL && names_disk(text, b, domu_behind(v, b)))) {
 		domu_answer(a, DOMU_CHECK_FAIL, "the saved state %s would resume on it", path);
-		if (strstr(path, "libvirt") != NULL)
-			domu_answer_next(a, "virsh start %.*s", (int)strcspn(name, "."), name);
-		else
-			domu_answer_next(a, "xl restore %s", path);
+		next_for_save(a, path, name);
 	} else if (text == NULL || !known) {
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s may be a saved state; what it would resume on cannot be read",
 		            path);

@@ -188,13 +188,16 @@ static const struct domu_toolstack *keeper(struct domu_view *v, const char *name
  */
 static void next_for_domain(struct domu_view *v, struct domu_answer *a, const struct domu_guest *g)
 {
-	const char *name = g->stub_of != NULL ? g->stub_of : g->name;
-	const struct domu_toolstack *t = keeper(v, name);
+	const char *plain = g->stub_of != NULL ? g->stub_of : g->name;
+	const struct domu_toolstack *t = keeper(v, plain);
 	const char *stop = t != NULL ? t->stop : "xl shutdown", *kill = t != NULL ? t->kill : "xl destroy";
 	const char *resume = t != NULL ? t->resume : "xl unpause";
 	const char *gap = t != NULL && ends_in(stop, "=") ? "" : " ";
+	char *name = domu_shell_quote(plain);
 
-	if (ends_in(name, INCOMING) || ends_in(name, AWAY))
+	if (name == NULL)
+		return;
+	if (ends_in(plain, INCOMING) || ends_in(plain, AWAY))
 		domu_answer_next(a, "xl list (wait until the migration has ended)");
 	else if (g->state == DOMU_STATE_SUSPENDED)
 		domu_answer_next(a, "xl list (it is being saved or migrated: wait until that has ended)");
@@ -204,6 +207,7 @@ static void next_for_domain(struct domu_view *v, struct domu_answer *a, const st
 		domu_answer_next(a, "%s%s%s", stop, gap, name);
 	else
 		domu_answer_next(a, "%s%s%s", kill, gap, name);
+	free(name);
 }
 
 void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
@@ -223,8 +227,8 @@ void domu_check_domains(struct domu_view *v, const struct domu_backing *b, const
 			enum domu_same same;
 			char *name;
 
-			/* What is no path the check of backends knows. */
-			if (d->path == NULL || d->path[0] != '/' || harmless(v, d->readonly))
+			/* What is no path the check of backends knows; a path of a driver domain is none of ours. */
+			if (d->path == NULL || d->path[0] != '/' || d->backend != NULL || harmless(v, d->readonly))
 				continue;
 			same = domu_same_disk(b, d->path);
 			if (same == DOMU_SAME_NO)
@@ -374,14 +378,42 @@ static const struct domu_backend_copy *behind(const struct domu_view *v, const s
 	return NULL;
 }
 
+bool domu_same_target(const char *x, const char *y)
+{
+	struct stat a, c;
+
+	if (x[0] != '/' || y[0] != '/' || stat(x, &a) < 0 || stat(y, &c) < 0 ||
+	    S_ISBLK(a.st_mode) != S_ISBLK(c.st_mode))
+		return false;
+	return S_ISBLK(a.st_mode) ? a.st_rdev == c.st_rdev : a.st_dev == c.st_dev && a.st_ino == c.st_ino;
+}
+
+/* By device, and also by name: of one file each may have a loop of its own, or qemu none. */
 static bool same_backing(const struct domu_backend_copy *x, const struct domu_backend_copy *y)
 {
+	const char *p = path_of_params(x->params), *q = path_of_params(y->params);
+
 	if (x->domain != y->domain)
 		return false;
-	if (x->dev != 0 && y->dev != 0)
-		return x->dev == y->dev;
-	return x->params != NULL && y->params != NULL &&
-	       strcmp(path_of_params(x->params), path_of_params(y->params)) == 0;
+	if (x->dev != 0 && x->dev == y->dev)
+		return true;
+	if (p == NULL || q == NULL)
+		return false;
+	/* What only a script understands may be made into another device each time. */
+	if (strcmp(p, q) == 0)
+		return x->dev == 0 || y->dev == 0 || p[0] == '/';
+	return x->domain == 0 && domu_same_target(p, q);
+}
+
+const char *domu_behind(struct domu_view *v, const struct domu_backing *b)
+{
+	const struct domu_backend_copy *mine;
+
+	if (!v->xen || !b->is_device)
+		return NULL;
+	read_backends(v);
+	mine = behind(v, b);
+	return mine != NULL && mine->domain == 0 ? path_of_params(mine->params) : NULL;
 }
 
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,

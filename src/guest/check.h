@@ -98,6 +98,12 @@ int domu_image_lock(int fd); /* -EBUSY: a qemu has the image */
 enum domu_same { DOMU_SAME_NO, DOMU_SAME_YES, DOMU_SAME_UNKNOWN };
 enum domu_same domu_same_disk(const struct domu_backing *b, const char *path);
 bool domu_same_device(const struct domu_backing *b, uint64_t dev);
+/* Two paths of this host that lead to one device or file. */
+bool domu_same_target(const char *x, const char *y);
+/* Of a disk that was attached to the Dom0: the path that is behind it, or what a block script makes it of.  Or NULL. */
+const char *domu_behind(struct domu_view *v, const struct domu_backing *b);
+/* Is that file the disk, or what a loop makes it of? */
+bool domu_same_file(const struct domu_backing *b, uint64_t dev, uint64_t inode);
 
 typedef void (*domu_check_fn)(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                               struct domu_answer *a);

@@ -53,8 +53,10 @@ struct domu_disk *domu_guest_add_disk(struct domu_guest *g)
 {
 	struct domu_disk *v;
 
-	if (g->n_disks >= MAX_DISKS)
+	if (g->n_disks >= MAX_DISKS) {
+		errno = E2BIG;
 		return NULL;
+	}
 	v = reallocarray(g->disks, g->n_disks + 1, sizeof *v);
 	if (v == NULL)
 		return NULL;

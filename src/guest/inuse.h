@@ -16,6 +16,7 @@ struct domu_backing {
 	uint64_t dev; /* st_rdev of a device, st_dev of a file */
 	uint64_t inode; /* of a file */
 	uint64_t whole_dev; /* of a partition: the disk's device number; else dev */
+	uint64_t below_dev, below_inode; /* of a loop, or a partition of one: the file that it is over; else 0 */
 	uint64_t size; /* bytes */
 	uint32_t sector_size;
 	int lock_fd; /* our own lock, -1: not held */
@@ -42,6 +43,8 @@ void domu_backing_close(struct domu_backing *b);
  * and that cache lives as long as anybody has the device open.  A file is always seen as it is.
  */
 void domu_backing_forget(const struct domu_backing *b);
+/* Also what only BLKFLSBUF reaches.  Waits for what this host has still to write there: before something is decided. */
+void domu_backing_forget_all(const struct domu_backing *b);
 /*
  * O_RDWR for a commit; O_EXCL on a device, and qemu's image lock, both as long as it stays open.  A negative
  * errno, DOMU_INUSE where the kernel says busy.

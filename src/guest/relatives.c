@@ -336,6 +336,13 @@ bool domu_same_device(const struct domu_backing *b, uint64_t dev)
 	return whole == b->dev;
 }
 
+bool domu_same_file(const struct domu_backing *b, uint64_t dev, uint64_t inode)
+{
+	if (b->is_device)
+		return b->below_inode != 0 && b->below_dev == dev && b->below_inode == inode;
+	return b->dev == dev && b->inode == inode;
+}
+
 enum domu_same domu_same_disk(const struct domu_backing *b, const char *path)
 {
 	struct stat st;
@@ -349,5 +356,5 @@ enum domu_same domu_same_disk(const struct domu_backing *b, const char *path)
 	}
 	if (S_ISBLK(st.st_mode))
 		return domu_same_device(b, st.st_rdev) ? DOMU_SAME_YES : DOMU_SAME_NO;
-	return !b->is_device && st.st_dev == b->dev && st.st_ino == b->inode ? DOMU_SAME_YES : DOMU_SAME_NO;
+	return domu_same_file(b, st.st_dev, st.st_ino) ? DOMU_SAME_YES : DOMU_SAME_NO;
 }

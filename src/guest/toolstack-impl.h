@@ -7,7 +7,8 @@
 
 struct domu_xml_handler;
 
-struct domu_kept *domu_kept_add(struct domu_toolstack *t, const char *source); /* NULL: no memory, or too many */
+/* NULL, and errno: ENOMEM, or E2BIG. */
+struct domu_kept *domu_kept_add(struct domu_toolstack *t, const char *source);
 void domu_kept_drop(struct domu_toolstack *t); /* the last */
 /* A file's elements; what cannot be read is a warning.  As domu_xml_scan(), or the negative errno of reading. */
 int domu_toolstack_scan(struct domu_ctx *ctx, const char *path, const struct domu_xml_handler *h, void *user);

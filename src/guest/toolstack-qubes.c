@@ -77,8 +77,10 @@ static int take_volume(struct qubes *q, const struct domu_xml_attr *attrs, size_
 	}
 	d = domu_guest_add_disk(q->k->guest);
 	if (d == NULL) {
+		int rc = -errno;
+
 		free(path);
-		return -ENOMEM;
+		return rc;
 	}
 	d->path = path;
 	snprintf(d->vdev, sizeof d->vdev, "xvd%c", 'a' + (int)i);
@@ -94,7 +96,7 @@ static int qubes_open(void *user, const char *path, const struct domu_xml_attr *
 		return take_pool(q, attrs, n);
 	if (strcmp(path, "qubes/domains/domain") == 0) {
 		q->k = domu_kept_add(q->t, QUBES_XML);
-		return q->k != NULL ? 0 : -ENOMEM;
+		return q->k != NULL ? 0 : -errno;
 	}
 	if (q->k == NULL)
 		return 0;

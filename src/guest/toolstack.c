@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +47,13 @@ char *domu_shell_quote(const char *word)
 
 struct domu_kept *domu_kept_add(struct domu_toolstack *t, const char *source)
 {
-	struct domu_kept *v = NULL, *k;
+	struct domu_kept *v, *k;
 
-	if (t->n < KEPT_MAX)
-		v = reallocarray(t->v, t->n + 1, sizeof *v);
+	if (t->n == KEPT_MAX) {
+		errno = E2BIG;
+		return NULL;
+	}
+	v = reallocarray(t->v, t->n + 1, sizeof *v);
 	if (v == NULL)
 		return NULL;
 	t->v = v;
@@ -58,6 +62,7 @@ struct domu_kept *domu_kept_add(struct domu_toolstack *t, const char *source)
 	k->guest = domu_guest_new();
 	if (k->guest == NULL || (k->guest->source = strdup(source)) == NULL) {
 		domu_guest_free(k->guest);
+		errno = ENOMEM;
 		return NULL;
 	}
 	t->n++;
@@ -93,17 +98,22 @@ static bool there(const char *root, const char *path)
 	return snprintf(full, sizeof full, "%s%s", root, path) < (int)sizeof full && access(full, F_OK) == 0;
 }
 
-/* A file's text.  -ENOENT, -EFBIG, -ENOMEM, -EINVAL: not a file. */
+/* A file's text.  -ENOENT, -EFBIG, -ENOMEM, -EINVAL: not a file.  Never waits: a fifo is refused before it is read. */
 static int read_text(const char *path, char **text, size_t *len)
 {
-	FILE *f = fopen(path, "re");
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), rc = 0;
 	struct stat st;
-	int rc = 0;
+	FILE *f;
 
 	*text = NULL;
-	if (f == NULL)
+	if (fd < 0)
 		return -errno;
-	if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode))
+	f = fdopen(fd, "r");
+	if (f == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		rc = -EINVAL;
 	else if (st.st_size > XML_MAX)
 		rc = -EFBIG;
@@ -128,8 +138,11 @@ int domu_toolstack_scan(struct domu_ctx *ctx, const char *path, const struct dom
 	free(text);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;
-	domu_say(ctx, DOMU_WARNING, "%s: %s: its guests are not known", path,
-	         rc == -EINVAL ? "not understood" : strerror(-rc));
+	if (rc == -E2BIG)
+		domu_say(ctx, DOMU_WARNING, "%s: more guests or disks than there can be: not all are known", path);
+	else
+		domu_say(ctx, DOMU_WARNING, "%s: %s: its guests are not known", path,
+		         rc == -EINVAL ? "not understood" : strerror(-rc));
 	return rc;
 }
 
@@ -158,9 +171,9 @@ static int libvirt_open(void *user, const char *path, const struct domu_xml_attr
 
 	if (strcmp(path, "domain/devices/disk") == 0) {
 		l->d = domu_guest_add_disk(l->k->guest);
-		value = domu_xml_attr(attrs, n, "device");
 		if (l->d == NULL)
-			return -ENOMEM;
+			return -errno;
+		value = domu_xml_attr(attrs, n, "device");
 		l->d->cdrom = value != NULL && strcmp(value, "disk") != 0;
 	} else if (l->d == NULL) {
 		return 0;
@@ -212,7 +225,7 @@ static int libvirt_one(struct domu_ctx *ctx, const char *root, const char *file,
 		return 0;
 	l.k = domu_kept_add(t, path + strlen(root));
 	if (l.k == NULL)
-		return -ENOMEM;
+		return -errno;
 	rc = domu_toolstack_scan(ctx, path, &h, &l);
 	if (rc != 0 || l.k->guest->name == NULL) {
 		domu_kept_drop(t);
@@ -248,6 +261,10 @@ static int libvirt_read(struct domu_ctx *ctx, const char *root, struct domu_tool
 	}
 	if (n >= 0)
 		free(list);
+	if (rc == -E2BIG) {
+		domu_say(ctx, DOMU_WARNING, "%s: more than %d guests: not all are known", dir, KEPT_MAX);
+		rc = 0;
+	}
 	if (rc == 0 && n > 0 && (t->place = strdup(LIBVIRT_DIR)) == NULL)
 		rc = -ENOMEM;
 	return rc;
@@ -355,24 +372,30 @@ static bool without_path(FILE *out, const struct domu_guest *g)
 	return any;
 }
 
+static bool put_word(FILE *out, const char *option, const char *word)
+{
+	char *quoted = domu_shell_quote(word);
+
+	if (quoted != NULL)
+		fprintf(out, " %s %s", option, quoted);
+	free(quoted);
+	return quoted != NULL;
+}
+
 static bool put_command(FILE *out, const struct domu_guest *g)
 {
 	const char *format = format_of(g);
-	char *quoted;
 
 	fprintf(out, "domu-rescue");
-	if (format != NULL)
-		fprintf(out, " --format %s", format);
+	if (format != NULL && !put_word(out, "--format", format))
+		return false;
 	for (size_t i = 0; i < g->n_disks; i++) {
 		const struct domu_disk *d = &g->disks[i];
 
 		if (d->cdrom || d->path == NULL || d->script != NULL || d->backend != NULL)
 			continue;
-		quoted = domu_shell_quote(d->path);
-		if (quoted == NULL)
+		if (!put_word(out, "--disk", d->path))
 			return false;
-		fprintf(out, " --disk %s", quoted);
-		free(quoted);
 	}
 	fprintf(out, " shell");
 	return true;

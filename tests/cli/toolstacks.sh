@@ -52,6 +52,22 @@ is "on the right disk" "$(out)" testguest
 ends "what nobody keeps" 4 cat nobody:/etc/hostname
 has "is said as ever" "$(err)" 'no guest is named nobody \(looked in'
 
+# ---- what no shell and no JSON takes as it is
+sed "s/type='raw'/type='q; reboot'/; s/<name>virt/<name>virt2/" /etc/libvirt/libxl/virt.xml >/etc/libvirt/libxl/$'odd\xff.xml'
+ends "a format that is more than a word" 4 cat virt2:/etc/hostname
+has "is one to the shell" "$(err)" "--format 'q; reboot' --disk"
+works "list --json" list --json
+check "list --json: is UTF-8, whatever a file is called" iconv -f UTF-8 -t UTF-8 "$T/out"
+works "status --json" --disk "$T/c.img" status --json
+check "status --json: too" iconv -f UTF-8 -t UTF-8 "$T/out"
+is "status --json: what is not is replaced" "$(jq -r '.shared[] | select(.guest == "virt2") | .source' "$T/out")" "/etc/libvirt/libxl/odd�.xml"
+rm /etc/libvirt/libxl/odd*
+mkfifo /etc/libvirt/libxl/fifo.xml
+works "list waits for nobody" list
+has "but says so" "$(err)" 'fifo.xml: not understood: its guests are not known'
+has "and goes on" "$(err)" 'libvirt keeps virt here'
+rm /etc/libvirt/libxl/fifo.xml
+
 # ---- one disk, two guests
 works "nobody else has the disks" status web1
 lacks "status says nothing then" "$(out)" also

@@ -191,6 +191,27 @@ enters rollback
 ends_script "it ends as what failed" 1
 unloop "$device"
 
+# ---- a guest that runs and stops beside that cache while the commit waits for Xen's hotplug lock
+fresh
+device=$(loop "$disk" 0 0)
+second=$(loop "$other" 0 0)
+open_script --waive writers -k --disk "$device" --disk "$second"
+enters 'mkdir /a'
+mkdir -p /run/xen-hotplug
+exec 6>/run/xen-hotplug/block
+flock 6
+printf 'commit\n!echo "did "commit\n' >&5
+check "the commit waits for the lock" wait_until 60 eval 'ls "$DOMU_RESCUE_STATE_DIR"/pending/*/seal >/dev/null 2>&1'
+runs_and_stops "$other"
+exec 6>&-
+check "and goes on" wait_until 60 grep -q '^did commit' "$T/said"
+has "a disk that it does not write was used meanwhile" "$(cat "$T/said")" 'superblock or table of xvdb'
+is "nothing was written" "$(cmp "$disk" "$T/base.img")" ""
+enters rollback
+ends_script "it ends as what failed" 1
+unloop "$device"
+unloop "$second"
+
 # ---- a superblock moved, and no block that is staged
 fresh
 cat >"$T/editor" <<END

@@ -95,12 +95,27 @@ Test(checks, a_domain_is_named_by_what_it_is_to_the_guest)
 	close_view();
 }
 
+Test(checks, a_path_of_a_driver_domain_is_none_of_this_host)
+{
+	struct domu_disk disk = { .vdev = "xvda", .path = image, .backend = (char *)"domain 3" };
+	struct domu_guest live = { .name = (char *)"web2", .domid = 7, .disks = &disk, .n_disks = 1 };
+	struct domu_guest *lives[] = { &live };
+
+	open_view();
+	view.live.v = lives;
+	view.live.n = 1;
+	says(domu_check_domains, DOMU_CHECK_PASS, NULL, NULL);
+	view.live.n = 0;
+	close_view();
+}
+
 Test(checks, a_domain_is_stopped_by_the_toolstack_that_keeps_it)
 {
 	open_view();
 	host_file("etc/libvirt/libxl/virt.xml", "<domain><name>virt</name></domain>");
 	domain("virt", DOMU_STATE_RUNNING, NULL, "domain virt", "virsh shutdown virt");
 	domain("virt", DOMU_STATE_CRASHED, NULL, "domain virt", "virsh destroy virt");
+	domain("web 1;reboot", DOMU_STATE_RUNNING, NULL, "domain web 1;reboot", "xl shutdown 'web 1;reboot'");
 	domain("web1", DOMU_STATE_RUNNING, NULL, "domain web1", "xl shutdown web1");
 	domu_toolstacks_free(&view.toolstacks);
 	view.toolstacks_read = false;
@@ -202,6 +217,7 @@ Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
 		  .frontend = 7,
 		  .state = 4 },
 	};
+	char other[600];
 
 	open_view();
 	free(k.path);
@@ -220,6 +236,18 @@ Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
 	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
 	two[1].params = (char *)"word:a";
 	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
+	/* One file by two names: a loop over it here, qemu there. */
+	cr_assert_eq(link(image, bench_path(&b, "other.img")), 0);
+	snprintf(other, sizeof other, "raw:%s", bench_path(&b, "other.img"));
+	two[0].params = image;
+	two[1].params = other;
+	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
+	two[1].dev = makedev(7, 250);
+	says(domu_check_backends, DOMU_CHECK_FAIL, "served to domain 7", NULL);
+	two[1].params = (char *)"raw:/absent";
+	says(domu_check_backends, DOMU_CHECK_PASS, NULL, NULL);
+	two[0].params = two[1].params = (char *)"word:a";
+	two[1].dev = 0;
 	/* A driver domain's. */
 	two[0].domain = 3;
 	view.n_backends = 1;

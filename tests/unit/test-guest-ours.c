@@ -242,6 +242,84 @@ static void save_file(const char *name, const char *magic, size_t len, const cha
 	fclose(f);
 }
 
+/* The disk is reached as what was attached to the Dom0: the saved state names what is behind it. */
+static void attached_saves(const char *magic, size_t len)
+{
+	const char *dirs[] = { b.dir, NULL };
+	struct domu_backend_copy behind = { .path = (char *)"/local/domain/0/backend/vbd/0/268441856",
+		                            .vdev = (char *)"xvdz",
+		                            .params = (char *)"word:a",
+		                            .script = (char *)"block-mine",
+		                            .state = 4 };
+	struct domu_disk disk = { .vdev = "xvda", .path = (char *)"/dev/xvdz" };
+	struct domu_backing xvdz = { .disk = &disk, .path = (char *)"/dev/xvdz", .is_device = true, .fd = -1 };
+	struct domu_view view = { .ctx = &b.ctx, .guest = g, .save_dirs = dirs, .xen = true };
+	static const char *const texts[][2] = {
+		{ "{\"pdev_path\": \"word:a\"}", "word:a" },
+		{ "disk=['word:a,xvda,w']", "word:a" },
+		{ "{\"pdev_path\": \"word:abc\"}", NULL },
+		{ "{\"pdev_path\": \"password:a\"}", NULL },
+		{ "{\"pdev_path\": \"/proc/self/exe\"}", "/proc/self/exe" },
+	};
+	struct domu_relatives none = { 0 };
+
+	free(g->name);
+	g->name = NULL;
+	view.backends = &behind;
+	view.n_backends = 1;
+	view.live_read = view.backends_read = true;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct domu_answer a = { 0 };
+
+		behind.params = (char *)(texts[i][1] != NULL ? texts[i][1] : "word:a");
+		save_file("other", magic, len, texts[i][0]);
+		domu_check_saved(&view, &xvdz, &none, &a);
+		cr_expect_eq(a.result, texts[i][1] != NULL ? DOMU_CHECK_FAIL : DOMU_CHECK_PASS, "%s", texts[i][0]);
+		domu_answer_clear(&a);
+	}
+}
+
+/* A header of 64 bytes, the XML, and the guest's memory. */
+static void libvirt_save(const char *xml, const char *memory)
+{
+	char header[64] = "libvirt-xml\n \0 \r\2";
+	uint32_t len = (uint32_t)strlen(xml);
+	FILE *f = fopen(bench_path(&b, "web.b.save"), "we");
+
+	memcpy(header + 20, &len, sizeof len);
+	fwrite(header, 1, sizeof header, f);
+	fputs(xml, f);
+	fputs(memory, f);
+	fclose(f);
+}
+
+Test(inuse, a_saved_state_of_libvirt_is_its_xml)
+{
+	const char *dirs[] = { bench_path(&b, "libvirt"), NULL };
+	struct domu_view view = { .ctx = &b.ctx, .save_dirs = dirs };
+	struct domu_relatives none = { 0 };
+	struct domu_answer a = { 0 };
+	char text[700], dir[512];
+
+	snprintf(dir, sizeof dir, "%s", dirs[0]);
+	dirs[0] = dir;
+	snprintf(text, sizeof text, "<source file='%s'/>", image);
+	open_disk(image);
+	view.guest = g;
+	cr_assert_eq(mkdir(dir, 0700), 0);
+	snprintf(b.dir, sizeof b.dir, "%.60s", dir);
+	libvirt_save(text, "");
+	domu_check_saved(&view, &k, &none, &a);
+	cr_expect_eq(a.result, DOMU_CHECK_FAIL);
+	cr_expect_str_eq(a.next, "virsh start web.b");
+	domu_answer_clear(&a);
+	libvirt_save("<source file='/other'/>", text);
+	domu_check_saved(&view, &k, &none, &a);
+	cr_expect_eq(a.result, DOMU_CHECK_PASS, "%s", a.detail);
+	domu_answer_clear(&a);
+	*strrchr(b.dir, '/') = '\0';
+}
+
 Test(inuse, a_saved_state_that_would_resume_on_the_disk_is_found)
 {
 	static const char magic[32] = "Xen saved domain, xl format\n \0 \r";
@@ -273,6 +351,7 @@ Test(inuse, a_saved_state_that_would_resume_on_the_disk_is_found)
 	look_at_saves("other", &a);
 	cr_assert_eq(a.result, DOMU_CHECK_FAIL, "a save of the guest itself, whatever it names");
 	free(a.detail);
+	attached_saves(magic, sizeof magic);
 	save_file("other", "something that is no save file...", 32, "");
 	look_at_saves("web1", &a);
 	cr_assert_eq(a.result, DOMU_CHECK_UNKNOWN);

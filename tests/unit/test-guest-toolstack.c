@@ -235,6 +235,30 @@ Test(toolstack, nothing_is_named_where_nothing_is)
 	not_found("web1", "no guest is named web1", "live domains");
 }
 
+Test(toolstack, more_guests_and_disks_than_there_can_be_are_a_warning)
+{
+	const struct domu_toolstack *t;
+	size_t len = 400000;
+	char *text = malloc(len), *p = text;
+
+	p += sprintf(p, "<qubes><domains>");
+	for (int i = 0; i < 4200; i++)
+		p += sprintf(p, "<domain><properties><property name='name'>q%d</property></properties></domain>", i);
+	sprintf(p, "</domains></qubes>");
+	host_file("var/lib/qubes/qubes.xml", text);
+	t = one("Qubes", 4096);
+	cr_assert_str_eq(t->v[4095].guest->name, "q4095");
+	cr_assert_eq(unlink(bench_path(&b, "var/lib/qubes/qubes.xml")), 0);
+	p = text + sprintf(text, "<domain><name>many</name><devices>");
+	for (int i = 0; i < 1100; i++)
+		p += sprintf(p, "<disk><source file='/x%d'/><target dev='x%d'/></disk>", i, i);
+	sprintf(p, "</devices></domain>");
+	host_file("etc/libvirt/libxl/a.xml", DOMAIN("web1", DISK("dev", "/dev/vg/web1", "xvda")));
+	host_file("etc/libvirt/libxl/many.xml", text);
+	one("libvirt", 1);
+	free(text);
+}
+
 Test(toolstack, a_guest_of_libvirt_is_found_with_its_command)
 {
 	const struct domu_toolstack *t;
