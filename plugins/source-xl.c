@@ -401,14 +401,16 @@ static char *read_text(struct domu_guest *g, size_t *len)
 	text = malloc(cap + 1);
 	if (text == NULL)
 		goto out;
-	/* Of a file a short read is its end. */
+	/* Of a file a short read is its end: it became shorter, and half a config may lack a disk. */
 	n = read(fd, text, cap);
 	if (n < 0)
 		guest_error(g, "%s: %s", g->source, strerror(errno));
 	*len = n > 0 ? (size_t)n : 0;
 	text[*len] = '\0';
-	if (*len == cap || memchr(text, '\0', *len) != NULL) {
-		guest_error(g, *len == cap ? "%s: changes while it is read" : "%s: not a text that could be a config",
+	if (*len != (size_t)st.st_size || memchr(text, '\0', *len) != NULL) {
+		guest_error(g,
+		            *len != (size_t)st.st_size ? "%s: changes while it is read"
+		                                       : "%s: not a text that could be a config",
 		            g->source);
 		text[0] = '\0';
 		*len = 0;

@@ -53,7 +53,12 @@ opened() {
 	! head -c 4096 $disks/race.img | grep -aq 'domu-rescue commit'
 }
 
-# A commit that let a guest in has closed its disk: from where that has ended on, nobody may write.
+# more_refused N: another commit was refused since then.
+more_refused() {
+	[ "$(cat "$T/refused")" -gt "$1" ]
+}
+
+# A commit that let a guest in has closed its disk: from where that has ended on, nobody may write, though commits are tried.
 starts() {
 	local n before
 	for n in 1 2 3; do
@@ -61,15 +66,17 @@ starts() {
 			echo "start $n failed: $(tr '\n' ' ' <"$T/xl")"
 			continue
 		}
-		wait_until 20 opened
+		wait_until 60 opened || echo "start $n: its disk stays closed"
 		before=$(md5sum <$disks/race.img)
+		wait_until 60 more_refused "$(cat "$T/refused")" || echo "start $n: no commit was tried"
 		[ "$before" = "$(md5sum <$disks/race.img)" ] || echo "start $n: written while it was there"
 		destroy race
 	done
 }
+went=0 refused=0 last=second
+echo 0 >"$T/refused"
 starts >"$T/starts" 2>/dev/null &
 starter=$!
-went=0 refused=0 last=second
 while kill -0 $starter 2>/dev/null; do
 	domu write race:/etc/motd < <(echo "text $went")
 	case $status in
@@ -77,7 +84,11 @@ while kill -0 $starter 2>/dev/null; do
 		last="text $went"
 		went=$((went + 1))
 		;;
-	3) refused=$((refused + 1)) ;;
+	3)
+		refused=$((refused + 1))
+		echo $refused >"$T/refused.new"
+		mv "$T/refused.new" "$T/refused" # never empty for who reads it
+		;;
 	*) not_ok "a commit while the guest starts" "status $status: $(err)" ;;
 	esac
 done
