@@ -189,6 +189,10 @@ const char *domu_run_path(const struct domu_run *r, size_t operand);
  */
 int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
                   void *user);
+/* What a walk cannot read is said, with its cause, and remembered in *failed: a walk goes on. */
+void domu_run_unreadable(struct domu_run *r, const char *shown, int err, int *failed);
+/* At the walk's end: rc, or a failure where something could not be read. */
+int domu_run_walked(struct domu_run *r, int rc, int failed);
 /* What a NEED_WRITE command goes through, for one that opens its sessions itself: a stage, and a change in it... */
 int domu_run_change_begin(struct domu_session *s);
 /* ...and, after domu_session_change_end(), on the command line: commit, or with rc or --dry-run the stage dropped. */

@@ -101,6 +101,22 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 	return rc;
 }
 
+void domu_run_unreadable(struct domu_run *r, const char *shown, int err, int *failed)
+{
+	domu_say(r->ctx, DOMU_WARNING, "%s: %s", shown,
+	         r->ctx->error.message != NULL ? r->ctx->error.message : strerror(-err));
+	domu_error_clear(r->ctx);
+	*failed = err;
+}
+
+int domu_run_walked(struct domu_run *r, int rc, int failed)
+{
+	if (rc != 0 || failed == 0)
+		return rc;
+	return domu_fail(r->ctx, DOMU_FAILED, failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
+	                 r->guest != NULL ? r->guest : "GUEST");
+}
+
 /* ---- into the worker --------------------------------------------------------- */
 
 /* A pipe or a file may be handed over; a terminal may not: what goes there is escaped by the front. */
