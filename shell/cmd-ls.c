@@ -346,14 +346,11 @@ static int run(struct domu_run *r)
 	rc = domu_run_each(r, 0, sort_operand, &op);
 	/* What was found is shown also when something else was not. */
 	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
-		struct domu_error kept = r->ctx->error;
+		struct domu_error kept = domu_error_take(r->ctx);
 
-		memset(&r->ctx->error, 0, sizeof kept);
 		r2 = show_operands(&op);
-		if (rc != 0) {
-			domu_error_clear(r->ctx);
-			r->ctx->error = kept;
-		}
+		if (rc != 0)
+			domu_error_put_back(r->ctx, kept);
 		rc = rc != 0 ? rc : r2;
 	}
 	rc = domu_run_walked(r, rc, ls.failed);

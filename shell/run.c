@@ -88,16 +88,13 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 			domu_error_clear(r->ctx);
 		} else {
 			rc = one;
-			kept = r->ctx->error;
-			memset(&r->ctx->error, 0, sizeof r->ctx->error);
+			kept = domu_error_take(r->ctx);
 		}
 		if (one == -EINTR || one == -EPIPE || one == -ESHUTDOWN)
 			break;
 	}
-	if (rc != 0) {
-		domu_error_clear(r->ctx);
-		r->ctx->error = kept;
-	}
+	if (rc != 0)
+		domu_error_put_back(r->ctx, kept);
 	return rc;
 }
 
