@@ -204,6 +204,7 @@ int domu_run_write(struct domu_run *r, const void *bytes, size_t len);
 
 /* ---- the program (shell/app.c) ----------------------------------------------- */
 
+#define DOMU_TOLD 64
 struct domu_app {
 	struct domu_ctx *ctx;
 	struct domu_globals globals;
@@ -224,6 +225,8 @@ struct domu_app {
 	struct domu_session *session;
 	char *cwd, *use;
 	bool interactive; /* a person types */
+	char *told[DOMU_TOLD]; /* warnings about the guest of the session opened last that were given */
+	bool mute; /* a line is being completed: nothing is said */
 	bool owners_told; /* who else has the disks of the session opened last */
 	bool quit; /* the command that ran wants the shell to end */
 };

@@ -45,4 +45,24 @@ has "tar-out: the rest" "$(tar -tf "$T/a.tar")" odd/good/file
 told cp '' cp -a test:/ "$T/copy"
 is "cp: the rest" "$(cat "$T/copy/odd/good/file" 2>&1)" needle
 has "cp: how many" "$(err)" '2 files could not be read'
+
+# ---- what fstab names and is not there: told once, whichever of several workers meets it
+fill() {
+	plain_tree "$1"
+	echo '/dev/xvdq /data ext4 nofail 0 0' >>"$1/etc/fstab"
+}
+make_fs ext4 "$T/fstab.img" fill
+cp --sparse=always "$T/fstab.img" "$T/fstab2.img"
+config fstab "$T/fstab.img,raw,xvda,w"
+config fstab2 "$T/fstab2.img,raw,xvda,w"
+once() {
+	local name=$1 n=$2
+	shift 2
+	works "$name" "$@"
+	is "$name: told $n times" "$(grep -c 'xvdq, for /data' "$T/err")" "$n"
+}
+once "a change" 1 chmod 640 fstab:/etc/passwd
+once "a script" 1 shell fstab -c 'ls /; chmod 600 /etc/passwd; write /etc/x < /dev/null; diff; ls /'
+once "two guests" 2 find fstab:/ fstab2:/ -maxdepth 0
+once "completion" 0 --complete fstab:/et
 done_testing
