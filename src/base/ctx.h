@@ -38,7 +38,7 @@ struct domu_ctx {
 void domu_ctx_init(struct domu_ctx *ctx);
 void domu_ctx_free(struct domu_ctx *ctx); /* what it holds, not ctx itself */
 void domu_error_clear(struct domu_ctx *ctx);
-/* Sets the recorded failure aside while something else is done; put back, it takes the place of what was recorded since. */
+/* Sets the recorded failure aside; put back, it takes the place of what was recorded since. */
 struct domu_error domu_error_take(struct domu_ctx *ctx);
 void domu_error_put_back(struct domu_ctx *ctx, struct domu_error kept);
 /* Copies a failure that came from elsewhere (a worker); keeps an earlier one. */

@@ -29,8 +29,8 @@ told() {
 	local name=$1 last=$2
 	shift 2
 	ends "$name: status" 1 "$@"
-	has "$name: the inode that is gone, by its name" "$(err)" "/odd/gone[':].*inode $gone[^0-9]"
-	has "$name: the map that is damaged, by its name" "$(err)" "/odd/map[':].*inode $map[^0-9]"
+	has "$name: the inode that is gone, by its name" "$(err)" "/odd/gone[':].*inode ${gone}[^0-9]"
+	has "$name: the map that is damaged, by its name" "$(err)" "/odd/map[':].*inode ${map}[^0-9]"
 	[ -z "$last" ] || has "$name: the rest" "$(out)" "$last"
 }
 
