@@ -36,13 +36,36 @@ void domu_app_print(struct domu_app *app, const char *prefix, const char *text)
 	free(safe);
 }
 
+static void forget_told(struct domu_app *app)
+{
+	for (size_t i = 0; i < DOMU_TOLD; i++) {
+		free(app->told[i]);
+		app->told[i] = NULL;
+	}
+}
+
+/* Was it said before?  What there is no room for is said again. */
+static bool told(struct domu_app *app, const char *text)
+{
+	size_t i = 0;
+
+	while (i < DOMU_TOLD && app->told[i] != NULL)
+		if (strcmp(app->told[i++], text) == 0)
+			return true;
+	if (i < DOMU_TOLD)
+		app->told[i] = strdup(text);
+	return false;
+}
+
 static void message(void *user, enum domu_level level, const char *text)
 {
 	struct domu_app *app = user;
 
 	if ((level == DOMU_DEBUG && !app->globals.verbose) || (level == DOMU_INFO && app->globals.quiet))
 		return;
-	domu_app_print(app, level == DOMU_WARNING ? "warning: " : "", text);
+	if (app->mute || (level == DOMU_WARNING_ONCE && told(app, text)))
+		return;
+	domu_app_print(app, level >= DOMU_WARNING ? "warning: " : "", text);
 }
 
 static double now(void)
@@ -201,6 +224,7 @@ void domu_app_free(struct domu_app *app)
 	domu_state_close(app->state);
 	domu_state_close(app->state_readonly);
 	domu_globals_free(&app->globals);
+	forget_told(app);
 	free(app->where_dirs);
 	free(app->where_env);
 	free(app->command_line);
@@ -325,6 +349,7 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 
 	app->handlers = (struct domu_worker_handlers){ .rows = take_rows, .data = take_data, .user = app };
 	opts.retain = &app->retain;
+	forget_told(app);
 	if (rc == 0)
 		rc = domu_app_state(app, write, &opts.state);
 	if (rc == 0)

@@ -44,6 +44,7 @@ struct lister {
 	struct domu_run *r;
 	struct domu_tree *t;
 	bool all, recursive;
+	int failed; /* something could not be read */
 };
 
 static bool hidden(const char *path)
@@ -59,7 +60,7 @@ static int list_entry(void *user, const struct domu_walk_entry *e)
 	int rc = 0;
 
 	if (e->err != 0) {
-		domu_say(l->r->ctx, DOMU_WARNING, "lsattr: %s: %s", e->path, strerror(-e->err));
+		domu_run_unreadable(l->r, e->path, e->err, &l->failed);
 		return DOMU_WALK_PRUNE;
 	}
 	if (e->depth == 0)
@@ -118,7 +119,9 @@ static int run_lsattr(struct domu_run *r)
 	struct lister l = { .r = r, .all = domu_args_flag(r->args, "a"), .recursive = domu_args_flag(r->args, "R") };
 	int rc = domu_work_tree(r->work, r->use, &l.t);
 
-	return rc != 0 ? rc : domu_run_each(r, 0, list_one, &l);
+	if (rc == 0)
+		rc = domu_run_each(r, 0, list_one, &l);
+	return domu_run_walked(r, rc, l.failed);
 }
 
 static int lsattr_row(struct domu_out *o, const struct domu_cell *c, size_t n, void *user)

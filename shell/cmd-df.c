@@ -57,8 +57,10 @@ static int choose(struct domu_run *r, size_t i, void *user)
 	struct domu_path *where;
 	int rc;
 
+	/* A bind mount is on a filesystem that is there without it. */
 	if (i == SIZE_MAX || domu_run_path(r, i) == NULL) {
-		memset(df->wanted, 1, df->n * sizeof *df->wanted);
+		for (size_t k = 0; k < df->n; k++)
+			df->wanted[k] = df->wanted[k] || !df->m[k].bind;
 		return 0;
 	}
 	where = malloc(sizeof *where);
@@ -71,10 +73,30 @@ static int choose(struct domu_run *r, size_t i, void *user)
 	return rc;
 }
 
+/* The root must be readable; of the others one that is not is a warning. */
+static int show(struct domu_run *r, const struct df *df)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < df->n; i++) {
+		if (!df->wanted[i])
+			continue;
+		rc = one(r, df->t, &df->m[i]);
+		if (rc != 0 && i > 0 && rc != -EPIPE) {
+			domu_say(r->ctx, DOMU_WARNING, "%s",
+			         r->ctx->error.message != NULL ? r->ctx->error.message : "a filesystem cannot be read");
+			domu_error_clear(r->ctx);
+			rc = 0;
+		}
+	}
+	return rc;
+}
+
 static int run(struct domu_run *r)
 {
+	struct domu_error kept;
 	struct df df = { 0 };
-	int rc = domu_work_tree(r->work, r->use, &df.t);
+	int rc2, rc = domu_work_tree(r->work, r->use, &df.t);
 
 	if (rc == 0)
 		rc = domu_tree_mounts(df.t, &df.m, &df.n);
@@ -84,20 +106,12 @@ static int run(struct domu_run *r)
 	if (df.wanted == NULL)
 		return domu_nomem(r->ctx);
 	rc = domu_run_each(r, 0, choose, &df);
-	for (size_t i = 0; rc == 0 && i < df.n; i++) {
-		if (!df.wanted[i])
-			continue;
-		rc = one(r, df.t, &df.m[i]);
-		/* The root must be readable; of the others one that is not is a warning. */
-		if (rc != 0 && i > 0 && rc != -EPIPE) {
-			domu_say(r->ctx, DOMU_WARNING, "%s",
-			         r->ctx->error.message != NULL ? r->ctx->error.message : "a filesystem cannot be read");
-			domu_error_clear(r->ctx);
-			rc = 0;
-		}
-	}
+	kept = domu_error_take(r->ctx);
+	rc2 = show(r, &df);
+	if (rc != 0)
+		domu_error_put_back(r->ctx, kept);
 	free(df.wanted);
-	return rc;
+	return rc != 0 ? rc : rc2;
 }
 
 /* ---- how df looks ------------------------------------------------------------------------ */

@@ -65,17 +65,6 @@ static int room(struct du *d, unsigned depth)
 	return 0;
 }
 
-static int unreadable(struct du *d, const struct domu_walk_entry *e)
-{
-	struct domu_ctx *ctx = d->r->ctx;
-
-	domu_say(ctx, DOMU_WARNING, "%s: %s", e->path,
-	         ctx->error.message != NULL ? ctx->error.message : strerror(-e->err));
-	domu_error_clear(ctx);
-	d->failed = e->err;
-	return 0;
-}
-
 /* 1: counts, 0: was counted before. */
 static int counts(struct du *d, const struct domu_path *w)
 {
@@ -96,8 +85,10 @@ static int each(void *user, const struct domu_walk_entry *e)
 	uint64_t size;
 	int rc;
 
-	if (e->err != 0)
-		return unreadable(d, e);
+	if (e->err != 0) {
+		domu_run_unreadable(d->r, e->path, e->err, &d->failed);
+		return 0;
+	}
 	rc = room(d, e->depth);
 	if (rc == 0)
 		rc = counts(d, w);
@@ -132,11 +123,12 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 		path = r->in_shell ? "." : "/";
 	n = r->many ? asprintf(&shown, "%s:%s", r->guest, path) : asprintf(&shown, "%s", path);
 	if (n < 0 || where == NULL) {
+		free(n >= 0 ? shown : NULL);
 		free(where);
 		return domu_nomem(r->ctx);
 	}
 	rc = domu_path_walk(d->tree, r->cwd, path, DOMU_WALK_NOFOLLOW, where);
-	d->mount = where->mount;
+	d->mount = rc == 0 ? where->mount : 0;
 	if (rc == 0)
 		rc = domu_walk_tree(d->tree, where, shown, &opts, each, d);
 	if (d->n_sum > 0) {
@@ -192,9 +184,7 @@ static int run(struct domu_run *r)
 		rc = domu_run_each(r, 0, start_at, &d);
 	if (d.total && (rc == 0 || rc == -ENOENT || rc == -ENOTDIR))
 		show(&d, "total", "total", d.grand);
-	if (rc == 0 && d.failed != 0)
-		rc = domu_fail(r->ctx, DOMU_FAILED, d.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
-		               r->guest != NULL ? r->guest : "GUEST");
+	rc = domu_run_walked(r, rc, d.failed);
 	domu_scans_free(d.scans);
 	domu_visited_free(&d.seen);
 	free(d.sum);

@@ -26,7 +26,9 @@ struct copy {
 	uint32_t crc;
 };
 
-/* ---- the worker's half: cat out, write in ------------------------------------------- */
+#define MOST (256u << 20) /* bytes of a file that is edited */
+
+/* ---- the worker's half: head out, write in ------------------------------------------- */
 
 static int worker_words(struct domu_run *r, char *const *words, size_t n, int in_fd, int out_fd)
 {
@@ -49,14 +51,21 @@ static int worker_words(struct domu_run *r, char *const *words, size_t n, int in
 	return rc;
 }
 
+/* No more than may be edited: a size that lies would fill this host's disk. */
 static int fetch(struct domu_run *r, const char *path, const char *file)
 {
-	char *words[] = { (char *)"cat", (char *)"--", (char *)path, NULL };
+	char most[16], *words[] = { (char *)"head", (char *)"-c", most, (char *)"--", (char *)path, NULL };
+	struct stat st;
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
 
 	if (fd < 0)
 		return domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot make %s: %s", file, strerror(errno));
-	rc = worker_words(r, words, 3, -1, fd);
+	snprintf(most, sizeof most, "%u", MOST + 1);
+	rc = worker_words(r, words, 5, -1, fd);
+	if (rc == 0 && fstat(fd, &st) == 0 && st.st_size > MOST)
+		rc = domu_fail(r->ctx, DOMU_FAILED, -EFBIG,
+		               "%s is larger than %u MiB: cp it to this host, edit that, and cp it back", path,
+		               MOST >> 20);
 	/* A new file begins empty. */
 	if (rc != 0 && domu_error_status(r->ctx) == DOMU_NOTFOUND) {
 		domu_error_clear(r->ctx);

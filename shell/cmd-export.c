@@ -202,7 +202,9 @@ const struct domu_command domu_cmd_export = {
 	.topic = "reading",
 	.summary = "mount the guest's tree on a directory of this machine, until Ctrl-C",
 	.description =
-	    "The guest's root with what its fstab mounts below it, for this machine's own programs. No program, device "
+	    "The guest's root with what its fstab mounts below it, for this machine's own programs, on DIR, which has "
+	    "to be "
+	    "empty. No program, device "
 	    "or suid file on it works. It ends with Ctrl-C or umount. In the shell there is no such command: what is "
 	    "staged there is not seen here before it is committed.\n\n"
 	    "With --rw what is changed is staged as in a shell, and at the end it is asked whether to commit it (with "

@@ -121,17 +121,6 @@ static char follow(void *user)
 	return letter;
 }
 
-static int unreadable(struct find *fd, const struct domu_walk_entry *e)
-{
-	struct domu_ctx *ctx = fd->r->ctx;
-
-	domu_say(ctx, DOMU_WARNING, "%s: %s", e->path,
-	         ctx->error.message != NULL ? ctx->error.message : strerror(-e->err));
-	domu_error_clear(ctx);
-	fd->failed = e->err;
-	return DOMU_WALK_PRUNE;
-}
-
 static int each(void *user, const struct domu_walk_entry *e)
 {
 	struct find *fd = user;
@@ -150,8 +139,10 @@ static int each(void *user, const struct domu_walk_entry *e)
 		                       .user = fd };
 	int rc;
 
-	if (e->err != 0)
-		return unreadable(fd, e);
+	if (e->err != 0) {
+		domu_run_unreadable(fd->r, e->path, e->err, &fd->failed);
+		return DOMU_WALK_PRUNE;
+	}
 	if (e->depth < fd->f.min_depth)
 		return DOMU_WALK_GO;
 	fd->now = e;
@@ -197,6 +188,7 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	n = r->many ? asprintf(&shown, "%s:%s", r->guest, path) : asprintf(&shown, "%s", path);
 	where = malloc(sizeof *where);
 	if (n < 0 || where == NULL) {
+		free(n >= 0 ? shown : NULL);
 		free(where);
 		return domu_nomem(r->ctx);
 	}
@@ -244,11 +236,7 @@ static int run(struct domu_run *r)
 		rc = domu_run_each(r, 0, start_at, &fd);
 	/* What was found is shown also when something else failed. */
 	r2 = domu_text_flush(&fd.text);
-	rc = rc != 0 ? rc : r2;
-	if (rc == 0 && fd.failed != 0)
-		rc =
-		    domu_fail(r->ctx, DOMU_FAILED, fd.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
-		              r->guest != NULL ? r->guest : "GUEST");
+	rc = domu_run_walked(r, rc != 0 ? rc : r2, fd.failed);
 	domu_text_free(&fd.text);
 	domu_scans_free(fd.scans);
 	domu_find_free(&fd.f);

@@ -39,6 +39,7 @@ struct job {
 	bool no_follow;
 	const char *name; /* -n */
 	struct attrs found; /* of the file at hand */
+	int failed; /* something could not be read */
 };
 
 /* ---- in the worker ----------------------------------------------------------------------- */
@@ -123,15 +124,15 @@ static int each(void *user, const struct domu_walk_entry *e)
 		rc = show_target(j, e->where, e->path);
 	else if (e->err == 0)
 		rc = show(j, e->where, e->path);
+	rc = e->err != 0 ? e->err : rc;
+	if (rc == 0 || rc == -ENOMEM || rc == -EINTR || rc == -ESHUTDOWN)
+		return rc;
 	/* One file that has it not, or is damaged, is not the end of the walk. */
-	if (e->err != 0 || (rc != 0 && rc != -ENOMEM && rc != -EINTR && rc != -ESHUTDOWN)) {
-		if (rc != -ENODATA || j->name == NULL)
-			domu_say(j->r->ctx, DOMU_WARNING, "%s",
-			         j->r->ctx->error.message != NULL ? j->r->ctx->error.message : e->path);
+	if (rc == -ENODATA && j->name != NULL)
 		domu_error_clear(j->r->ctx);
-		rc = 0;
-	}
-	return rc;
+	else
+		domu_run_unreadable(j->r, e->path, rc, &j->failed);
+	return 0;
 }
 
 static int get_one(struct domu_run *r, size_t operand, void *user)
@@ -168,6 +169,7 @@ static int run(struct domu_run *r)
 	if (regcomp(&j.pattern, match != NULL && !j.all ? match : "^user\\.", REG_NOSUB) != 0)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "getfattr: '%s' is no regular expression", match);
 	rc = domu_run_each(r, 0, get_one, &j);
+	rc = domu_run_walked(r, rc, j.failed);
 	regfree(&j.pattern);
 	return rc;
 }

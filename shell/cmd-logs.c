@@ -215,7 +215,7 @@ static int console(struct domu_run *r, uint64_t lines, bool *any)
 
 static int run(struct domu_run *r)
 {
-	struct domu_error first = { 0 };
+	struct domu_error first;
 	bool any = false;
 	uint64_t lines;
 	int rc = number_of_lines(r, &lines), r2;
@@ -226,12 +226,10 @@ static int run(struct domu_run *r)
 	any = rc == 0 && r->exit_status != DOMU_NOTFOUND;
 	r->exit_status = -1;
 	/* A guest whose disk cannot be read may still have said why. */
-	first = r->ctx->error;
-	memset(&r->ctx->error, 0, sizeof r->ctx->error);
+	first = domu_error_take(r->ctx);
 	r2 = rc != -EINTR && rc != -ESHUTDOWN ? console(r, lines, &any) : 0;
 	if (rc != 0) {
-		domu_error_clear(r->ctx);
-		r->ctx->error = first;
+		domu_error_put_back(r->ctx, first);
 		return rc;
 	}
 	if (r2 == 0 && !any)

@@ -126,18 +126,6 @@ static int add_target(struct reading *rd, const char *name, const struct domu_pa
 	return rc;
 }
 
-/* What of a damaged directory could be read is shown. */
-static int inside_failed(struct domu_ls *ls, const struct domu_walk_entry *w)
-{
-	struct domu_ctx *ctx = ls->r->ctx;
-
-	domu_say(ctx, DOMU_WARNING, "%s: %s", w->path,
-	         ctx->error.message != NULL ? ctx->error.message : strerror(-w->err));
-	domu_error_clear(ctx);
-	ls->failed = w->err;
-	return 0;
-}
-
 static int take(void *user, const struct domu_walk_entry *w)
 {
 	struct reading *rd = user;
@@ -146,8 +134,11 @@ static int take(void *user, const struct domu_walk_entry *w)
 
 	if (w->depth == 0 && w->err == 0)
 		return 0;
-	if (w->inside)
-		return inside_failed(rd->ls, w);
+	/* What of a damaged directory could be read is shown. */
+	if (w->inside) {
+		domu_run_unreadable(rd->ls->r, w->path, w->err, &rd->ls->failed);
+		return 0;
+	}
 	if (w->depth == 0)
 		return w->err;
 	if (w->err != 0)
@@ -174,43 +165,6 @@ static int add_dots(struct domu_ls *ls, struct domu_ls_entries *e, const struct 
 		rc = domu_ls_entries_add(ls, e, "..", up, 0);
 	free(up);
 	return rc;
-}
-
-static size_t slot(const uint64_t *v, size_t cap, uint64_t node, uint64_t ino)
-{
-	size_t i = (size_t)(ino * UINT64_C(0x9e3779b97f4a7c15) ^ node) & (cap - 1);
-
-	while (v[2 * i] != 0 && (v[2 * i] != node || v[2 * i + 1] != ino))
-		i = (i + 1) & (cap - 1);
-	return i;
-}
-
-static int visit(struct domu_ls *ls, size_t node, uint64_t ino, bool *again)
-{
-	size_t i;
-
-	if (2 * ls->seen.n >= ls->seen.cap) {
-		size_t cap = ls->seen.cap != 0 ? 2 * ls->seen.cap : 256;
-		uint64_t *v = calloc(cap, 2 * sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(ls->r->ctx);
-		for (size_t k = 0; k < ls->seen.cap; k++) {
-			const uint64_t *old = &ls->seen.v[2 * k];
-
-			if (old[0] != 0)
-				memcpy(&v[2 * slot(v, cap, old[0], old[1])], old, 2 * sizeof *v);
-		}
-		free(ls->seen.v);
-		ls->seen.v = v;
-		ls->seen.cap = cap;
-	}
-	i = slot(ls->seen.v, ls->seen.cap, node + 1, ino);
-	*again = ls->seen.v[2 * i] != 0;
-	ls->seen.n += !*again;
-	ls->seen.v[2 * i] = node + 1;
-	ls->seen.v[2 * i + 1] = ino;
-	return 0;
 }
 
 static int list_dir(struct domu_ls *ls, const struct domu_path *dir, const char *shown);
@@ -241,10 +195,12 @@ static int below(struct domu_ls *ls, const struct domu_ls_entries *e, const char
 
 		if (x->unreadable || !S_ISDIR(x->st.mode) || strcmp(x->name, ".") == 0 || strcmp(x->name, "..") == 0)
 			continue;
-		rc = visit(ls, x->node, x->st.ino, &again);
-		if (rc == 0 && again)
+		rc = domu_visit(&ls->seen, x->node, x->st.ino);
+		again = rc == -ELOOP;
+		rc = rc == -ENOMEM ? domu_nomem(ls->r->ctx) : 0;
+		if (again)
 			ls->failed = -ELOOP;
-		if (rc == 0 && again)
+		if (again)
 			domu_say(ls->r->ctx, DOMU_WARNING, "%s: this directory was listed before", x->path);
 		if (rc != 0 || again)
 			continue;
@@ -332,9 +288,8 @@ static int show_operands(struct operands *op)
 		rc = show_all(ls, &op->files);
 	ls->first = op->files.n == 0;
 	for (size_t i = 0; rc == 0 && i < op->dirs.n; i++) {
-		bool again;
-
-		rc = visit(ls, op->dirs.v[i].node, op->dirs.v[i].st.ino, &again);
+		rc = domu_visit(&ls->seen, op->dirs.v[i].node, op->dirs.v[i].st.ino);
+		rc = rc == -ENOMEM ? domu_nomem(ls->r->ctx) : 0;
 		if (rc == 0)
 			rc = domu_path_walk(ls->tree, "/", op->dirs.v[i].path, 0, where);
 		if (rc == 0)
@@ -391,24 +346,18 @@ static int run(struct domu_run *r)
 	rc = domu_run_each(r, 0, sort_operand, &op);
 	/* What was found is shown also when something else was not. */
 	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
-		struct domu_error kept = r->ctx->error;
+		struct domu_error kept = domu_error_take(r->ctx);
 
-		memset(&r->ctx->error, 0, sizeof kept);
 		r2 = show_operands(&op);
-		if (rc != 0) {
-			domu_error_clear(r->ctx);
-			r->ctx->error = kept;
-		}
+		if (rc != 0)
+			domu_error_put_back(r->ctx, kept);
 		rc = rc != 0 ? rc : r2;
 	}
-	if (rc == 0 && ls.failed != 0)
-		rc =
-		    domu_fail(r->ctx, DOMU_FAILED, ls.failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
-		              r->guest != NULL ? r->guest : "GUEST");
+	rc = domu_run_walked(r, rc, ls.failed);
 	domu_scans_free(ls.scans);
 	domu_ls_entries_free(&op.files);
 	domu_ls_entries_free(&op.dirs);
-	free(ls.seen.v);
+	domu_visited_free(&ls.seen);
 	domu_names_free(ls.names);
 	return rc;
 }

@@ -369,8 +369,8 @@ static int run_write(struct domu_run *r)
 
 	if (rc == 0 && r->in_fd < 0)
 		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
-		               "write: the content comes from a file or a pipe: domu-rescue write %s < FILE",
-		               domu_args_get(r->args, 0));
+		               "write: the content comes from a file or a pipe: %swrite %s < FILE",
+		               r->in_shell ? "" : "domu-rescue ", domu_args_get(r->args, 0));
 	if (rc == 0 && p->ino == 0)
 		rc = make_file(r, p, shown);
 	else if (rc == 0 && !S_ISREG(p->st.mode))

@@ -189,6 +189,10 @@ const char *domu_run_path(const struct domu_run *r, size_t operand);
  */
 int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
                   void *user);
+/* What a walk cannot read is said, with its cause, and remembered in *failed: a walk goes on. */
+void domu_run_unreadable(struct domu_run *r, const char *shown, int err, int *failed);
+/* At the walk's end: rc, or a failure where something could not be read. */
+int domu_run_walked(struct domu_run *r, int rc, int failed);
 /* What a NEED_WRITE command goes through, for one that opens its sessions itself: a stage, and a change in it... */
 int domu_run_change_begin(struct domu_session *s);
 /* ...and, after domu_session_change_end(), on the command line: commit, or with rc or --dry-run the stage dropped. */
@@ -200,6 +204,7 @@ int domu_run_write(struct domu_run *r, const void *bytes, size_t len);
 
 /* ---- the program (shell/app.c) ----------------------------------------------- */
 
+#define DOMU_TOLD 64
 struct domu_app {
 	struct domu_ctx *ctx;
 	struct domu_globals globals;
@@ -220,6 +225,8 @@ struct domu_app {
 	struct domu_session *session;
 	char *cwd, *use;
 	bool interactive; /* a person types */
+	char *told[DOMU_TOLD]; /* warnings about the guest of the session opened last that were given */
+	bool mute; /* a line is being completed: nothing is said */
 	bool owners_told; /* who else has the disks of the session opened last */
 	bool quit; /* the command that ran wants the shell to end */
 };

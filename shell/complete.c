@@ -274,7 +274,7 @@ int domu_complete_word(struct domu_app *app, const char *word)
 	const char *split = strstr(word, ":/");
 	int rc;
 
-	app->globals.quiet = true;
+	app->mute = app->globals.quiet = true;
 	rc = split != NULL ? print_paths(app, word, split + 1) : print_guests(app, word);
 	return rc == 0 ? 0 : (int)domu_error_status(app->ctx);
 }

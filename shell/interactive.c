@@ -65,11 +65,15 @@ static char **complete(const char *text, int start, int end)
 {
 	struct domu_candidates c = { 0 };
 	char *line = strndup(rl_line_buffer, (size_t)end), **m = NULL;
+	int rc;
 
 	(void)text;
 	/* Nothing of readline's own: it would look for files of the host. */
 	rl_attempted_completion_over = 1;
-	if (line != NULL && domu_complete(rl.app, line, &c) == 0 && c.start + (c.quote != 0) == (size_t)start)
+	rl.app->mute = true;
+	rc = line != NULL ? domu_complete(rl.app, line, &c) : -ENOMEM;
+	rl.app->mute = false;
+	if (rc == 0 && c.start + (c.quote != 0) == (size_t)start)
 		m = to_matches(&c);
 	if (m != NULL && m[1] == NULL && m[0][0] != '\0' && m[0][strlen(m[0]) - 1] == '/') {
 		rl_completion_suppress_append = 1;

@@ -166,24 +166,25 @@ struct ring {
 	uint64_t n; /* put in so far */
 };
 
-/* One array of the chain; items beyond the last entry are zero. */
+/* One array of the chain; items beyond the last entry are zero, so a hole is not read through. */
 static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint64_t size, struct ring *ring)
 {
 	size_t width = f->compact ? 4 : 8;
 	uint64_t items = (size - 24) / width, at = offset + 24;
 	uint8_t *buf = malloc(ARRAY_STEP * 8);
+	bool ended = false;
 	int rc = buf != NULL ? 0 : -ENOMEM;
 
-	while (rc == 0 && items > 0 && ring->n < f->entries) {
+	while (rc == 0 && items > 0 && !ended && ring->n < f->entries) {
 		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
 
 		rc = read_at(j, f, buf, n * width, at);
-		for (size_t i = 0; rc == 0 && i < n && ring->n < f->entries; i++) {
+		for (size_t i = 0; rc == 0 && i < n && !ended && ring->n < f->entries; i++) {
 			uint64_t entry = f->compact ? domu_le32(buf + 4 * i) : domu_le64(buf + 8 * i);
 
-			if (entry == 0)
-				break;
-			ring->v[ring->n++ % ring->max] = entry;
+			ended = entry == 0;
+			if (!ended)
+				ring->v[ring->n++ % ring->max] = entry;
 		}
 		items -= n;
 		at += n * width;
@@ -195,16 +196,16 @@ static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t of
 static int collect(struct domu_journal *j, size_t file, struct ring *ring)
 {
 	const struct jfile *f = &j->files[file];
-	uint64_t offset = f->array, size, last = 0;
+	uint64_t offset = f->array, size, end = 0;
 	uint8_t head[24];
 	int rc = 0;
 
-	/* Each array lies behind the one before: a chain that goes back is none. */
-	while (rc == 0 && offset > last && ring->n < f->entries) {
+	/* Each array lies behind the one before: a chain that goes back, or into itself, is none. */
+	while (rc == 0 && offset != 0 && offset >= end && ring->n < f->entries) {
 		rc = object(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
 		if (rc == 0)
 			rc = take_array(j, f, offset, size, ring);
-		last = offset;
+		end = rc == 0 ? offset + size : end;
 		offset = rc == 0 ? domu_le64(head + 16) : 0;
 	}
 	return rc;
@@ -283,6 +284,7 @@ void domu_journal_free(struct domu_journal *j)
 
 struct fields {
 	char *message, *identifier, *comm, *pid, *syslog_pid, *host;
+	uint64_t compressed; /* bytes of a field that is, whichever it is; 0: none */
 };
 
 static void keep(struct fields *fl, const char *text, size_t len)
@@ -313,12 +315,8 @@ static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t of
 
 	if (rc != 0)
 		return rc;
-	/* Only what is long is compressed, and of what is shown only a message is. */
 	if ((head[1] & FLAG_COMPRESSED) != 0) {
-		char note[64];
-
-		snprintf(note, sizeof note, "MESSAGE=[a long message, compressed to %" PRIu64 " bytes]", size - start);
-		keep(fl, note, strlen(note));
+		fl->compressed = size - start;
 		return 0;
 	}
 	size -= start;
@@ -347,6 +345,12 @@ static int take_fields(struct domu_journal *j, const struct entry *e, struct fie
 		rc = read_at(j, f, item, width, e->offset + 64 + i * width);
 		if (rc == 0)
 			rc = take_field(j, f, f->compact ? domu_le32(item) : domu_le64(item), fl);
+	}
+	/* Only what is long is compressed, and of what is shown only a message is. */
+	if (rc == 0 && fl->message == NULL && fl->compressed > 0 &&
+	    asprintf(&fl->message, "[a long message, compressed to %" PRIu64 " bytes]", fl->compressed) < 0) {
+		fl->message = NULL;
+		rc = -ENOMEM;
 	}
 	return rc;
 }

@@ -3,6 +3,7 @@
 #ifndef DOMU_LS_ENTRIES_H
 #define DOMU_LS_ENTRIES_H
 
+#include "fs/visited.h"
 #include "shell/cmd.h"
 #include "shell/ls.h"
 
@@ -36,10 +37,7 @@ struct domu_ls {
 	bool first; /* nothing was printed yet */
 	int failed; /* some directory cannot be read */
 	/* -R: directories shown before, so that a tree that is none comes to an end. */
-	struct {
-		uint64_t *v; /* pairs of node + 1 and inode */
-		size_t n, cap;
-	} seen;
+	struct domu_visited seen;
 };
 
 /* name as it is shown, where as it was found; err != 0: it cannot be read. */

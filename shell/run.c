@@ -88,17 +88,30 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 			domu_error_clear(r->ctx);
 		} else {
 			rc = one;
-			kept = r->ctx->error;
-			memset(&r->ctx->error, 0, sizeof r->ctx->error);
+			kept = domu_error_take(r->ctx);
 		}
 		if (one == -EINTR || one == -EPIPE || one == -ESHUTDOWN)
 			break;
 	}
-	if (rc != 0) {
-		domu_error_clear(r->ctx);
-		r->ctx->error = kept;
-	}
+	if (rc != 0)
+		domu_error_put_back(r->ctx, kept);
 	return rc;
+}
+
+void domu_run_unreadable(struct domu_run *r, const char *shown, int err, int *failed)
+{
+	domu_say(r->ctx, DOMU_WARNING, "%s: %s", shown,
+	         r->ctx->error.message != NULL ? r->ctx->error.message : strerror(-err));
+	domu_error_clear(r->ctx);
+	*failed = err;
+}
+
+int domu_run_walked(struct domu_run *r, int rc, int failed)
+{
+	if (rc != 0 || failed == 0)
+		return rc;
+	return domu_fail(r->ctx, DOMU_FAILED, failed, "some of the tree cannot be read: domu-rescue fsck -n %s",
+	                 r->guest != NULL ? r->guest : "GUEST");
 }
 
 /* ---- into the worker --------------------------------------------------------- */

@@ -44,7 +44,8 @@ enum domu_status {
 	DOMU_UNRECOVERED = 7, /* a commit was cut short and cannot be recovered now */
 };
 
-enum domu_level { DOMU_DEBUG, DOMU_INFO, DOMU_WARNING };
+/* DOMU_WARNING_ONCE: a warning about the guest, which every process that opens it would give again. */
+enum domu_level { DOMU_DEBUG, DOMU_INFO, DOMU_WARNING, DOMU_WARNING_ONCE };
 
 /*
  * Records the cause of a failure in ctx and returns err (a negative errno),

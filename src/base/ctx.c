@@ -27,6 +27,20 @@ void domu_error_clear(struct domu_ctx *ctx)
 	memset(&ctx->error, 0, sizeof ctx->error);
 }
 
+struct domu_error domu_error_take(struct domu_ctx *ctx)
+{
+	struct domu_error kept = ctx->error;
+
+	memset(&ctx->error, 0, sizeof ctx->error);
+	return kept;
+}
+
+void domu_error_put_back(struct domu_ctx *ctx, struct domu_error kept)
+{
+	domu_error_clear(ctx);
+	ctx->error = kept;
+}
+
 int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const char *message)
 {
 	if (err >= 0)

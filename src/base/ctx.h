@@ -38,6 +38,9 @@ struct domu_ctx {
 void domu_ctx_init(struct domu_ctx *ctx);
 void domu_ctx_free(struct domu_ctx *ctx); /* what it holds, not ctx itself */
 void domu_error_clear(struct domu_ctx *ctx);
+/* Sets the recorded failure aside; put back, it takes the place of what was recorded since. */
+struct domu_error domu_error_take(struct domu_ctx *ctx);
+void domu_error_put_back(struct domu_ctx *ctx, struct domu_error kept);
 /* Copies a failure that came from elsewhere (a worker); keeps an earlier one. */
 int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const char *message);
 /* Says of the failure recorded which disk and which path it is about; either may be NULL, what is known is kept. */

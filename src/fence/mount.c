@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,6 +36,19 @@ int domu_mountpoint_load(struct domu_ctx *ctx)
 	return domu_lib_load(ctx, &domu_lib_fuse);
 }
 
+static bool is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e = NULL;
+	bool empty = d != NULL;
+
+	while (empty && (e = readdir(d)) != NULL)
+		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+	if (d != NULL)
+		closedir(d);
+	return empty;
+}
+
 int domu_mountpoint_check(struct domu_ctx *ctx, const char *dir, char **path)
 {
 	struct stat st;
@@ -51,6 +65,10 @@ int domu_mountpoint_check(struct domu_ctx *ctx, const char *dir, char **path)
 		return domu_fail(ctx, DOMU_FAILED, -ENOTDIR, "%s: not a directory", dir);
 	if (strcmp(*path, "/") == 0)
 		return domu_fail(ctx, DOMU_USAGE, -EINVAL, "a guest is not mounted over the root of this machine");
+	/* The Dom0 needs its /etc, and two exports on one another end in the wrong order. */
+	if (!is_empty(*path))
+		return domu_fail(ctx, DOMU_USAGE, -ENOTEMPTY,
+		                 "%s: not empty: what is there would be hidden; name an empty directory", dir);
 	return 0;
 }
 

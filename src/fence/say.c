@@ -55,7 +55,7 @@ int domu_work_heard(struct domu_ctx *ctx, struct domu_msg *m)
 		uint64_t level = domu_msg_get_u64(m);
 		const char *text = domu_msg_get_str(m);
 
-		if (m->err != 0 || text == NULL || level > DOMU_WARNING || strlen(text) > MAX_TEXT)
+		if (m->err != 0 || text == NULL || level > DOMU_WARNING_ONCE || strlen(text) > MAX_TEXT)
 			return -EBADMSG;
 		domu_say(ctx, (enum domu_level)level, "%s", text);
 	} else {

@@ -107,7 +107,7 @@ static int add_entry(struct domu_tree *t, const struct mntent *e)
 	int rc;
 
 	if (!tidy_target(e->mnt_dir, target, sizeof target)) {
-		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: the mount point of %s cannot be used", spec);
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: the mount point of %s cannot be used", spec);
 		return 0;
 	}
 	if (strcmp(target, "/") == 0)
@@ -118,13 +118,13 @@ static int add_entry(struct domu_tree *t, const struct mntent *e)
 	}
 	rc = domu_tree_find_quietly(t, spec, &node);
 	if (rc != 0) {
-		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s, for %s, is %s", spec, target,
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s, for %s, is %s", spec, target,
 		         rc == -ENOTUNIQ ? "several of the guest's devices" : "on no disk of the guest");
 		return 0;
 	}
 	if (node == t->root) {
-		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s, for %s, is the root filesystem again: left out", spec,
-		         target);
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s, for %s, is the root filesystem again: left out",
+		         spec, target);
 		return 0;
 	}
 	drop_mount(t, target);
@@ -165,7 +165,7 @@ static int read_fstab(struct domu_tree *t)
 	if (rc == 0 && S_ISREG(p->st.mode)) {
 		rc = domu_fs_slurp(p->fs, p->ino, FSTAB_BYTES, &text, &len);
 		if (rc != 0)
-			domu_say(t->ctx, DOMU_WARNING,
+			domu_say(t->ctx, DOMU_WARNING_ONCE,
 			         "/etc/fstab cannot be read (%s): nothing is mounted below the root",
 			         rc == -EFBIG ? "larger than a MiB" : strerror(-rc));
 	}
@@ -286,7 +286,7 @@ static int bind_mount(struct domu_tree *t, unsigned m, struct domu_path *p)
 	}
 	if (clean)
 		domu_error_clear(t->ctx);
-	domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s cannot be bound to %s: there is no such directory",
+	domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s cannot be bound to %s: there is no such directory",
 	         t->mounts[m].spec, t->mounts[m].target);
 	return rc;
 }
@@ -334,7 +334,7 @@ static void place(struct domu_tree *t, unsigned i, struct domu_path *p)
 	if (rc != 0) {
 		if (clean)
 			domu_error_clear(t->ctx);
-		domu_say(t->ctx, DOMU_WARNING, "/etc/fstab: %s cannot be mounted: there is no directory %s",
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s cannot be mounted: there is no directory %s",
 		         t->mounts[i].spec, t->mounts[i].target);
 		return;
 	}
@@ -383,7 +383,7 @@ int domu_tree_enter_all(struct domu_tree *t)
 		/* A bind mount of nothing was told of. */
 		if (t->ctx->error.status == DOMU_OK)
 			continue;
-		domu_say(t->ctx, DOMU_WARNING, "%s is not mounted: %s", m[i].target,
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "%s is not mounted: %s", m[i].target,
 		         t->ctx->error.message != NULL ? t->ctx->error.message : "it cannot be opened");
 		domu_error_clear(t->ctx);
 		t->places[i].placed = false;

@@ -370,7 +370,8 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 		rc = -E2BIG;
 	if (rc == 0)
 		rc = domu_fs_scan(fs, &to, s);
-	if (rc != 0 && clean)
+	/* Also of a directory that it calls odd: who asks for that by name is told then. */
+	if (clean)
 		domu_error_clear(fs->ctx);
 	if (rc != 0) {
 		domu_scan_tree_free(s);

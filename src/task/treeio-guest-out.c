@@ -213,12 +213,12 @@ static int send_one(void *user, const struct domu_walk_entry *e)
 
 	/* The directory stays open for what of it can be read. */
 	if (e->inside)
-		return left_out(s, e->path, e->err, false);
+		return left_out(s, e->path, e->err, true);
 	rc = leave_to(s, e->depth);
 	if (rc != 0)
 		return rc;
 	if (e->err != 0 || !known_type(e->where->st.mode))
-		return left_out(s, e->path, e->err != 0 ? e->err : -EINVAL, false);
+		return left_out(s, e->path, e->err != 0 ? e->err : -EINVAL, true);
 	rc = send_entry(s, e->where, e->path);
 	if (rc > 0)
 		return DOMU_WALK_PRUNE; /* left out */

@@ -228,4 +228,17 @@ truncate -s 64M "$T/many.img"
 mke2fs -q -F -t ext4 -N 24000 -d "$T/many" "$T/many.img"
 "$DOMU" ls -l "$T/many.img:/" >/dev/full 2>"$T/err"
 is "a long list on a full device" "$?" 1
+# ---- a size that lies and the host's disk
+
+truncate -s 16M "$T/lie.img"
+mke2fs -q -F -t ext4 "$T/lie.img"
+printf 'x\n' >"$T/x"
+debugfs -w "$T/lie.img" >"$T/log" 2>&1 <<-X
+	mkdir etc
+	write $T/x etc/hostname
+	sif etc/hostname size 0x7fffffffff
+X
+EDITOR=true TMPDIR=$T/tmp bad "edit of 512 GiB" "1" edit "$T/lie.img:/etc/hostname"
+has "edit of 512 GiB: it says why" "$(err)" 'larger than 256 MiB'
+is "edit of 512 GiB: nothing is left" "$(ls "$T/tmp")" ""
 done_testing

@@ -157,6 +157,8 @@ is "what a worker that was killed had staged is dropped" "$? $(state_of "$T/root
 ends "not a directory" 1 export "$T/root.img" "$T/root.img"
 ends "no directory" 4 export "$T/root.img" "$T/nowhere"
 ends "not over this machine's root" 2 export "$T/root.img" /
+mkdir -p "$T/full/.hidden"
+ends "not over what this machine needs" 2 export "$T/root.img" "$T/full"
 kmount "$T/root.img" 0 0 "$T/mnt" ro
 ends "a guest in use" 3 export --rw "$T/root.img" "$T/exp"
 kumount "$T/mnt"

@@ -24,6 +24,8 @@ make_journal() {
 		echo "<6>line $i of it"
 	done | systemd-cat -t demo
 	printf 'MESSAGE=first line\nMESSAGE=second line\nSYSLOG_IDENTIFIER=multi\n' | logger --journald
+	# A field that is compressed, stored before the message it belongs to.
+	printf 'LONG=%s\nMESSAGE=short after long\nSYSLOG_IDENTIFIER=java\n' "$(printf 'x%.0s' {1..3000})" | logger --journald
 	printf 'MESSAGE=unkillable \e[31m process\nSYSLOG_IDENTIFIER=steer\n' | logger --journald
 	wait_until 10 sh -c 'journalctl --directory=/var/log/journal -t steer --no-pager -q | grep -q unkillable'
 	kill "$pid"
@@ -89,6 +91,7 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 			same "a $format journal, $n lines: as journalctl" <(sed -n '/^==> .*journal/,/^==> .*dmesg/p' "$T/out" | sed '1d;$d') "$T/theirs"
 		done
 		lacks "the older syslog is not shown" "$(out)" 'syslog line'
+		has "a $format journal: a long field does not hide the message" "$(out)" 'java.*: short after long$'
 		# Damage: every 97th byte of the file.
 		cp -r "$T/journal" "$T/damaged"
 		for f in "$T"/damaged/*/*.journal; do
@@ -100,6 +103,23 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 		config damaged "$T/damaged.img,raw,xvda,w"
 		ends "a damaged $format journal" "0 1 4" logs -n 100 damaged
 		rm -r "$T/damaged"
+	done
+	# Arrays without an end in a file that is nearly all hole: one of 1 TiB, and a thousand that lie in one another.
+	for kind in long nested; do
+		rm -rf "$T/damaged"
+		cp -r "$T/journal" "$T/damaged"
+		perl -e 'open(F, "+<", $ARGV[0]) or die; my $size = 1 << 40; truncate(F, $size);
+			seek(F, 144, 0); print F pack("Q<Q<", 1 << 60, 1 << 60); # objects, entries: of both there are more than can be
+			my $n = $ARGV[1] eq "long" ? 1 : 1000, my $at = 1 << 30;
+			seek(F, 176, 0); print F pack("Q<", $at);
+			for (my $i = 0; $i < $n; $i++, $at += 64) {
+				seek(F, $at, 0); print F pack("C8Q<Q<", 6, 0, 0, 0, 0, 0, 0, 0, $size - $at, $i + 1 < $n ? $at + 64 : 0);
+				print F pack("Q<", 264) x 5;
+			}' "$(printf '%s\n' "$T"/damaged/*/system.journal | head -n 1)" $kind
+		(T2=$T/damaged; journal() { text_logs "$1"; mkdir -p "$1/var/log/journal"; cp -r --sparse=always "$T2/." "$1/var/log/journal/"; }
+			make_fs ext4 "$T/$kind.img" journal)
+		config "$kind" "$T/$kind.img,raw,xvda,w"
+		time_limit=20 ends "a journal of $kind arrays comes to an end" "0 1 4" logs -n 100 "$kind"
 	done
 else
 	skip "a journal" "no systemd-journald, journalctl or logger here"

@@ -114,6 +114,22 @@ if kmount "$T/oracle.img" 0 0 "$T/mnt" ro && kmount "$T/oracle2.img" 0 0 "$T/mnt
 	done
 	domu ls -R test:/
 	same "two filesystems: ls -R" <(grep -v '^/:' "$T/out") <(below env LC_ALL=C ls -RN . | sed 's,^\./,/,' | grep -v '^\.:')
+	# A bind mount is no filesystem of its own, but what an operand in it is on.
+	cp --sparse=always "$T/fs.img" "$T/bind.img"
+	cat "$T/mnt/etc/fstab" >"$T/fstab"
+	echo '/home/usr /mnt none bind 0 0' >>"$T/fstab"
+	debugfs -w -R 'rm /etc/fstab' "$T/bind.img" 2>/dev/null
+	debugfs -w -R "write $T/fstab /etc/fstab" "$T/bind.img" >/dev/null 2>&1
+	config bind "$T/bind.img,raw,xvda,w" "$T/home.img,raw,xvdb,w"
+	mount --bind "$T/mnt/home/usr" "$T/mnt/mnt"
+	domu df bind
+	same "a bind mount: df, where" <(sed 1d "$T/out" | awk '{ print $6 }') <(df | awk -v m="$T/mnt" 'index($6 "/", m "/") == 1 { sub(m, "", $6); print $6 == "" ? "/" : $6 }')
+	domu df bind:/mnt
+	is "a bind mount: df of what is in it, on which" "$(sed 1d "$T/out" | awk '{ print $1, $6 }')" "xvdb /mnt"
+	umount "$T/mnt/mnt"
+	domu df test:/nowhere test:/home
+	is "df of what is not there: status" "$status" 4
+	is "df of what is not there: the others" "$(sed 1d "$T/out" | awk '{ print $1, $6 }')" "xvdb /home"
 	kumount "$T/mnt/home"
 	kumount "$T/mnt"
 else

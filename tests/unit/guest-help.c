@@ -19,7 +19,7 @@ static void note(void *user, enum domu_level level, const char *text)
 {
 	struct bench *b = user;
 
-	if (level != DOMU_WARNING)
+	if (level < DOMU_WARNING)
 		return;
 	b->warnings++;
 	snprintf(b->warning, sizeof b->warning, "%s", text);

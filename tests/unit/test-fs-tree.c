@@ -45,7 +45,7 @@ static void keep_message(void *user, enum domu_level level, const char *text)
 	size_t len = strlen(said);
 
 	(void)user;
-	if (level == DOMU_WARNING)
+	if (level >= DOMU_WARNING)
 		snprintf(said + len, sizeof said - len, "%s\n", text);
 }
 
