@@ -32,6 +32,14 @@ stop() {
 }
 
 make_fs ext4 "$T/root.img" rich_tree || not_ok "a filesystem" "$(cat "$T/mke2fs.log")"
+# A link that says it has one name and has two, at the top and far down: debugfs counts no names.
+echo outside >"$T/outside"
+down=d/d/d/d/d/d/d/d/d/d/d/d
+kmount "$T/root.img" 0 0 "$T/mnt" rw
+mkdir -p "$T/mnt/$down" && ln -s "$T/outside" "$T/mnt/two" && mkdir "$T/mnt/dir" && ln -s "$T/outside" "$T/mnt/dir/link"
+kumount "$T/mnt"
+cp "$T/root.img" "$T/lies.img"
+for name in two dir; do debugfs -w -R "ln /$name /$down/$name" "$T/lies.img" 2>/dev/null; done
 state=$(state_of "$T/root.img")
 
 # ---- read-only: the same as the kernel shows
@@ -71,6 +79,12 @@ is "an absolute link leads to the guest's file" "$(cat "$T/exp/odd/absolute")" t
 is "one that climbs too far stops at the guest's root" "$(readlink "$T/exp/odd/escape")" ../etc/passwd
 is "one that is harmless is as it is" "$(readlink "$T/exp/odd/relative")" ../etc/passwd
 is "find -L meets nothing of this machine" "$(find -L "$T/exp" -samefile /etc/passwd 2>/dev/null)" ""
+start "$T/exp2" export "$T/lies.img"
+for name in two dir/link; do
+	readlink "$T/exp2/$name" "$T/exp2/$down/$name" >/dev/null
+	lacks "nor does $name, which is there twice and says it is not" "$(cat "$T/exp2/$name" "$T/exp2/$down/$name" 2>&1)" '^outside'
+done
+stop TERM
 start "$T/exp2" export "$T/root.img"
 check "two at once" cmp "$T/exp/big/random" "$T/exp2/big/random"
 stop TERM
