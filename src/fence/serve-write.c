@@ -266,7 +266,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		rc = domu_fs_rename(dir.fs, dir.ino, name, to.ino, newname);
 	n = rc == 0 ? serve_node_get(s, serve_id(s, &p), false) : NULL;
 	if (n != NULL && n->hidden == NULL)
-		n->parent = newparent;
+		serve_moved(s, n, newparent);
 	reply(s, req, rc);
 }
 
