@@ -39,6 +39,12 @@ kmount "$T/root.img" 0 0 "$T/mnt" rw
 mkdir -p "$T/mnt/$down" && ln -s "$T/outside" "$T/mnt/two" && mkdir "$T/mnt/dir" && ln -s "$T/outside" "$T/mnt/dir/link"
 kumount "$T/mnt"
 cp "$T/root.img" "$T/lies.img"
+# The second of two extents lies beyond the end of the disk.
+kmount "$T/lies.img" 0 0 "$T/mnt" rw
+for i in 0 2; do dd if=/dev/urandom of="$T/mnt/torn" bs=64k seek=$i count=1 conv=notrunc status=none; done
+dd if="$T/mnt/torn" of="$T/half" bs=64k count=2 status=none
+kumount "$T/mnt"
+debugfs -w -R "sif /torn block[8] 0x7ffffff0" "$T/lies.img" 2>/dev/null
 for name in two dir; do debugfs -w -R "ln /$name /$down/$name" "$T/lies.img" 2>/dev/null; done
 state=$(state_of "$T/root.img")
 
@@ -84,6 +90,10 @@ for name in two dir/link; do
 	readlink "$T/exp2/$name" "$T/exp2/$down/$name" >/dev/null
 	lacks "nor does $name, which is there twice and says it is not" "$(cat "$T/exp2/$name" "$T/exp2/$down/$name" 2>&1)" '^outside'
 done
+cat "$T/exp2/torn" >"$T/torn" 2>/dev/null && not_ok "a file that cannot be read whole is an error" "$(stat -c %s "$T/torn")"
+is "and keeps its size" "$(stat -c %s "$T/exp2/torn")" 196608
+dd if="$T/exp2/torn" of="$T/torn" bs=64k count=2 status=none
+same "what is before it is read" "$T/torn" "$T/half"
 stop TERM
 start "$T/exp2" export "$T/root.img"
 check "two at once" cmp "$T/exp/big/random" "$T/exp2/big/random"
