@@ -93,24 +93,35 @@ static const char *find_leg(const struct reader *r, const char *name, uint64_t e
 
 struct volume {
 	struct domu_lv_map map;
+	size_t cap_pieces, cap_legs; /* of map */
 	size_t pv_node; /* of its first byte */
 	uint64_t size;
 	bool frozen;
 };
 
 /* Room for one more piece with that many legs. */
-static int make_room(struct domu_lv_map *m, unsigned legs)
+static int make_room(struct volume *v, unsigned legs)
 {
-	struct domu_lv_piece *p = realloc(m->pieces, (m->n_pieces + 1) * sizeof *p);
-	struct domu_lv_leg *l;
+	struct domu_lv_map *m = &v->map;
 
-	if (p == NULL)
-		return -ENOMEM;
-	m->pieces = p;
-	l = realloc(m->legs, (m->n_legs + legs) * sizeof *l);
-	if (l == NULL)
-		return -ENOMEM;
-	m->legs = l;
+	if (m->n_pieces == v->cap_pieces) {
+		size_t cap = 2 * v->cap_pieces + 1;
+		struct domu_lv_piece *p = reallocarray(m->pieces, cap, sizeof *p);
+
+		if (p == NULL)
+			return -ENOMEM;
+		m->pieces = p;
+		v->cap_pieces = cap;
+	}
+	if (m->n_legs + legs > v->cap_legs) {
+		size_t cap = 2 * v->cap_legs + legs;
+		struct domu_lv_leg *l = reallocarray(m->legs, cap, sizeof *l);
+
+		if (l == NULL)
+			return -ENOMEM;
+		m->legs = l;
+		v->cap_legs = cap;
+	}
 	return 0;
 }
 
@@ -162,7 +173,7 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	if (legs > 1 && (!lvm_text_number(r->t, seg, "stripe_size", &stripe) || !domu_mul(stripe, SECTOR, &stripe) ||
 	                 stripe == 0 || len % legs != 0 || len / legs % stripe != 0))
 		return "its metadata is damaged";
-	*rc = make_room(m, (unsigned)legs);
+	*rc = make_room(v, (unsigned)legs);
 	if (*rc != 0)
 		return NULL;
 	why = read_legs(r, stripes, len / legs, (unsigned)legs, v);

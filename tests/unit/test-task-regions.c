@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-task-regions.c - which parts of a file an archive keeps: all of its data, in a number of pieces that is bounded. */
+/* test-task-regions.c - which parts of a file an archive keeps: all of its data, in pieces whose number is bounded. */
 #include "config.h"
 
 #include <criterion/criterion.h>
