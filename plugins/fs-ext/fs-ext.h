@@ -234,6 +234,8 @@ typedef int (*ext_xattr_fn)(void *user, const struct ext_xattr *xa);
 
 /* Every attribute of the inode itself, then of its block; ends with what fn gives unless that is 0. */
 int ext_xattr_walk(struct ext_fs *x, const struct ext_inode *in, ext_xattr_fn fn, void *user);
+/* A copy of its value, wherever that is. */
+int ext_xattr_value(struct ext_fs *x, const struct ext_inode *in, const struct ext_xattr *xa, uint8_t **value);
 /* Reads the attribute block into buf and checks its header; *blk 0: there is none. */
 int ext_xattr_block(struct ext_fs *x, const struct ext_inode *in, uint8_t *buf, uint64_t *blk);
 int ext_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);

@@ -128,7 +128,8 @@ int ext_xattr_put(struct ext_fs *x, const struct ext_inode *in, const char *name
 struct find {
 	const char *name;
 	bool found;
-	bool want_copy;
+	struct ext_fs *x; /* with in: a copy of the value is wanted */
+	const struct ext_inode *in;
 	uint8_t *copy;
 	size_t len;
 };
@@ -147,18 +148,18 @@ static int find_xattr(void *user, const struct ext_xattr *xa)
 		return 0;
 	f->found = true;
 	f->len = xa->value_len;
-	if (f->want_copy && xa->value != NULL) {
-		f->copy = malloc(xa->value_len + 1u);
-		if (f->copy == NULL)
-			return -ENOMEM;
-		memcpy(f->copy, xa->value, xa->value_len);
+	if (f->in != NULL) {
+		int rc = ext_xattr_value(f->x, f->in, xa, &f->copy);
+
+		if (rc != 0)
+			return rc;
 	}
 	return 1;
 }
 
 int ext_acl_read(struct ext_fs *x, const struct ext_inode *in, uint8_t **disk, size_t *len)
 {
-	struct find f = { .name = EXT_ACL_ACCESS_NAME, .want_copy = true };
+	struct find f = { .name = EXT_ACL_ACCESS_NAME, .x = x, .in = in };
 	int rc = ext_xattr_walk(x, in, find_xattr, &f);
 
 	*disk = f.copy;

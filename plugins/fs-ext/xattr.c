@@ -178,7 +178,7 @@ struct list {
 };
 
 /* A value that has an inode of its own. */
-static int read_value(struct ext_fs *x, const struct ext_inode *in, const struct ext_xattr *xa, uint8_t **value)
+static int read_own(struct ext_fs *x, const struct ext_inode *in, const struct ext_xattr *xa, uint8_t **value)
 {
 	struct ext_inode holder;
 	ssize_t n;
@@ -200,13 +200,24 @@ static int read_value(struct ext_fs *x, const struct ext_inode *in, const struct
 	return n < 0 ? (int)n : bad_xattrs(x, in);
 }
 
+int ext_xattr_value(struct ext_fs *x, const struct ext_inode *in, const struct ext_xattr *xa, uint8_t **value)
+{
+	if (xa->inum != 0)
+		return read_own(x, in, xa, value);
+	*value = malloc(xa->value_len + 1u);
+	if (*value == NULL)
+		return ext_nomem(x);
+	memcpy(*value, xa->value, xa->value_len);
+	return 0;
+}
+
 static int list_one(void *user, const struct ext_xattr *xa)
 {
 	struct list *l = user;
 	bool is_acl = xa->index == EXT_XATTR_ACL_ACCESS || xa->index == EXT_XATTR_ACL_DEFAULT;
 	const uint8_t *value = xa->value;
 	size_t len = xa->value_len;
-	uint8_t *own = NULL;
+	uint8_t *own = NULL, *acl = NULL;
 	const char *prefix;
 	char name[300];
 	int rc = 0;
@@ -217,16 +228,18 @@ static int list_one(void *user, const struct ext_xattr *xa)
 		return bad_xattrs(l->x, l->in);
 	snprintf(name, sizeof name, "%s%.*s", prefix, (int)xa->name_len, xa->name);
 	if (xa->inum != 0) {
-		rc = read_value(l->x, l->in, xa, &own);
+		rc = read_own(l->x, l->in, xa, &own);
 		value = own;
-	} else if (is_acl) {
-		rc = ext_acl_from_disk(xa->value, xa->value_len, &own, &len);
-		value = own;
+	}
+	if (rc == 0 && is_acl) {
+		rc = ext_acl_from_disk(value, xa->value_len, &acl, &len);
+		value = acl;
 		if (rc == -EINVAL)
 			rc = ext_damaged(l->x, "the ACL of inode %" PRIu32 " is damaged", l->in->ino);
 	}
 	if (rc == 0)
 		rc = l->fn(l->user, name, value, len);
+	free(acl);
 	free(own);
 	return rc;
 }

@@ -45,7 +45,8 @@ static int read_pv(struct domu_block *disk, const struct lvm_pv *pv, void *buf, 
 }
 
 /* The text of the group, which may go on at the begin of its area.  1: *pv has it; 0: the area has none. */
-static int read_text(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, uint64_t size, const uint8_t *locn)
+static int read_text(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, uint64_t size, const uint8_t *locn,
+                     uint64_t *room)
 {
 	uint64_t offset = domu_le64(locn), len = domu_le64(locn + 8), whole = len;
 	char *text;
@@ -55,6 +56,9 @@ static int read_text(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, 
 		return 0;
 	if (len == 0 || len > MAX_TEXT || size <= SECTOR || len > size - SECTOR || offset < SECTOR || offset >= size)
 		return -EUCLEAN;
+	if (len > *room)
+		return -EFBIG;
+	*room -= len;
 	text = malloc((size_t)len + 1);
 	if (text == NULL)
 		return -ENOMEM;
@@ -74,7 +78,7 @@ static int read_text(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, 
 	return rc == 0 ? 1 : rc == -EINVAL ? -EUCLEAN : rc;
 }
 
-static int read_area(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, uint64_t size)
+static int read_area(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, uint64_t size, uint64_t *room)
 {
 	uint8_t head[SECTOR];
 	int rc = read_pv(disk, pv, head, sizeof head, area);
@@ -84,7 +88,7 @@ static int read_area(struct domu_block *disk, struct lvm_pv *pv, uint64_t area, 
 	if (memcmp(head + 4, FMTT_MAGIC, 16) != 0 || domu_le32(head) != crc(head + 4, sizeof head - 4) ||
 	    domu_le32(head + 20) != 1 || domu_le64(head + 24) != area || domu_le64(head + 32) != size)
 		return -EUCLEAN;
-	return read_text(disk, pv, area, size, head + 40);
+	return read_text(disk, pv, area, size, head + 40, room);
 }
 
 /* Past a list of areas: *at is behind the entry of zeros that ends it.  false: it does not end. */
@@ -98,12 +102,12 @@ static bool skip_areas(const uint8_t *sector, size_t *at)
 	return false;
 }
 
-static int read_areas(struct domu_block *disk, struct lvm_pv *pv, const uint8_t *sector, size_t at)
+static int read_areas(struct domu_block *disk, struct lvm_pv *pv, const uint8_t *sector, size_t at, uint64_t *room)
 {
 	int rc = 0, worst = 0;
 
 	for (unsigned i = 0; i < MAX_AREAS && at + 16 <= SECTOR && domu_le64(sector + at) != 0; i++, at += 16) {
-		rc = read_area(disk, pv, domu_le64(sector + at), domu_le64(sector + at + 8));
+		rc = read_area(disk, pv, domu_le64(sector + at), domu_le64(sector + at + 8), room);
 		if (rc != 0 && rc != -EUCLEAN)
 			return rc < 0 ? rc : 0;
 		worst = rc != 0 ? rc : worst;
@@ -111,7 +115,8 @@ static int read_areas(struct domu_block *disk, struct lvm_pv *pv, const uint8_t 
 	return worst;
 }
 
-int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_nodes *nodes, struct lvm_pv *pv)
+int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_nodes *nodes, struct lvm_pv *pv,
+                   uint64_t *room)
 {
 	uint8_t head[LABELS * SECTOR];
 	const uint8_t *sector = head;
@@ -135,11 +140,14 @@ int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_no
 	memcpy(pv->id, sector + at, LVM_ID);
 	pv->id[LVM_ID] = '\0';
 	at += 40;
-	rc = skip_areas(sector, &at) ? read_areas(disk, pv, sector, at) : -EUCLEAN;
+	rc = skip_areas(sector, &at) ? read_areas(disk, pv, sector, at, room) : -EUCLEAN;
 	if (rc == -ENOMEM)
 		return domu_nomem(ctx);
 	if (rc == -EUCLEAN)
 		domu_nodes_problem(nodes, "%s: LVM metadata on it is damaged", nodes->v[pv->node].name);
+	else if (rc == -EFBIG)
+		domu_nodes_problem(nodes, "%s: LVM metadata on it is not read: there is too much of it",
+		                   nodes->v[pv->node].name);
 	else if (rc < 0)
 		return rc;
 	return 1;

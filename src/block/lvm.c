@@ -15,6 +15,14 @@
 #define MAX_PVS    64u
 #define MAX_PIECES 65536u /* of one volume */
 #define MAX_LEGS   128u /* of one piece, as lvm has it */
+#define MAX_NAMED  1024u /* PVs in the text of a group: each leg is looked for among them */
+#define MAX_TEXTS  (UINT64_C(24) << 20) /* bytes of all texts together */
+
+/* A volume that something else rests on. */
+struct origin {
+	const char *name;
+	bool merging;
+};
 
 struct reader {
 	struct domu_ctx *ctx;
@@ -27,6 +35,8 @@ struct reader {
 	const char *vg; /* its name */
 	size_t in, physical; /* its sections in the text */
 	uint64_t extent; /* bytes */
+	struct origin *origins;
+	size_t n_origins, cap_origins;
 };
 
 /* ---- where a segment lies --------------------------------------------------------- */
@@ -83,23 +93,35 @@ static const char *find_leg(const struct reader *r, const char *name, uint64_t e
 
 struct volume {
 	struct domu_lv_map map;
+	size_t cap_pieces, cap_legs; /* of map */
 	size_t pv_node; /* of its first byte */
 	uint64_t size;
+	bool frozen;
 };
 
 /* Room for one more piece with that many legs. */
-static int make_room(struct domu_lv_map *m, unsigned legs)
+static int make_room(struct volume *v, unsigned legs)
 {
-	struct domu_lv_piece *p = realloc(m->pieces, (m->n_pieces + 1) * sizeof *p);
-	struct domu_lv_leg *l;
+	struct domu_lv_map *m = &v->map;
 
-	if (p == NULL)
-		return -ENOMEM;
-	m->pieces = p;
-	l = realloc(m->legs, (m->n_legs + legs) * sizeof *l);
-	if (l == NULL)
-		return -ENOMEM;
-	m->legs = l;
+	if (m->n_pieces == v->cap_pieces) {
+		size_t cap = 2 * v->cap_pieces + 1;
+		struct domu_lv_piece *p = reallocarray(m->pieces, cap, sizeof *p);
+
+		if (p == NULL)
+			return -ENOMEM;
+		m->pieces = p;
+		v->cap_pieces = cap;
+	}
+	if (m->n_legs + legs > v->cap_legs) {
+		size_t cap = 2 * v->cap_legs + legs;
+		struct domu_lv_leg *l = reallocarray(m->legs, cap, sizeof *l);
+
+		if (l == NULL)
+			return -ENOMEM;
+		m->legs = l;
+		v->cap_legs = cap;
+	}
 	return 0;
 }
 
@@ -151,7 +173,7 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	if (legs > 1 && (!lvm_text_number(r->t, seg, "stripe_size", &stripe) || !domu_mul(stripe, SECTOR, &stripe) ||
 	                 stripe == 0 || len % legs != 0 || len / legs % stripe != 0))
 		return "its metadata is damaged";
-	*rc = make_room(m, (unsigned)legs);
+	*rc = make_room(v, (unsigned)legs);
 	if (*rc != 0)
 		return NULL;
 	why = read_legs(r, stripes, len / legs, (unsigned)legs, v);
@@ -170,25 +192,67 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	return NULL;
 }
 
+/* lvm writes them in their order, and reads them so. */
 static const char *read_segments(const struct reader *r, size_t lv, struct volume *v, int *rc)
 {
+	size_t seg = r->t->v[lv].first;
 	uint64_t n;
 	char name[32];
 
 	if (!lvm_text_number(r->t, lv, "segment_count", &n) || n == 0 || n > MAX_PIECES)
 		return "its metadata is damaged";
-	for (uint64_t i = 1; i <= n && *rc == 0; i++) {
-		size_t seg;
+	for (uint64_t i = 1; i <= n && *rc == 0; i++, seg = r->t->v[seg].next) {
 		const char *why;
 
 		snprintf(name, sizeof name, "segment%" PRIu64, i);
-		seg = lvm_text_find(r->t, lv, name, LVM_SECTION);
+		while (seg != 0 && (r->t->v[seg].kind != LVM_SECTION || strcmp(r->t->v[seg].name, name) != 0))
+			seg = r->t->v[seg].next;
 		why = seg != 0 ? read_segment(r, seg, v, rc) : "its metadata is damaged";
 		if (why != NULL)
 			return why;
 	}
 	return NULL;
 }
+
+/* ---- snapshots ------------------------------------------------------------------------- */
+
+/* A snapshot keeps what its origin has lost since; what is written past LVM would be missing in it. */
+static int note_origin(struct reader *r, size_t lv)
+{
+	size_t seg = lvm_text_find(r->t, lv, "segment1", LVM_SECTION);
+	const char *type = seg != 0 ? lvm_text_string(r->t, seg, "type") : NULL, *name;
+
+	name = type != NULL && strcmp(type, "snapshot") == 0 ? lvm_text_string(r->t, seg, "origin") : NULL;
+	if (name == NULL)
+		return 0;
+	if (r->n_origins == r->cap_origins) {
+		size_t cap = r->cap_origins != 0 ? 2 * r->cap_origins : 16;
+		struct origin *v = reallocarray(r->origins, cap, sizeof *v);
+
+		if (v == NULL)
+			return -ENOMEM;
+		r->origins = v;
+		r->cap_origins = cap;
+	}
+	r->origins[r->n_origins++] =
+	    (struct origin){ .name = name, .merging = lvm_text_string(r->t, seg, "merging_store") != NULL };
+	return 0;
+}
+
+static bool has_snapshot(const struct reader *r, const char *name, bool *merging)
+{
+	bool found = false;
+
+	*merging = false;
+	for (size_t i = 0; i < r->n_origins; i++)
+		if (strcmp(r->origins[i].name, name) == 0) {
+			found = true;
+			*merging = *merging || r->origins[i].merging;
+		}
+	return found;
+}
+
+/* ---- nodes --------------------------------------------------------------------------------- */
 
 /* One contiguous part of a disk is a node as a partition is; the rest needs its map. */
 static int add_volume(struct reader *r, const char *name, struct volume *v)
@@ -205,9 +269,10 @@ static int add_volume(struct reader *r, const char *name, struct volume *v)
 	n->disk = v->map.legs[0].disk;
 	n->start = v->map.legs[0].at;
 	n->size = v->size;
-	if (v->map.n_pieces == 1 && v->map.pieces[0].legs == 1)
+	n->frozen = v->frozen;
+	n->scattered = v->map.n_pieces != 1 || v->map.pieces[0].legs != 1;
+	if (!n->scattered && !n->frozen)
 		return 0;
-	n->scattered = true;
 	maps = realloc((void *)nodes->maps, (nodes->n_maps + 1) * sizeof *maps);
 	m = maps != NULL ? malloc(sizeof *m) : NULL;
 	if (maps != NULL)
@@ -236,6 +301,7 @@ static int read_volume(struct reader *r, size_t lv)
 	struct volume v = { 0 };
 	char name[sizeof r->nodes->v->name];
 	const char *why = NULL;
+	bool merging;
 	int rc = 0;
 
 	/* Parts of other volumes (a pool's data, a mirror's legs) are not shown by lvm either. */
@@ -247,6 +313,9 @@ static int read_volume(struct reader *r, size_t lv)
 		why = "its name is there twice";
 	else
 		why = read_segments(r, lv, &v, &rc);
+	v.frozen = has_snapshot(r, r->t->v[lv].name, &merging) || !lvm_text_lists(r->t, lv, "status", "WRITE");
+	if (why == NULL && merging)
+		why = "a snapshot is being merged into it";
 	if (why != NULL)
 		rc = domu_nodes_problem(r->nodes, "%s/%s cannot be opened: %s%s", r->vg, r->t->v[lv].name,
 		                        strchr(why, ' ') == NULL ? "a volume of type " : "", why);
@@ -271,50 +340,50 @@ static size_t group_of(const struct lvm_text *t, const char **id)
 	return 0;
 }
 
-static uint64_t seqno(const struct lvm_pv *pv)
-{
-	const char *id;
-	size_t group = group_of(&pv->vg, &id);
-	uint64_t n = 0;
-
-	if (group != 0)
-		lvm_text_number(&pv->vg, group, "seqno", &n);
-	return n;
-}
-
 /* Another PV tells of the same group, and later; of two that are alike the first counts. */
-static bool superseded(const struct reader *r, size_t i, const char *id)
+static bool superseded(const struct reader *r, size_t i)
 {
-	uint64_t mine = seqno(&r->pvs[i]);
-	const char *other;
+	const struct lvm_pv *mine = &r->pvs[i];
 
 	for (size_t k = 0; k < r->n; k++) {
-		uint64_t theirs = seqno(&r->pvs[k]);
+		const struct lvm_pv *other = &r->pvs[k];
 
-		if (group_of(&r->pvs[k].vg, &other) != 0 && strcmp(id, other) == 0 &&
-		    (theirs > mine || (k < i && theirs == mine)))
+		if (other->group != 0 && strcmp(mine->vg_id, other->vg_id) == 0 &&
+		    (other->seqno > mine->seqno || (k < i && other->seqno == mine->seqno)))
 			return true;
 	}
 	return false;
 }
 
+/* Few enough for a guest. */
+static bool too_many(const struct reader *r)
+{
+	unsigned n = 0;
+
+	for (size_t i = r->t->v[r->physical].first; i != 0 && n <= MAX_NAMED; i = r->t->v[i].next)
+		n++;
+	return n > MAX_NAMED;
+}
+
 static int read_group(struct reader *r, size_t i)
 {
 	size_t volumes;
-	const char *id;
 	int rc = 0;
 
 	r->t = &r->pvs[i].vg;
-	r->in = group_of(r->t, &id);
-	if (r->in == 0 || superseded(r, i, id))
+	r->in = r->pvs[i].group;
+	if (r->in == 0 || superseded(r, i))
 		return 0;
 	r->vg = r->t->v[r->in].name;
 	r->physical = lvm_text_find(r->t, r->in, "physical_volumes", LVM_SECTION);
 	if (r->physical == 0 || !lvm_text_number(r->t, r->in, "extent_size", &r->extent) || r->extent == 0 ||
-	    !domu_mul(r->extent, SECTOR, &r->extent))
+	    !domu_mul(r->extent, SECTOR, &r->extent) || too_many(r))
 		return domu_nodes_problem(r->nodes, "the volume group %s: its metadata is damaged", r->vg);
 	/* A group without volumes has no such section. */
 	volumes = lvm_text_find(r->t, r->in, "logical_volumes", LVM_SECTION);
+	r->n_origins = 0;
+	for (size_t lv = volumes != 0 ? r->t->v[volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
+		rc = note_origin(r, lv);
 	for (size_t lv = volumes != 0 ? r->t->v[volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
 		rc = read_volume(r, lv);
 	return rc;
@@ -332,6 +401,7 @@ static bool has_children(const struct domu_nodes *nodes, size_t node)
 static int find_pvs(struct reader *r, size_t n_disks)
 {
 	size_t n = r->nodes->n;
+	uint64_t room = MAX_TEXTS;
 
 	for (size_t i = 0; i < n && r->n < MAX_PVS; i++) {
 		const struct domu_node *node = &r->nodes->v[i];
@@ -341,9 +411,12 @@ static int find_pvs(struct reader *r, size_t n_disks)
 		if (node->extended || node->disk >= n_disks || has_children(r->nodes, i))
 			continue;
 		*pv = (struct lvm_pv){ .node = i, .disk = node->disk, .start = node->start, .size = node->size };
-		rc = lvm_label_read(r->ctx, r->disks[node->disk], r->nodes, pv);
+		rc = lvm_label_read(r->ctx, r->disks[node->disk], r->nodes, pv, &room);
 		if (rc < 0)
 			return rc;
+		pv->group = group_of(&pv->vg, &pv->vg_id);
+		if (pv->group != 0)
+			lvm_text_number(&pv->vg, pv->group, "seqno", &pv->seqno);
 		for (size_t k = 0; rc == 1 && k < r->n; k++)
 			if (strcmp(r->pvs[k].id, pv->id) == 0)
 				r->pvs[k].twice = pv->twice = true;
@@ -367,6 +440,7 @@ int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t 
 		rc = domu_nomem(ctx);
 	for (size_t i = 0; i < MAX_PVS; i++)
 		lvm_text_free(&r.pvs[i].vg);
+	free(r.origins);
 	free(r.pvs);
 	return rc;
 }

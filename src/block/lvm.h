@@ -43,10 +43,17 @@ struct lvm_pv {
 	char id[LVM_ID + 1];
 	bool twice; /* another has the same id */
 	struct lvm_text vg; /* what it says of its group; n 0: nothing, or nothing that can be read */
+	size_t group; /* its section in it; 0: none */
+	const char *vg_id;
+	uint64_t seqno;
 };
 
-/* 1: start is a PV's, *pv has its id and text; 0: it is none; a failure only where the disk cannot be read. */
-int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_nodes *nodes, struct lvm_pv *pv);
+/*
+ * 1: start is a PV's, *pv has its id and text; 0: it is none; a failure only
+ * where the disk cannot be read.  *room: bytes of text that may still be read.
+ */
+int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_nodes *nodes, struct lvm_pv *pv,
+                   uint64_t *room);
 
 /* ---- volumes: lvm.c -------------------------------------------------------------- */
 

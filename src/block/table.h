@@ -22,7 +22,9 @@ struct domu_node {
 	 * first byte, and only who has the nodes' maps can read it.
 	 */
 	bool scattered;
-	size_t map; /* with scattered: in maps */
+	/* An LV that can only be read: a snapshot rests on what it has, or its group says so. */
+	bool frozen;
+	size_t map; /* with scattered or frozen: in maps */
 	unsigned partno; /* 0: not a partition */
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];

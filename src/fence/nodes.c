@@ -41,6 +41,7 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->start);
 	domu_msg_put_u64(m, n->size);
 	domu_msg_put_u64(m, n->scattered);
+	domu_msg_put_u64(m, n->frozen);
 	domu_msg_put_u64(m, n->partno);
 	domu_msg_put_u64(m, n->extended);
 	domu_msg_put_str(m, n->partuuid);
@@ -191,6 +192,7 @@ static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_
 	n->start = domu_msg_get_u64(m);
 	n->size = domu_msg_get_u64(m);
 	n->scattered = get_upto(m, 1) != 0;
+	n->frozen = get_upto(m, 1) != 0;
 	n->partno = (unsigned)get_upto(m, UINT32_MAX);
 	n->extended = get_upto(m, 1) != 0;
 	get_text(m, n->partuuid, sizeof n->partuuid);

@@ -179,14 +179,14 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t offset, st
 	if (n == 0 && spliced(req, &p, len, (uint64_t)offset))
 		return;
 	domu_error_clear(s->ctx);
-	/* To the kernel a short answer is the end of the file. */
+	/* To the kernel a short answer is the end of the file: what fails half way it asks for again by the page. */
 	while (n >= 0 && done < len) {
 		n = domu_fs_read(p.fs, p.ino, s->buf + done, len - done, (uint64_t)offset + done);
 		if (n <= 0)
 			break;
 		done += (size_t)n;
 	}
-	if (n < 0 && done == 0)
+	if (n < 0)
 		serve_fail(s, req, (int)n);
 	else
 		fuse_reply_buf(req, s->buf, done);

@@ -60,7 +60,19 @@ void serve_attr(const struct serve *s, const struct serve_place *p, const struct
 	out->st_ctim = st->ctime;
 }
 
-/* In which directory it is: of a link with several names the one nearest to the root, which nothing climbs above. */
+void serve_moved(struct serve *s, struct serve_node *n, fuse_ino_t parent)
+{
+	int old = serve_depth(s, n->parent), depth = serve_depth(s, parent);
+
+	if (!n->several || old < 0 || (depth >= 0 && depth < old))
+		n->parent = parent;
+}
+
+/*
+ * In which directory it is.  Of what has several names, whatever the count of
+ * them on the disk says, the one nearest to the root: with fewer ".." a link
+ * may lead elsewhere in the guest, with more it would lead out.
+ */
 static void note_parent(struct serve *s, fuse_ino_t id, fuse_ino_t parent, const struct domu_stat *st)
 {
 	struct serve_node *n;
@@ -70,9 +82,10 @@ static void note_parent(struct serve *s, fuse_ino_t id, fuse_ino_t parent, const
 	n = serve_node_get(s, id, true);
 	if (n == NULL)
 		return;
-	if (n->lookups++ == 0 || S_ISDIR(st->mode) || st->nlink < 2 ||
-	    serve_depth(s, parent) < serve_depth(s, n->parent))
+	if (n->lookups++ == 0)
 		n->parent = parent;
+	n->several = n->several || n->parent != parent;
+	serve_moved(s, n, parent);
 }
 
 int serve_entry(struct serve *s, fuse_ino_t parent, const struct serve_place *dir, const char *name,

@@ -18,6 +18,7 @@ struct serve_node {
 	fuse_ino_t id, parent;
 	uint64_t lookups; /* that the kernel has not forgotten */
 	uint32_t opens;
+	bool several; /* it was met in more than one directory */
 	char *hidden; /* was removed while open: its name in parent until the last close */
 };
 
@@ -66,6 +67,8 @@ void serve_attr(const struct serve *s, const struct serve_place *p, const struct
 /* What name in a directory is, counted as looked up once; e->ino 0: it cannot be looked at. */
 int serve_entry(struct serve *s, fuse_ino_t parent, const struct serve_place *dir, const char *name,
                 struct fuse_entry_param *e);
+/* It was met in, or moved to, that directory. */
+void serve_moved(struct serve *s, struct serve_node *n, fuse_ino_t parent);
 void serve_forget(struct serve *s, fuse_ino_t id, uint64_t n);
 double serve_ttl(const struct serve *s);
 

@@ -49,6 +49,22 @@ static int place_of(struct serve *s, fuse_ino_t parent, const char *name, struct
 	return rc;
 }
 
+/* A name that the directory has not. */
+static int free_name(struct serve *s, const struct serve_place *dir, char name[64])
+{
+	uint64_t ino;
+	int rc;
+
+	do {
+		snprintf(name, 64, ".domu-rescue-open.%u", ++s->hidden);
+		rc = domu_fs_lookup(dir->fs, dir->ino, name, &ino);
+	} while (rc == 0);
+	if (rc != -ENOENT)
+		return rc;
+	domu_error_clear(s->ctx);
+	return 0;
+}
+
 /*
  * A driver frees a file with its last name.  One that is open gets another
  * name instead, and is removed when it is closed.  1: that was done.
@@ -66,8 +82,9 @@ static int hide(struct serve *s, fuse_ino_t parent, const struct serve_place *di
 	rc = domu_fs_stat(p->fs, p->ino, &st);
 	if (rc != 0 || st.nlink > 1 || S_ISDIR(st.mode))
 		return rc;
-	snprintf(other, sizeof other, ".domu-rescue-open.%u", ++s->hidden);
-	rc = domu_fs_rename(dir->fs, dir->ino, name, dir->ino, other);
+	rc = free_name(s, dir, other);
+	if (rc == 0)
+		rc = domu_fs_rename(dir->fs, dir->ino, name, dir->ino, other);
 	if (rc != 0)
 		return rc;
 	n->hidden = strdup(other);
@@ -266,7 +283,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		rc = domu_fs_rename(dir.fs, dir.ino, name, to.ino, newname);
 	n = rc == 0 ? serve_node_get(s, serve_id(s, &p), false) : NULL;
 	if (n != NULL && n->hidden == NULL)
-		n->parent = newparent;
+		serve_moved(s, n, newparent);
 	reply(s, req, rc);
 }
 

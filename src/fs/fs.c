@@ -36,8 +36,8 @@ static int may_change(struct domu_fs *fs)
 		return 0;
 	if (fs->block != NULL && strcmp(fs->block->ops->name, "joined") == 0)
 		return domu_fail(fs->ctx, DOMU_UNSUPPORTED, -EROFS,
-		                 "%s: the volume lies in several pieces, and such a one can only be read: change it in "
-		                 "the guest",
+		                 "%s: a volume that lies in several pieces, has a snapshot or is read-only in its "
+		                 "group can only be read from here: change it in the guest",
 		                 shown(fs));
 	return domu_fail(fs->ctx, DOMU_FAILED, -EROFS, "%s: the filesystem is opened read-only", shown(fs));
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "fs/label.h"
 #include "fs/lib-pcre2.h"
@@ -15,7 +16,9 @@
 DOMU_LIB_DEFINE(pcre2, DOMU_PCRE2_CALLS, PCRE2_SONAME);
 
 #define META          ".^$?*+|[({"
-#define MATCH_LIMIT   1000000u /* steps: a guest's expression may be made to take for ever */
+#define MATCH_LIMIT   100000u /* steps: a guest's expression may be made to take for ever */
+#define FIND_SECONDS  2 /* of the processor: so may many of them; a policy takes some milliseconds */
+#define LOOK_EVERY    64u /* expressions */
 #define DEPTH_LIMIT   10000u
 #define HEAP_LIMIT_KB 16384u
 
@@ -41,6 +44,9 @@ struct domu_labels {
 	size_t n_subs[2];
 	pcre2_match_context_8 *limits;
 	pcre2_match_data_8 *found;
+	unsigned asked; /* expressions, of the path that is looked for */
+	time_t until; /* of the processor's time */
+	bool gave_up, told;
 };
 
 /* ---- reading ------------------------------------------------------------------- */
@@ -258,6 +264,22 @@ static int compile(struct spec *s)
 	return 0;
 }
 
+static time_t cpu_seconds(void)
+{
+	struct timespec t = { 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec;
+}
+
+bool domu_labels_gave_up(struct domu_labels *l)
+{
+	bool now = l->gave_up && !l->told;
+
+	l->told = l->gave_up;
+	return now;
+}
+
 static bool matches(struct domu_labels *l, struct spec *s, const char *path, size_t stem, uint32_t type)
 {
 	const char *rest = path + s->stem;
@@ -268,8 +290,10 @@ static bool matches(struct domu_labels *l, struct spec *s, const char *path, siz
 		return false;
 	if (begins_otherwise(s->regex + s->stem, rest))
 		return false;
-	if (s->code == NULL && (compile(s) != 0 || s->code == NULL))
+	if (l->gave_up || (s->code == NULL && (compile(s) != 0 || s->code == NULL)))
 		return false;
+	if (++l->asked % LOOK_EVERY == 0)
+		l->gave_up = cpu_seconds() > l->until;
 	return pcre2_match_8(s->code, (PCRE2_SPTR8)rest, strlen(rest), 0, 0, l->found, l->limits) >= 0;
 }
 
@@ -299,6 +323,8 @@ const char *domu_labels_find(struct domu_labels *l, const char *path, uint32_t m
 	const char *context = NULL, *slash;
 	size_t stem;
 
+	l->asked = 0;
+	l->until = cpu_seconds() + FIND_SECONDS;
 	path = dist != NULL ? dist : local != NULL ? local : path;
 	slash = path[0] != '\0' ? strchr(path + 1, '/') : NULL;
 	stem = slash != NULL ? (size_t)(slash - path) : 0;
@@ -308,5 +334,5 @@ const char *domu_labels_find(struct domu_labels *l, const char *path, uint32_t m
 				context = l->specs[i].context;
 	free(local);
 	free(dist);
-	return context != NULL && strcmp(context, "<<none>>") != 0 ? context : NULL;
+	return context != NULL && !l->gave_up && strcmp(context, "<<none>>") != 0 ? context : NULL;
 }

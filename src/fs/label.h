@@ -19,6 +19,8 @@ int domu_labels_new(struct domu_label_texts *texts, struct domu_labels **labels)
 void domu_labels_free(struct domu_labels *labels);
 /* The label of an absolute path for a file of mode's type; NULL: none. It lives as long as labels. */
 const char *domu_labels_find(struct domu_labels *labels, const char *path, uint32_t mode);
+/* True once: the expressions take for ever, and no label is found any more. */
+bool domu_labels_gave_up(struct domu_labels *labels);
 
 /* Loads what labels need, before a fence closes; that it is not there is told when labels are needed. */
 void domu_labels_prepare(void);

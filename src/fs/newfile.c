@@ -15,7 +15,7 @@
 #include "fs/tree.h"
 
 #define UMASK        022u
-#define MAX_CONTEXTS (16u << 20) /* bytes of a file_contexts */
+#define MAX_CONTEXTS (4u << 20) /* bytes of a file_contexts; that of a distribution has less than one MiB */
 #define MAX_CONFIG   65536u
 
 /* ---- default ACLs -------------------------------------------------------------------- */
@@ -207,6 +207,9 @@ int domu_fs_label_new(struct domu_tree *t, struct domu_fs *fs, uint64_t ino, con
 	int rc = domu_tree_labels(t, &labels);
 
 	context = rc == 0 && labels != NULL ? domu_labels_find(labels, path, mode) : NULL;
+	if (rc == 0 && labels != NULL && domu_labels_gave_up(labels))
+		domu_say(t->ctx, DOMU_WARNING,
+		         "the guest's file_contexts take too long to go through: new files get no SELinux label");
 	if (context == NULL)
 		return rc;
 	rc = domu_fs_setxattr(fs, ino, DOMU_LABEL_XATTR, context, strlen(context) + 1);

@@ -163,7 +163,7 @@ static int node_block(struct domu_tree *t, size_t node, struct domu_block **b)
 	struct tree_node *s = &t->state[node];
 	int rc = 0;
 
-	if (s->block == NULL && n->scattered) {
+	if (s->block == NULL && (n->scattered || n->frozen)) {
 		rc = domu_lv_open(t->ctx, t->disks, t->nodes.maps[n->map], n->name, n->size, &s->block);
 		s->block_owned = rc == 0;
 	} else if (s->block == NULL && n->start == 0 && n->size == disk->size) {
@@ -325,11 +325,12 @@ static int replay(struct domu_tree *t, size_t node)
 	struct tree_node *s = &t->state[node];
 	int rc;
 
-	if (n->scattered)
+	/* For a reader the layer of the replay is dropped at the end. */
+	if (n->scattered || (n->frozen && t->opts.writable))
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: its journal has to be replayed, which is not possible on a volume in several "
-		                 "pieces: start the guest and shut it down",
-		                 n->name);
+		                 "%s: its journal has to be replayed, which is not possible on a volume %s: start the "
+		                 "guest and shut it down",
+		                 n->name, n->scattered ? "in several pieces" : "that has a snapshot or is read-only");
 	if (t->hooks.replay == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: its journal has to be replayed first",
 		                 n->name);

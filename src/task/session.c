@@ -542,6 +542,12 @@ int domu_session_check_door(struct domu_session *s, const struct domu_node *node
 		                 "%s lies in several pieces, and programs can be shown one part of one disk only: use "
 		                 "the guest's own",
 		                 node->name);
+	if (node->frozen)
+		return domu_fail(
+		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		    "%s has a snapshot that would miss what is changed here, or is read-only in its group: "
+		    "use the guest's own",
+		    node->name);
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,

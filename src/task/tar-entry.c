@@ -12,7 +12,7 @@
 #include "base/num.h"
 #include "task/tar-entry.h"
 
-#define MAX_ACL 1024
+#define MAX_ACL 8191 /* lines: a value has 64 KiB at most */
 
 /* ---- attributes ----------------------------------------------------------------------- */
 
@@ -176,8 +176,11 @@ static int get_acl(struct domu_ctx *ctx, const struct domu_tar_in *in, struct ar
 	size_t k = 0;
 
 	/* Three lines of an access ACL are what the mode says. */
-	if (n <= (access ? 3 : 0) || n > MAX_ACL || S_ISLNK(t->e.st.mode) || (!access && !S_ISDIR(t->e.st.mode)))
+	if (n <= (access ? 3 : 0) || S_ISLNK(t->e.st.mode) || (!access && !S_ISDIR(t->e.st.mode)))
 		return 0;
+	if (n > MAX_ACL)
+		return domu_fail(ctx, DOMU_FAILED, -E2BIG, "the ACL of '%s' has %d lines, more than any file can have",
+		                 path, n);
 	v = calloc((size_t)n + 4, sizeof *v);
 	value = malloc(4 + ((size_t)n + 4) * 8);
 	while (v != NULL && value != NULL && k < (size_t)n + 4 &&

@@ -143,12 +143,15 @@ static void record_xattr(struct domu_tar_buf *b, const struct domu_treeio_xattr 
 	record(b, key, x->value, x->len);
 }
 
+/* What is no ACL is kept as it is all the same. */
 static void record_acl(struct domu_tar_buf *b, const char *key, const struct domu_treeio_xattr *x)
 {
 	char *text = domu_tar_acl_text(x->value, x->len);
 
 	if (text != NULL)
 		record_text(b, key, text);
+	else
+		record_xattr(b, x);
 	free(text);
 }
 

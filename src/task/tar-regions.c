@@ -55,7 +55,8 @@ static int by_map(struct domu_tar_regions *r, struct domu_fs *fs, uint64_t ino, 
 			                 "%s: inode %" PRIu64 " claims more blocks than there are: check it with "
 			                 "domu-rescue fsck",
 			                 fs->block->name, ino);
-		rc = add(r, offset, run, at);
+		/* Then what is between two large holes is one piece, read through the filesystem. */
+		rc = add(r, offset, run, r->n < MAX_REGIONS ? at : UINT64_MAX);
 	}
 	return rc;
 }

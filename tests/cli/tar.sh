@@ -144,6 +144,24 @@ kmount "$T/c.img" 0 0 "$T/c" ro,noatime
 same "keeps the same facts" <(facts "$T/c" | grep -av $'\t\\./sock\t' | grep -av $'\t\\.\td') <(grep -av $'\t\\.\td' "$T/want")
 kumount "$T/c"
 
+# An ACL that is too large for the inode and its block.
+for v in a b; do fs_bytes=$((16 * 1048576)) make_fs ext4 "$T/large-$v.img" plain_tree -O ea_inode; done
+kmount "$T/large-a.img" 0 0 "$T/mnt" rw
+seq -f u:%g:rwx 2000 3500 | setfacl -M - "$T/mnt/etc/fstab"
+getfacl -n "$T/mnt/etc/fstab" 2>/dev/null >"$T/acl.want"
+[ "$(wc -l <"$T/acl.want")" -gt 1500 ] || not_ok "the kernel takes it"
+kumount "$T/mnt"
+works "an ACL of 1500 lines out" tar-out "$T/large-a.img:/etc" "$T/large.tar"
+works "and in" tar-in "$T/large.tar" "$T/large-b.img:/etc"
+kmount "$T/large-b.img" 0 0 "$T/mnt" ro
+same "is the same" <(getfacl -n "$T/mnt/etc/fstab" 2>/dev/null) "$T/acl.want"
+kumount "$T/mnt"
+works "chmod of it" chmod 0710 "$T/large-b.img:/etc/fstab"
+fs_offset=0 fsck_clean "e2fsck" "$T/large-b.img"
+kmount "$T/large-b.img" 0 0 "$T/mnt" ro
+is "changes its mask" "$(getfacl -cn "$T/mnt/etc/fstab" 2>/dev/null | grep -E '^(user::|mask::|other::)' | tr '\n' ' ')" "user::rwx mask::--x other::--- "
+kumount "$T/mnt"
+
 # ---- archives of others
 
 mkdir "$T/mine"

@@ -88,7 +88,7 @@ static struct domu_nodes read_pv(const char *text, uint64_t offset)
 
 #define PV                                                                                                         \
 	"vg { id = \"g\" seqno = 3 extent_size = 2048 physical_volumes { pv0 { id = \"abcdef-ghij-klmn-opqr-stuv-" \
-	"wxyz-012345\" pe_start = 2048 } } logical_volumes { root { status = [\"READ\", \"VISIBLE\"] "
+	"wxyz-012345\" pe_start = 2048 } } logical_volumes { root { status = [\"READ\", \"WRITE\", \"VISIBLE\"] "
 #define SEGMENT(start, count, legs, more)                                                           \
 	"start_extent = " start " extent_count = " count " type = \"striped\" stripe_count = " legs \
 	" stripes = [ " more " ] } "
@@ -198,6 +198,55 @@ Test(lvm, texts_that_are_none)
 		cr_expect_eq(n.n_problems, 1, "text %zu", i);
 		domu_nodes_free(&n);
 	}
+}
+
+/* What a snapshot rests on can only be read, and not even that while one is merged into it. */
+Test(lvm, origins)
+{
+#define SNAPSHOT(store)                                                                                             \
+	ONE(SEGMENT("0", "4", "1",                                                                                  \
+	            "\"pv0\", 3") "} s { segment_count = 1 segment1 { type = \"snapshot\" origin = \"root\" " store \
+	                          " = \"cow\" } ")
+	struct domu_nodes n = read_pv(SNAPSHOT("cow_store"), 512);
+
+	cr_assert_eq(n.n, 2);
+	cr_assert(n.v[1].frozen);
+	cr_assert_not(n.v[1].scattered);
+	domu_nodes_free(&n);
+	n = read_pv(SNAPSHOT("merging_store"), 512);
+	cr_assert_eq(n.n, 1);
+	cr_assert_str_eq(n.problems[0], "vg/root cannot be opened: a snapshot is being merged into it");
+	domu_nodes_free(&n);
+}
+
+/* As many segments and PVs as a text can have are read in a moment. */
+Test(lvm, many_segments, .timeout = 10)
+{
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	cr_assert_not_null(f);
+	fputs("vg { id = \"g\" extent_size = 8 physical_volumes { ", f);
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, "pv%d { id = \"x\" } ", i);
+	fputs("p { id = \"" ID "\" pe_start = 2048 } } logical_volumes { root { status = [\"VISIBLE\", \"WRITE\"] ", f);
+	fputs("segment_count = 9000 ", f);
+	for (int i = 0; i < 9000; i++)
+		fprintf(f,
+		        "segment%d { start_extent = %d extent_count = 1 type = \"striped\" stripe_count = 1 "
+		        "stripes = [ \"p\", %d ] } ",
+		        i + 1, i, i % 2 * 3);
+	fputs("} } }", f);
+	fclose(f);
+	for (int i = 0; i < 20; i++) {
+		struct domu_nodes n = read_pv(text, 512);
+
+		cr_assert_eq(n.n, 2);
+		cr_assert_eq(n.maps[n.v[1].map]->n_pieces, 9000);
+		domu_nodes_free(&n);
+	}
+	free(text);
 }
 
 Test(lvm, a_million_members)

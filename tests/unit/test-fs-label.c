@@ -293,3 +293,23 @@ Test(fs_label, hostile_lines, .timeout = 20)
 	cr_assert_null(domu_labels_find(l, "", S_IFREG));
 	domu_labels_free(l);
 }
+
+/* Each takes its number of steps, and all together would take minutes. */
+Test(fs_label, expressions_that_take_for_ever, .timeout = 30)
+{
+	struct domu_label_texts texts = { 0 };
+	struct domu_labels *l;
+	size_t size;
+	FILE *f = open_memstream(&texts.contexts[0], &size);
+
+	for (int i = 0; i < 10000; i++)
+		fprintf(f, "/etc/(([a-z]*)*)*([a-z]*)*[0-9] system_u:object_r:x_t:s%d\n", i);
+	cr_assert_eq(fclose(f), 0);
+	domu_labels_prepare();
+	cr_assert_eq(domu_labels_new(&texts, &l), 0);
+	cr_assert_null(domu_labels_find(l, "/etc/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", S_IFREG));
+	cr_assert(domu_labels_gave_up(l));
+	cr_assert_null(domu_labels_find(l, "/etc/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", S_IFREG));
+	cr_assert_not(domu_labels_gave_up(l));
+	domu_labels_free(l);
+}
