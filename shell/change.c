@@ -146,7 +146,7 @@ int domu_change_create(struct domu_run *r, const struct domu_path *p, struct dom
 	struct domu_tree *t;
 	int rc = domu_work_tree(r->work, r->use, &t);
 
-	return rc != 0 ? rc : domu_fs_create_new(t, p->fs, p->dir, p->path, p->name, attr, target, ino);
+	return rc != 0 ? rc : domu_fs_create_new(t, p->fs, p->dir, p->path, p->name, attr, DOMU_UMASK, target, ino);
 }
 
 int domu_change_parent(struct domu_run *r, const struct domu_path *p, struct domu_stat *st)

@@ -133,6 +133,68 @@ int serve_depth(struct serve *s, fuse_ino_t id)
 	return depth;
 }
 
+struct naming {
+	uint64_t ino;
+	char name[256];
+};
+
+static int take_name(void *user, const char *name, size_t len, uint64_t ino, uint32_t type_mode)
+{
+	struct naming *n = user;
+
+	(void)type_mode;
+	if (ino != n->ino || len >= sizeof n->name)
+		return 0;
+	memcpy(n->name, name, len + 1);
+	return 1;
+}
+
+/* Puts "/word" before what is in out, which ends at out + size. */
+static int put_before(char *out, char **at, const char *word)
+{
+	size_t n = strlen(word);
+
+	if ((size_t)(*at - out) < n + 1)
+		return -ENAMETOOLONG;
+	*at -= n;
+	memcpy(*at, word, n);
+	*--*at = '/';
+	return 0;
+}
+
+/* Names are not kept: each is looked for in the directory above, up to where a filesystem is mounted. */
+int serve_path(struct serve *s, fuse_ino_t id, const char *name, char *out, size_t size)
+{
+	char *at = out + size - 1;
+	int rc = (*at = '\0', put_before(out, &at, name));
+
+	for (int depth = 0; rc == 0 && id != FUSE_ROOT_ID; depth++) {
+		const struct serve_node *n = serve_node_get(s, id, false);
+		struct serve_place here, above;
+		struct naming found = { 0 };
+
+		if (n == NULL || depth > MAX_DEPTH)
+			return -ESTALE;
+		rc = serve_find(s, id, &here);
+		if (rc == 0)
+			rc = serve_find(s, n->parent, &above);
+		if (rc != 0)
+			return rc;
+		if (here.mount != above.mount) {
+			rc = put_before(out, &at, s->mounts[here.mount].target + 1);
+			break;
+		}
+		found.ino = here.ino;
+		rc = domu_fs_readdir(above.fs, above.ino, take_name, &found);
+		if (rc >= 0)
+			rc = found.name[0] != '\0' ? put_before(out, &at, found.name) : -ESTALE;
+		id = n->parent;
+	}
+	if (rc == 0)
+		memmove(out, at, strlen(at) + 1);
+	return rc;
+}
+
 /* ---- links ---------------------------------------------------------------------------- */
 
 /* Adds a component; false: too long. */

@@ -128,7 +128,8 @@ void serve_forget(struct serve *s, fuse_ino_t id, uint64_t n)
 static void op_init(void *user, struct fuse_conn_info *conn)
 {
 	const unsigned want = FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_WRITE |
-	                      FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_EXPORT_SUPPORT;
+	                      FUSE_CAP_SPLICE_MOVE | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_EXPORT_SUPPORT |
+	                      FUSE_CAP_DONT_MASK;
 
 	(void)user;
 	/* Without writeback cache a write is in the stage before it returns, and an error is the writer's own. */

@@ -57,6 +57,8 @@ void serve_node_drop(struct serve *s, struct serve_node *n); /* when nothing ref
 void serve_nodes_free(struct serve *s);
 /* How many directories lie above what is in directory id; -1: that is not known. */
 int serve_depth(struct serve *s, fuse_ino_t id);
+/* The absolute path in the guest of name in directory id. */
+int serve_path(struct serve *s, fuse_ino_t id, const char *name, char *out, size_t size);
 /* A link's target as it has to look on this machine so that it stays inside: see the comment there. */
 int serve_link(struct serve *s, fuse_ino_t id, const char *target, char *out, size_t size);
 

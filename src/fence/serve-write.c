@@ -131,6 +131,7 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name, struct domu
 	struct serve *s = fuse_req_userdata(req);
 	struct domu_stat above;
 	struct serve_place dir;
+	char path[4096];
 	uint64_t ino;
 	int rc = serve_find(s, parent, &dir);
 
@@ -145,7 +146,10 @@ static int make(fuse_req_t req, fuse_ino_t parent, const char *name, struct domu
 		attr->gid = above.gid;
 		attr->mode |= S_ISDIR(attr->mode) ? S_ISGID : 0;
 	}
-	rc = domu_fs_create(dir.fs, dir.ino, name, attr, target, &ino);
+	rc = serve_path(s, parent, name, path, sizeof path);
+	if (rc == 0)
+		rc = domu_fs_create_new(s->tree, dir.fs, dir.ino, path, name, attr, fuse_req_ctx(req)->umask & 0777,
+		                        target, &ino);
 	return rc == 0 ? serve_entry(s, parent, &dir, name, e) : rc;
 }
 

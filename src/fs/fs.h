@@ -123,12 +123,13 @@ int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct 
 /*
  * A new inode as the running guest would make it, where nothing says what it
  * is to have: attr->mode is what a program asks for (0666, 0777), limited by
- * the directory's default ACL or else by umask 022; ACLs are inherited, and
+ * the directory's default ACL or else by umask; ACLs are inherited, and
  * the label is the one that the guest's policy has for path (absolute; NULL:
  * none).  attr->mode becomes what it got.
  */
+#define DOMU_UMASK 022u /* of the guest's root */
 int domu_fs_create_new(struct domu_tree *t, struct domu_fs *fs, uint64_t dir, const char *path, const char *name,
-                       struct domu_stat *attr, const char *target, uint64_t *ino);
+                       struct domu_stat *attr, uint32_t umask, const char *target, uint64_t *ino);
 /* Only the label: for what brings everything else along. */
 int domu_fs_label_new(struct domu_tree *t, struct domu_fs *fs, uint64_t ino, const char *path, uint32_t mode);
 /* The policy may have changed: it is read anew. */

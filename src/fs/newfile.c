@@ -14,7 +14,6 @@
 #include "fs/lib-pcre2.h"
 #include "fs/tree.h"
 
-#define UMASK        022u
 #define MAX_CONTEXTS (4u << 20) /* bytes of a file_contexts; that of a distribution has less than one MiB */
 #define MAX_CONFIG   65536u
 
@@ -38,6 +37,7 @@ static int keep_default(void *user, const char *name, const void *value, size_t 
 
 	if (strcmp(name, ACL_DEFAULT) != 0 || len < ACL_HEAD || (len - ACL_HEAD) % ACL_ENTRY != 0)
 		return 0;
+	free(a->data); /* a damaged inode may have it twice */
 	a->data = malloc(len);
 	if (a->data == NULL)
 		return -ENOMEM;
@@ -223,7 +223,7 @@ int domu_fs_label_new(struct domu_tree *t, struct domu_fs *fs, uint64_t ino, con
 /* ---- making it --------------------------------------------------------------------------------- */
 
 int domu_fs_create_new(struct domu_tree *t, struct domu_fs *fs, uint64_t dir, const char *path, const char *name,
-                       struct domu_stat *attr, const char *target, uint64_t *ino)
+                       struct domu_stat *attr, uint32_t umask, const char *target, uint64_t *ino)
 {
 	struct acl access = { 0 }, dflt = { 0 };
 	bool is_link = S_ISLNK(attr->mode), more = false;
@@ -237,7 +237,7 @@ int domu_fs_create_new(struct domu_tree *t, struct domu_fs *fs, uint64_t dir, co
 		rc = keep_default(&access, ACL_DEFAULT, dflt.data, dflt.len);
 		more = rc == 0 && limit(&access, &attr->mode);
 	} else if (!is_link) {
-		attr->mode &= ~UMASK;
+		attr->mode &= ~umask;
 	}
 	if (rc == 0)
 		rc = domu_fs_create(fs, dir, name, attr, target, ino);

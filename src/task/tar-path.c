@@ -60,7 +60,7 @@ static int make_dir(struct domu_tar_walk *w, struct domu_tar_dir *d, const char 
 
 	clock_gettime(CLOCK_REALTIME, &attr.mtime);
 	attr.atime = attr.ctime = attr.btime = attr.mtime;
-	rc = domu_fs_create_new(w->tree, d->fs, d->ino, NULL, name, &attr, NULL, &ino);
+	rc = domu_fs_create_new(w->tree, d->fs, d->ino, NULL, name, &attr, DOMU_UMASK, NULL, &ino);
 	d->ino = ino;
 	return rc;
 }

@@ -111,7 +111,7 @@ static int create(struct guest_sink *g, const char *name, const struct domu_tree
 	int rc = make_attr(g, e, &attr);
 
 	if (rc == 0 && (g->flags & DOMU_TREEIO_PRESERVE) == 0) {
-		rc = domu_fs_create_new(g->t, fs, g->top->ino, path, name, &attr, e->target, ino);
+		rc = domu_fs_create_new(g->t, fs, g->top->ino, path, name, &attr, DOMU_UMASK, e->target, ino);
 	} else if (rc == 0) {
 		rc = domu_fs_create(fs, g->top->ino, name, &attr, e->target, ino);
 		if (rc == 0 && path != NULL)

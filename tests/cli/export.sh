@@ -120,7 +120,7 @@ start "$T/exp" --yes export --rw "$T/root.img"
 	set -ex
 	cd "$T/exp"
 	# What is removed while it is open gets another name, and not one that the guest has.
-	mkdir own && echo own >own/.domu-rescue-open.1 && echo x >own/x && exec 9<own/x && rm own/x && exec 9<&-
+	mkdir own && echo own >own/.domu-rescue-open.1 && echo x >own/x && exec 9<own/x && rm own/x && exec 9<&- || exit 1
 	[ "$(cat own/.domu-rescue-open.1)" = own ]
 	sed -i s/testguest/newname/ etc/hostname
 	# A directory that grows where there is no room in one piece.
@@ -139,8 +139,17 @@ start "$T/exp" --yes export --rw "$T/root.img"
 	ln etc/hostname name2 && ln -s /etc/hostname link && mknod dev c 5 1 && mkfifo fifo
 	setfattr -n user.k -v v name2 && setfacl -m u:7:rw name2 && chown 8:9 name2 && chmod 4751 name2
 	touch -d '2001-02-03 04:05:06.789' name2
+	# An inherited ACL counts instead of the umask; where there is none, the program's own umask does.
+	mkdir acl && setfacl -d -m u:7:rwx,o::- acl && (umask 077 && touch acl/new masked && mkdir acl/sub)
+	[ "$(getfacl -cnE acl/new | tr '\n' ' ')" = "user::rw- user:7:rwx group::r-x mask::rw- other::---  " ]
+	getfacl -cn acl/sub | grep default:user:7:rwx
+	[ "$(stat -c %a masked)" = 600 ]
+	# The guest's policy names what is new, whatever it is called in this machine.
+	mkdir -p etc/selinux/targeted/contexts/files
+	printf '/srv/www(/.*)?\tsystem_u:object_r:httpd_t:s0\n' >etc/selinux/targeted/contexts/files/file_contexts
+	printf 'SELINUX=enforcing\nSELINUXTYPE=targeted\n' >etc/selinux/config
 	truncate -s 1G big/sparse && mv odd odd2 && rm -r many && mv link big/
-	exec 9>open && rm open && echo still >&9 && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 1 ] && exec 9>&- && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 0 ]
+	exec 9>open && rm open && echo still >&9 && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 1 ] && exec 9>&- && [ "$(find . -maxdepth 1 -name '*open*' | wc -l)" = 0 ] || exit 1
 	! fallocate -l 1M big/pre 2>/dev/null && rm -f big/pre
 	[ "$(mv -T etc usr 2>&1 | grep -c 'not empty')" = 1 ]
 	echo half >half && sync half
@@ -161,6 +170,13 @@ is "a link is what was written" "$(readlink "$T/mnt/big/link")" /etc/hostname
 kumount "$T/mnt"
 works "it is in the history" history "$T/root.img"
 has "as one commit" "$(out)" "committed +yes"
+
+start "$T/exp" --yes export --rw "$T/root.img"
+mkdir -p "$T/exp/srv/www" && touch "$T/exp/srv/www/index"
+stop INT
+is "with a policy in the guest, that is committed" "$status" 0
+is "new files have the label of the guest's policy" "$(debugfs -R 'ea_get /srv/www/index security.selinux' "$T/root.img" 2>/dev/null)" \
+	'security.selinux (29) = "system_u:object_r:httpd_t:s0\000"'
 
 state=$(state_of "$T/root.img")
 start "$T/exp" export --rw "$T/root.img"
