@@ -179,7 +179,7 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 
 /* ---- scan.c, scan-dir.c -------------------------------------------------- */
 
-#define EXT_SCAN_PIECE (256u * 1024) /* bytes of one read */
+#define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
 
 /* A block of a directory, to be read in the order of the disk. */
 struct ext_scan_block {
