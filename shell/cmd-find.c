@@ -230,6 +230,7 @@ static int run(struct domu_run *r)
 	int rc = domu_work_tree(r->work, r->use, &fd.tree), r2;
 
 	fd.text = (struct domu_text){ .flush = flush, .user = &fd };
+	domu_run_widen(r);
 	if (rc == 0)
 		rc = parse(&fd);
 	if (rc == 0)

@@ -137,7 +137,7 @@ static int each(void *user, const struct domu_walk_entry *e)
 
 static int get_one(struct domu_run *r, size_t operand, void *user)
 {
-	const struct domu_walk_opts opts = { .max_depth = ~0u };
+	const struct domu_walk_opts opts = { .max_depth = ~0u, .read_only = true };
 	struct job *j = user;
 	struct domu_path *p = malloc(sizeof *p);
 	const char *shown = domu_change_shown(r, operand);

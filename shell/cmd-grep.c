@@ -21,6 +21,7 @@ struct job {
 	struct domu_grep g;
 	struct domu_grep_buffer *b;
 	struct domu_tree *tree;
+	struct domu_scans *scans; /* of all walks: each filesystem is read whole at most once */
 	bool recursive, follow, quiet_errors;
 	struct {
 		const struct domu_fs *fs;
@@ -145,9 +146,11 @@ static int each(void *user, const struct domu_walk_entry *e)
 
 static int walk(struct job *j, const struct domu_path *start, const char *shown)
 {
-	const struct domu_walk_opts opts = { .max_depth = ~0u };
+	struct domu_walk_opts opts = { .max_depth = ~0u, .read_only = true };
+	int rc = j->scans == NULL ? domu_scans_new(j->tree, &j->scans) : 0;
 
-	return domu_walk_tree(j->tree, start, shown, &opts, each, j);
+	opts.scans = j->scans;
+	return rc == 0 ? domu_walk_tree(j->tree, start, shown, &opts, each, j) : rc;
 }
 
 static int named(struct job *j, const struct domu_path *where, const char *shown)
@@ -326,6 +329,7 @@ static int run(struct domu_run *r)
 		r->exit_status = j->g.found ? 0 : 1;
 	domu_grep_matcher_free(j->g.m);
 	domu_grep_buffer_free(j->b);
+	domu_scans_free(j->scans);
 	free(j->g.out);
 	free(j);
 	return rc;

@@ -201,6 +201,8 @@ int domu_run_finish(struct domu_run *r, struct domu_session *s, int rc);
 int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out);
 /* Bulk bytes to stdout: straight where it was handed over, else through the front.  In the worker. */
 int domu_run_write(struct domu_run *r, const void *bytes, size_t len);
+/* Much will be written. */
+void domu_run_widen(struct domu_run *r);
 
 /* ---- the program (shell/app.c) ----------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include "base/io.h"
 #include "shell/command.h"
 #include "shell/workercmd.h"
+
+#define WIDE (1 << 20) /* bytes of a pipe that much goes through: fewer turns between two processes */
 
 const char *domu_run_path(const struct domu_run *r, size_t operand)
 {
@@ -44,6 +47,13 @@ int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct dom
 }
 
 #define PIECE (256u * 1024)
+
+void domu_run_widen(struct domu_run *r)
+{
+	/* Where it is no pipe, or may not grow, nothing is lost. */
+	if (r->out_fd >= 0)
+		fcntl(r->out_fd, F_SETPIPE_SZ, WIDE);
+}
 
 int domu_run_write(struct domu_run *r, const void *bytes, size_t len)
 {

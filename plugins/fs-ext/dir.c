@@ -6,9 +6,25 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/crc32c.h"
 #include "fs-ext.h"
 
 #define DIRENT_HEAD 8u
+#define TAIL        12u /* struct ext2_dir_entry_tail */
+
+/* Of a leaf here, since libext2fs computes it byte by byte; of an index there. */
+bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data)
+{
+	size_t size = x->e2->blocksize;
+	const uint8_t *tail = data + size - TAIL;
+
+	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
+		return true;
+	if (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 &&
+	    tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 && domu_le32(tail + 8) == domu_crc32c(seed, data, size - TAIL))
+		return true;
+	return ext2fs_dir_block_csum_verify(x->e2, ino, (struct ext2_dir_entry *)data);
+}
 
 int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged)
 {
@@ -71,6 +87,7 @@ static int walk_blocks(struct ext_fs *x, const struct ext_inode *dir, uint8_t *d
                        bool *damaged)
 {
 	uint64_t blocks = ext_isize(x, dir) / x->e2->blocksize;
+	uint32_t seed = ext_scan_seed(x, dir);
 	struct ext_run run;
 	int rc = 0;
 
@@ -89,7 +106,7 @@ static int walk_blocks(struct ext_fs *x, const struct ext_inode *dir, uint8_t *d
 			continue;
 		}
 		rc = ext_read_blocks(x, run.pblk, 1, data);
-		if (rc == 0 && !ext2fs_dir_block_csum_verify(x->e2, dir->ino, (struct ext2_dir_entry *)data))
+		if (rc == 0 && !ext_dir_csum_ok(x, dir->ino, seed, data))
 			*damaged = true;
 		else if (rc == 0)
 			rc = ext_dir_entries(x, data, x->e2->blocksize, fn, user, damaged);

@@ -150,6 +150,8 @@ typedef int (*ext_dirent_fn)(void *user, const struct ext_dirent *de);
 
 /* Every entry with sound form, "." and ".." too; what is damaged is passed over and reported at the end. */
 int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn, void *user);
+/* seed: ext_scan_seed() of the directory, whose inode is ino. */
+bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data);
 /*
  * The entries of one block, or of a part of inline data.  0, 1 or negative as
  * fn has it; *damaged is set where an entry cannot be, and the rest is left.
@@ -179,7 +181,7 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 
 /* ---- scan.c, scan-dir.c -------------------------------------------------- */
 
-#define EXT_SCAN_PIECE (256u * 1024) /* bytes of one read */
+#define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
 
 /* A block of a directory, to be read in the order of the disk. */
 struct ext_scan_block {

@@ -159,8 +159,7 @@ int ext_names_insert(struct ext_fs *x, const struct ext_inode *dir, const char *
 	rc = ext_read_blocks(x, run.pblk, 1, data);
 	if (rc != 0)
 		return rc;
-	if (!ext2fs_dir_block_csum_verify(x->e2, dir->ino, (struct ext2_dir_entry *)data) ||
-	    !insert(x, data, name, ino, file_type))
+	if (!ext_dir_csum_ok(x, dir->ino, ext_scan_seed(x, dir), data) || !insert(x, data, name, ino, file_type))
 		return -ENOSPC;
 	e2rc = ext2fs_write_dir_block4(x->e2, run.pblk, data, 0, dir->ino);
 	return ext_fail(x, e2rc, "cannot enter '%s' in directory inode %u", name, dir->ino);

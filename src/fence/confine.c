@@ -61,7 +61,8 @@ int domu_reap(pid_t pid, unsigned milliseconds)
 
 int domu_temp_dir(char path[64], unsigned uid)
 {
-	static const char *const places[] = { "/run", "/tmp" };
+	/* Memory first: where /run is on a disk, a folder made and removed there takes 0.1 ms of each command. */
+	static const char *const places[] = { "/dev/shm", "/run", "/tmp" };
 	int rc = -ENOENT;
 
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

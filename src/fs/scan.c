@@ -212,17 +212,41 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 	return 0;
 }
 
-bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out)
+/* The number of inodes before ino; false: it is not there. */
+static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
 {
 	const struct chunk *c = (const struct chunk *)s->chunks.v + ino / 64;
-	uint64_t bit = UINT64_C(1) << (ino % 64), first;
-	struct domu_stat *st = &out->st;
-	const struct inode *in;
-	const struct owner *o;
+	uint64_t bit = UINT64_C(1) << (ino % 64);
 
 	if (ino / 64 >= s->chunks.n || (c->bits & bit) == 0)
 		return false;
-	in = (const struct inode *)s->inodes.v + c->before + (unsigned)__builtin_popcountll(c->bits & (bit - 1));
+	*at = c->before + (unsigned)__builtin_popcountll(c->bits & (bit - 1));
+	return true;
+}
+
+void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
+{
+	const struct inode *v = s->inodes.v;
+	size_t at;
+
+	if (!place_of(s, ino, &at))
+		return;
+	/* It may lie in two lines of the cache. */
+	__builtin_prefetch(&v[at]);
+	__builtin_prefetch((const char *)&v[at + 1] - 1);
+}
+
+bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out)
+{
+	struct domu_stat *st = &out->st;
+	const struct inode *in;
+	const struct owner *o;
+	uint64_t first;
+	size_t at;
+
+	if (!place_of(s, ino, &at))
+		return false;
+	in = (const struct inode *)s->inodes.v + at;
 	o = (const struct owner *)s->owners.v + in->owner;
 	first = (uint64_t)in->first_hi << 32 | in->first_lo;
 	*st = (struct domu_stat){ .ino = ino,

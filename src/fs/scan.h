@@ -16,6 +16,9 @@ void domu_scan_tree_free(struct domu_scan_tree *s);
 /* False: ask domu_fs_stat(). */
 bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out);
 
+/* What it will be asked about soon: inodes lie far from each other. */
+void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino);
+
 /* The names of a directory, in no order; name lives as long as s.  -ENODATA: ask domu_fs_readdir(). */
 typedef int (*domu_scan_name_fn)(void *user, const char *name, size_t len, uint64_t ino);
 int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan_name_fn fn, void *user);

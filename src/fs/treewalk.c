@@ -15,7 +15,7 @@
 #define MAX_DEPTH 4096
 #define MAX_NAMES (256u << 20) /* bytes of names on the way down, all levels together */
 #define MAX_PATH  (1u << 20)
-#define FEW       12 /* names that are sorted by insertion */
+#define FEW       24 /* names that are sorted by insertion */
 
 /* A name of a directory.  With a scan it lies there, else at an offset of the level's arena. */
 struct child {
@@ -85,6 +85,9 @@ static int add_child(struct dir_level *l, const char *name, size_t len, uint64_t
 
 static int add_scanned(void *user, const char *name, size_t len, uint64_t ino)
 {
+	const struct dir_level *l = user;
+
+	domu_scan_tree_expect(l->scan, ino);
 	return add_child(user, name, len, ino);
 }
 

@@ -14,6 +14,14 @@ median() {
 	sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
+# told WHAT FIGURE UNIT at-least|at-most TARGET: a line now, and one of the table at the end of run.
+told() {
+	awk -v what="$1" -v n="$2" -v unit="$3" -v bound="$4" -v target="$5" 'BEGIN {
+		reached = bound == "at-least" ? n >= target : n <= target
+		printf "%-42s %8.2f %-4s %-9s %6g  %s\n", what, n, unit, bound, target, reached ? "reached" : "MISSED" }' |
+		tee -a "${BENCH_TABLE:-/dev/null}"
+}
+
 # resident COMMAND...: MiB of its largest process.
 resident() {
 	/usr/bin/time -f %M -o "$state/rss" "$@" >/dev/null 2>&1

@@ -3,9 +3,14 @@
 # tar.sh [DIR] - tar-out against a mount and tar(1), tar-in against fuse2fs and a mount, on tree.sh's image.
 # Ratios of one run mean something, of wall clock on an idle machine and of processor time on any.  BENCH_TAR_IN= says
 # what of this machine is unpacked (default /usr/include).  Needs root.
+# Mounts of our own, as walk.sh has them.
+if [ -z "${BENCH_NAMESPACE-}" ]; then
+	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
+fi
 set -uo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 DOMU=${DOMU:-$here/../../build/domu-rescue}
 dir=${1:-${TMPDIR:-/tmp}/domu-bench}
 runs=${BENCH_RUNS:-3} what=${BENCH_TAR_IN:-/usr/include}
@@ -27,17 +32,20 @@ measure() {
 	sort -n "$work/$1" | head -n 1 | awk -v n="$1" '{ printf "%-22s %8.2f s  %8.2f s of processor  %7d KiB\n", n, $1, $2 + $3, $4 }'
 }
 
-# ratio NAME NAME: how many times longer the first takes.
+# ratio NAME NAME [TARGET]: how many times longer the first takes.
 ratio() {
-	paste -d ' ' <(sort -n "$work/$1" | head -n 1) <(sort -n "$work/$2" | head -n 1) |
-		awk -v a="$1" -v b="$2" '{ printf "  %s / %s: %.1f, of processor time %.1f\n", a, b, $1 / $5, ($2 + $3) / ($6 + $7) }'
+	local two
+	two=$(paste -d ' ' <(sort -n "$work/$1" | head -n 1) <(sort -n "$work/$2" | head -n 1))
+	awk -v a="$1" -v b="$2" '{ printf "  %s / %s: %.1f, of processor time %.1f\n", a, b, $1 / $5, ($2 + $3) / ($6 + $7) }' <<<"$two"
+	[ -z "${3-}" ] || told "$1 / $2" "$(awk '{ print $1 / $5 }' <<<"$two")" x at-least "$3"
 }
 
 export DOMU image work
 cat "$image" >/dev/null
 measure tar-out '"$DOMU" tar-out "$image:/" - | cat >/dev/null'
 measure mount+tar 'mount -o loop,ro,noload "$image" "$work/mnt" && tar --format=posix --acls --xattrs --xattrs-include="*" -cf - -C "$work/mnt" . | cat; umount "$work/mnt"'
-ratio mount+tar tar-out
+ratio mount+tar tar-out 10
+told "tar-out: resident" "$(sort -n "$work/tar-out" | awk 'NR == 1 { print $4 / 1024 }')" MiB at-most 32
 # Cold: what the image has in the page cache is dropped, and nothing else.
 before='dd of="$image" oflag=nocache conv=notrunc,fdatasync count=0 status=none'
 measure tar-out-cold '"$DOMU" tar-out "$image:/" - | cat >/dev/null'
@@ -57,5 +65,5 @@ if command -v fuse2fs >/dev/null; then
 	# In the foreground, so that its end is waited for.
 	measure fuse2fs 'fuse2fs -f -o fakeroot "$work/in.img" "$work/mnt" & until mountpoint -q "$work/mnt"; do :; done
 		tar -xpf "$work/in.tar" -C "$work/mnt"; umount "$work/mnt"; wait; sync "$work/in.img"'
-	ratio fuse2fs tar-in
+	ratio fuse2fs tar-in 2
 fi

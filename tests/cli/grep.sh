@@ -18,6 +18,7 @@ fill() {
 	printf '\n\n\n' >"$d/src/blank"
 	printf 'foo before\n\0\0\0foo after\nbar\n' >"$d/odd/binary"
 	{ seq 1 30000 | sed 's/$/ line with foo/'; printf 'x\0y\nfoo\n'; } >"$d/odd/late-nul"
+	{ seq -f '%07g quiet line' 1 56000 | sed '0~50s/quiet/foo/'; printf 'x\0y\nfoo\n'; } >"$d/odd/latest-nul"
 	truncate -s 40M "$d/odd/hole"
 	printf 'foo in a hole\n' | dd of="$d/odd/hole" bs=1 seek=20000000 conv=notrunc status=none
 	seq 1 20000 | sed 's/^\(.*7\)$/\1 needle \1/' >"$d/logs/numbers"

@@ -33,6 +33,23 @@ Test(base, crc32c_has_the_values_of_the_rfc)
 		cr_assert_eq(~domu_crc32c(domu_crc32c(~0u, p, i), p + i, 32 - i), 0x113fdb5cu);
 }
 
+/* Long ones are computed in parts: byte by byte is the same. */
+Test(base, crc32c_of_much_is_that_of_its_bytes)
+{
+	static uint8_t p[9000];
+	static const size_t lens[] = { 4079, 4080, 4081, 4084, 4096, 8159, 8160, 8161, 9000 };
+
+	for (size_t i = 0; i < sizeof p; i++)
+		p[i] = (uint8_t)(i * i >> 5 ^ i * 131);
+	for (size_t k = 0; k < sizeof lens / sizeof *lens; k++) {
+		uint32_t crc = 0x12345678;
+
+		for (size_t i = 0; i < lens[k]; i++)
+			crc = domu_crc32c(crc, p + i, 1);
+		cr_expect_eq(domu_crc32c(0x12345678, p, lens[k]), crc, "%zu bytes", lens[k]);
+	}
+}
+
 Test(base, sizes_are_parsed_or_refused)
 {
 	static const struct {
