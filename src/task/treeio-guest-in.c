@@ -262,6 +262,30 @@ static int set_path(struct guest_sink *g, const char *name)
 	return 0;
 }
 
+/* cp -n, and -u where it is not older. */
+static bool left_alone(const struct guest_sink *g, const struct domu_stat *old, const struct domu_stat *st)
+{
+	const struct timespec *a = &old->mtime, *b = &st->mtime;
+
+	if ((g->flags & DOMU_TREEIO_UPDATE) != 0 &&
+	    (a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec))
+		return true;
+	return (g->flags & DOMU_TREEIO_NO_CLOBBER) != 0;
+}
+
+static int enter_itself(struct guest_sink *g, const struct domu_treeio_entry *e)
+{
+	int rc;
+
+	if (!S_ISDIR(e->st.mode))
+		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory with non-directory '%s'",
+		                 g->shown);
+	rc = set_existing(g, g->top->fs, g->top->ino, e);
+	if (rc != 0)
+		return fail(g, rc, "set the attributes of");
+	return push(g, g->top->fs, g->top->mount, g->top->ino, &e->st, (g->flags & DOMU_TREEIO_PRESERVE) != 0);
+}
+
 static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 {
 	struct guest_sink *g = s->priv;
@@ -273,12 +297,8 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 
 	g->name = NULL;
 	snprintf(g->shown, sizeof g->shown, "%s", itself ? e->name : name);
-	if (itself) {
-		if (!S_ISDIR(e->st.mode))
-			return domu_fail(g->ctx, DOMU_FAILED, -EISDIR,
-			                 "cannot overwrite directory with non-directory '%s'", g->shown);
-		return push(g, g->top->fs, g->top->mount, g->top->ino, &e->st, false);
-	}
+	if (itself)
+		return enter_itself(g, e);
 	rc = set_path(g, name);
 	if (rc != 0)
 		return rc;
@@ -305,7 +325,7 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory '%s' with non-directory",
 		                 g->shown);
 	/* Its data is taken and dropped; a link to it later leads to what is there. */
-	if (old != 0 && (g->flags & DOMU_TREEIO_NO_CLOBBER) != 0) {
+	if (old != 0 && left_alone(g, &st, &e->st)) {
 		g->fs = NULL;
 		rc = e->again ? 0 : remember_link(g, e->link_id, g->top->fs, old);
 		return rc != 0 ? fail(g, rc, "create") : 0;
@@ -375,6 +395,13 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
 	if (rc != 0)
 		domu_treeio_guest_free(s);
 	return rc;
+}
+
+void domu_treeio_guest_next(struct domu_sink *s, const char *name)
+{
+	struct guest_sink *g = s->priv;
+
+	g->name = name;
 }
 
 void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir)
