@@ -49,7 +49,7 @@ static int take_some(void *user, const void *bytes, size_t len)
 int domu_logs_expand(struct domu_ctx *ctx, enum domu_journal_packing kind, const uint8_t *bytes, size_t len, char *out,
                      size_t max, size_t *n)
 {
-	/* A bare block with its size before it becomes a file of lz4's old form: magic, and each block behind its length. */
+	/* A bare block behind its size becomes a file of lz4's old form: magic, and each block behind its length. */
 	uint8_t head[8] = { 0x02, 0x21, 0x4c, 0x18 };
 	struct field f = { .parts = { NULL, bytes }, .lens = { 0, len }, .out = out, .max = max };
 	const struct domu_unpack u = { .more = next_part, .take = take_some, .user = &f };

@@ -72,6 +72,7 @@ struct domu_tar_in {
 	struct domu_tree *tree;
 	const struct domu_path *dir; /* an existing directory */
 	unsigned strip; /* leading parts of names that are left out */
+	bool replace_links; /* of the guest, where the archive has a directory; else they are kept, and gone through */
 	bool map_names; /* owners by name, where the archive has one and the guest knows it */
 	uint64_t size; /* bytes of the file, for progress; 0: not known */
 	/* Numbers of the guest's names. */

@@ -243,14 +243,11 @@ static int open_file(struct guest_sink *g, const char *name, uint64_t old, const
 	return 0;
 }
 
-/* The path of name in the directory that is being filled. */
-static int set_path(struct guest_sink *g, const char *name)
+/* Room for a path of need bytes, which begins as it was or, where path is not NULL, with that. */
+static int take_path(struct guest_sink *g, const char *path, size_t need)
 {
-	size_t len = g->top->path_len, need = len + strlen(name) + 2;
 	char *p;
 
-	if (g->path == NULL)
-		return 0;
 	if (need > g->path_cap) {
 		p = realloc(g->path, need * 2);
 		if (p == NULL)
@@ -258,8 +255,22 @@ static int set_path(struct guest_sink *g, const char *name)
 		g->path = p;
 		g->path_cap = need * 2;
 	}
-	snprintf(g->path + len, g->path_cap - len, "/%s", name);
+	if (path != NULL) {
+		memcpy(g->path, path, need - 1);
+		g->path[need - 1] = '\0';
+	}
 	return 0;
+}
+
+/* The path of name in the directory that is being filled. */
+static int set_path(struct guest_sink *g, const char *name)
+{
+	size_t len = g->top->path_len;
+	int rc = g->path != NULL ? take_path(g, NULL, len + strlen(name) + 2) : 0;
+
+	if (rc == 0 && g->path != NULL)
+		snprintf(g->path + len, g->path_cap - len, "/%s", name);
+	return rc;
 }
 
 /* cp -n, and -u where it is not older. */
@@ -404,13 +415,17 @@ void domu_treeio_guest_next(struct domu_sink *s, const char *name)
 	g->name = name;
 }
 
-void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir)
+int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path)
 {
 	struct guest_sink *g = s->priv;
 
 	g->top->fs = fs;
 	g->top->mount = mount;
 	g->top->ino = dir;
+	if (path == NULL)
+		return 0;
+	g->top->path_len = strcmp(path, "/") == 0 ? 0 : strlen(path);
+	return take_path(g, path, g->top->path_len + 1);
 }
 
 void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st)

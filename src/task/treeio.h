@@ -80,8 +80,8 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
                          struct domu_sink *s);
 /* Between trees: what the next is called, as in domu_treeio_into; name lives until it came. */
 void domu_treeio_guest_next(struct domu_sink *s, const char *name);
-/* Between files of the first level: the next goes into another directory. */
-void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir);
+/* Between files of the first level: the next goes into another directory; path as in domu_treeio_into. */
+int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path);
 /* What follows is content of that file, which gets the times of st. */
 void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st);
 /* What the last entry became. */
