@@ -351,6 +351,21 @@ static const struct domu_option options[] = {
 	{ 0 },
 };
 
+static const struct domu_missing missing[] = {
+	{ "-v", " (find DST lists what came; in the shell, diff tells what changed)" },
+	{ "--verbose", " (find DST lists what came; in the shell, diff tells what changed)" },
+	{ "-L", " (links in a tree are copied as links; one that is named is followed without -a, -r and -d)" },
+	{ "-H", " (a link that is named is followed without -a, -r and -d)" },
+	{ "-i", " (-n leaves files that are there; what is replaced in a guest comes back by undo)" },
+	{ "--interactive", " (-n leaves files that are there; what is replaced in a guest comes back by undo)" },
+	{ "-l", " (ln makes hard links)" },
+	{ "-s", " (ln -s makes links)" },
+	{ "--preserve", " (-p keeps mode, owner and times, -a everything)" },
+	{ "-b", " (in a guest undo brings back what was replaced)" },
+	{ "--backup", " (in a guest undo brings back what was replaced)" },
+	{ 0 },
+};
+
 const struct domu_command domu_cmd_cp = {
 	.name = "cp",
 	.topic = "changing",
@@ -362,6 +377,7 @@ const struct domu_command domu_cmd_cp = {
 	.args = args,
 	.options = options,
 	.example = "domu-rescue cp -a web1:/etc .",
+	.missing = missing,
 	.needs = NEED_MANY | NEED_STATE,
 	.worker = domu_cp_worker,
 	.front = run_cp,
