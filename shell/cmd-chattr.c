@@ -60,6 +60,7 @@ static int list_entry(void *user, const struct domu_walk_entry *e)
 
 	if (e->err != 0) {
 		domu_say(l->r->ctx, DOMU_WARNING, "lsattr: %s: %s", e->path, strerror(-e->err));
+		l->r->exit_status = DOMU_FAILED;
 		return DOMU_WALK_PRUNE;
 	}
 	if (e->depth == 0)

@@ -125,9 +125,13 @@ static int each(void *user, const struct domu_walk_entry *e)
 		rc = show(j, e->where, e->path);
 	/* One file that has it not, or is damaged, is not the end of the walk. */
 	if (e->err != 0 || (rc != 0 && rc != -ENOMEM && rc != -EINTR && rc != -ESHUTDOWN)) {
-		if (rc != -ENODATA || j->name == NULL)
-			domu_say(j->r->ctx, DOMU_WARNING, "%s",
-			         j->r->ctx->error.message != NULL ? j->r->ctx->error.message : e->path);
+		const char *why = j->r->ctx->error.message;
+
+		if (rc != -ENODATA || j->name == NULL) {
+			domu_say(j->r->ctx, DOMU_WARNING, "getfattr: %s: %s", e->path,
+			         why != NULL ? why : strerror(e->err != 0 ? -e->err : -rc));
+			j->r->exit_status = DOMU_FAILED;
+		}
 		domu_error_clear(j->r->ctx);
 		rc = 0;
 	}

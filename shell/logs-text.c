@@ -83,6 +83,12 @@ static int read_plain(struct domu_run *r, const struct domu_path *where, struct 
 		n = domu_fs_read(where->fs, where->ino, p->text + p->len, want - p->len, offset + p->len);
 		p->len += n > 0 ? (size_t)n : 0;
 	}
+	/* A crash leaves a size whose blocks were not written. */
+	while (p->len > 0 && p->text[p->len - 1] == '\0')
+		p->len--;
+	if (n >= 0 && p->len == 0)
+		return domu_fail(r->ctx, DOMU_FAILED, -EUCLEAN,
+		                 "its end is nothing but zeros: cat shows what is before them");
 	return n < 0 ? (int)n : 0;
 }
 

@@ -106,6 +106,19 @@ static int left_out(struct source *s, const char *shown, int err, bool clean)
 	return 0;
 }
 
+/* Over a hole, however long it is: a damaged size may claim more than anyone could read.  0: there is none here. */
+static uint64_t hole_at(struct source *s, const struct domu_path *p, uint64_t offset)
+{
+	bool clean = s->ctx->error.status == DOMU_OK;
+	uint64_t at = 0, run = 0;
+	int rc = domu_fs_extent(p->fs, p->ino, offset, p->st.size - offset, &at, &run);
+
+	/* What cannot be told is found by reading. */
+	if (rc != 0 && clean)
+		domu_error_clear(s->ctx);
+	return rc == 0 && at == UINT64_MAX ? run : 0;
+}
+
 static int send_data(struct source *s, const struct domu_path *p, const char *shown)
 {
 	bool sparse = p->st.sectors < p->st.size / 512, clean = s->ctx->error.status == DOMU_OK;
@@ -114,10 +127,15 @@ static int send_data(struct source *s, const struct domu_path *p, const char *sh
 	int rc;
 
 	while (offset < p->st.size) {
+		uint64_t hole = sparse ? hole_at(s, p, offset) : 0;
 		ssize_t n;
 
 		if (domu_interrupted(s->ctx))
 			return domu_fail(s->ctx, DOMU_DECLINED, -EINTR, "interrupted");
+		if (hole > 0) {
+			offset += hole;
+			continue;
+		}
 		n = domu_fs_read(p->fs, p->ino, s->buf, PIECE, offset);
 		if (n < 0) {
 			left_out(s, shown, (int)n, clean);
