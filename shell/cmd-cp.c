@@ -187,6 +187,7 @@ static int out_of_guest(struct domu_run *r, struct domu_cp_operand *src, size_t 
 	if (rc == 0)
 		rc = domu_cp_to_host(from, to);
 	free_set(&set);
+	from->set = to->set = NULL;
 	return rc;
 }
 
