@@ -72,6 +72,23 @@ static int add_word(char **list, size_t *n, const char *word)
 	return 0;
 }
 
+const char *domu_command_instead(const struct domu_command *c, const char *word)
+{
+	for (const struct domu_missing *m = c->missing; m != NULL && m->word != NULL; m++) {
+		size_t n = strlen(m->word);
+
+		if (strncmp(m->word, word, n) == 0 && (word[n] == '\0' || word[n] == '='))
+			return m->instead;
+	}
+	return "";
+}
+
+static int no_option(struct domu_ctx *ctx, const struct domu_command *c, const char *word)
+{
+	return domu_fail(ctx, DOMU_USAGE, -EINVAL, "%s: there is no option %s%s; see domu-rescue help %s", c->name,
+	                 word, domu_command_instead(c, word), c->name);
+}
+
 /* --name, --name=value, --name value.  *i moves on where the next word was taken. */
 static int long_option(struct domu_ctx *ctx, struct domu_args *a, int argc, char *const *argv, int *i)
 {
@@ -79,7 +96,7 @@ static int long_option(struct domu_ctx *ctx, struct domu_args *a, int argc, char
 	const struct domu_option *o = by_name(a->cmd, word, eq != NULL ? (size_t)(eq - word) : strlen(word));
 
 	if (o == NULL)
-		return usage(ctx, a->cmd, "there is no option", argv[*i]);
+		return no_option(ctx, a->cmd, argv[*i]);
 	if (o->value == NULL) {
 		if (eq != NULL)
 			return usage(ctx, a->cmd, "this option takes no value:", argv[*i]);
@@ -87,6 +104,8 @@ static int long_option(struct domu_ctx *ctx, struct domu_args *a, int argc, char
 	}
 	if (eq != NULL)
 		return add_option(a, o, eq + 1);
+	if (o->value[0] == '[')
+		return add_option(a, o, NULL);
 	if (*i + 1 >= argc)
 		return usage(ctx, a->cmd, "a value is missing after", argv[*i]);
 	return add_option(a, o, argv[++*i]);
@@ -104,7 +123,7 @@ static int letters(struct domu_ctx *ctx, struct domu_args *a, int argc, char *co
 			continue;
 		}
 		if (o == NULL)
-			return usage(ctx, a->cmd, "there is no option", isprint((unsigned char)*p) ? shown : argv[*i]);
+			return no_option(ctx, a->cmd, isprint((unsigned char)*p) ? shown : argv[*i]);
 		if (o->value == NULL) {
 			rc = add_option(a, o, NULL);
 			if (rc != 0)
@@ -462,14 +481,17 @@ char **domu_args_words(const struct domu_args *a, size_t first, size_t n, int *a
 		rc = add_word(words, &at, "-y");
 	for (size_t i = 0; rc == 0 && i < a->n_given; i++) {
 		const struct given *g = &a->given[i];
-		char word[80];
+		bool behind = g->value != NULL && g->option->value[0] == '[';
+		char word[300];
 
-		if (g->option->letter != 0)
+		if (behind)
+			snprintf(word, sizeof word, "--%s=%s", g->option->name, g->value);
+		else if (g->option->letter != 0)
 			snprintf(word, sizeof word, "-%c", g->option->letter);
 		else
 			snprintf(word, sizeof word, "--%s", g->option->name);
 		rc = add_word(words, &at, word);
-		if (rc == 0 && g->value != NULL)
+		if (rc == 0 && g->value != NULL && !behind)
 			rc = add_word(words, &at, g->value);
 	}
 	if (rc == 0 && (a->cmd->needs & RAW_ARGS) == 0)

@@ -10,6 +10,7 @@
 
 #include "shell/change.h"
 #include "shell/copy.h"
+#include "task/treeio-links.h"
 #include "task/treeio.h"
 
 /* Where a copy goes: DST as it was walked, and whether it is a directory to go into. */
@@ -76,6 +77,10 @@ unsigned domu_cp_flags(const struct domu_args *args)
 		flags |= DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS;
 	if (domu_args_flag(args, "P"))
 		flags |= DOMU_TREEIO_NO_FOLLOW;
+	if (domu_args_flag(args, "update"))
+		flags |= DOMU_TREEIO_UPDATE;
+	if (domu_args_flag(args, "one-file-system"))
+		flags |= DOMU_TREEIO_ONE_FS;
 	if (domu_args_flag(args, "no-clobber"))
 		flags |= DOMU_TREEIO_NO_CLOBBER;
 	if (domu_args_flag(args, "no-target-directory"))
@@ -132,6 +137,8 @@ struct cp_job {
 	struct domu_path from;
 	unsigned flags;
 	size_t n_sources;
+	struct domu_links links; /* of all sources: a file that has names in two of them stays one */
+	struct domu_sink sink; /* for all of them; priv NULL: not yet */
 };
 
 static int copy_one(struct domu_run *r, size_t operand, void *user)
@@ -139,7 +146,6 @@ static int copy_one(struct domu_run *r, size_t operand, void *user)
 	struct cp_job *job = user;
 	bool follow = (job->flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
 	struct domu_treeio_into into;
-	struct domu_sink sink;
 	char base[256];
 	int rc;
 
@@ -152,12 +158,17 @@ static int copy_one(struct domu_run *r, size_t operand, void *user)
 		return rc;
 	fill_into(job->tree, &job->to, base, &into);
 	rc = check_same(r, job->tree, &job->from, &into, &job->to);
+	if (rc == 0 && job->sink.priv == NULL)
+		rc = domu_treeio_to_guest(r->ctx, &into, job->flags, &job->sink);
 	if (rc == 0)
-		rc = domu_treeio_to_guest(r->ctx, &into, job->flags, &sink);
-	if (rc != 0)
-		return rc;
-	rc = domu_treeio_from_guest(r->ctx, job->tree, &job->from, job->flags, &sink);
-	domu_treeio_guest_free(&sink);
+		domu_treeio_guest_next(&job->sink, into.name);
+	if (rc == 0)
+		rc = domu_treeio_from_guest(r->ctx, job->tree, &job->from, NULL, job->flags, &job->links, &job->sink);
+	/* What a source that failed left open is not gone on with. */
+	if (rc != 0 && job->sink.priv != NULL) {
+		domu_treeio_guest_free(&job->sink);
+		domu_links_free(&job->links);
+	}
 	return rc;
 }
 
@@ -183,6 +194,10 @@ int domu_cp_worker(struct domu_run *r)
 	if (rc == 0)
 		rc = domu_run_each(r, 0, copy_one, job);
 out:
+	if (job != NULL && job->sink.priv != NULL)
+		domu_treeio_guest_free(&job->sink);
+	if (job != NULL)
+		domu_links_free(&job->links);
 	free(job);
 	return rc;
 }
@@ -200,30 +215,57 @@ int domu_copy_across(struct domu_run *r, const struct domu_path *from, const str
 		rc = domu_treeio_to_guest(r->ctx, p, DOMU_TREEIO_ARCHIVE, &sink);
 	if (rc != 0)
 		return rc;
-	rc = domu_treeio_from_guest(r->ctx, into.tree, from, DOMU_TREEIO_ARCHIVE, &sink);
+	rc = domu_treeio_from_guest(r->ctx, into.tree, from, NULL, DOMU_TREEIO_ARCHIVE, NULL, &sink);
 	domu_treeio_guest_free(&sink);
 	return rc;
 }
 
 /* ---- out of the guest and into it ---------------------------------------------------------- */
 
+#define MAX_PATHS 100000u
+
+/* paths: of what is copied, or where to; names: what it is called there. */
 struct op_words {
-	const char *path, *cwd, *use, *name;
-	uint64_t flags;
+	const char *cwd, *use;
+	const char **paths, **names; /* n_paths, n_names, each ended by NULL */
+	uint64_t n_paths, n_names, flags;
 	int fd;
 };
 
-static int get_words(struct domu_work *w, struct domu_msg *req, bool with_name, struct op_words *o)
+static const char **get_list(struct domu_msg *req, uint64_t *n)
 {
-	o->path = domu_msg_get_str(req);
-	o->cwd = domu_msg_get_str(req);
+	const char **v;
+
+	*n = domu_msg_get_u64(req);
+	if (req->err != 0 || *n > MAX_PATHS)
+		return NULL;
+	v = calloc((size_t)*n + 1, sizeof *v);
+	for (uint64_t i = 0; v != NULL && i < *n; i++) {
+		v[i] = domu_msg_get_str(req);
+		if (v[i] == NULL)
+			*n = i;
+	}
+	return v;
+}
+
+static void free_words(struct op_words *o)
+{
+	free(o->paths);
+	free(o->names);
+	if (o->fd >= 0)
+		close(o->fd);
+}
+
+static int get_words(struct domu_work *w, struct domu_msg *req, struct op_words *o)
+{
+	*o = (struct op_words){ .cwd = domu_msg_get_str(req), .fd = -1 };
 	o->use = domu_msg_get_str(req);
-	o->name = with_name ? domu_msg_get_str(req) : NULL;
+	o->paths = get_list(req, &o->n_paths);
+	o->names = get_list(req, &o->n_names);
 	o->flags = domu_msg_get_u64(req);
 	o->fd = domu_msg_take_fd(req);
-	if (req->err != 0 || o->path == NULL || o->fd < 0) {
-		if (o->fd >= 0)
-			close(o->fd);
+	if (req->err != 0 || o->paths == NULL || o->names == NULL || o->n_paths == 0 || o->n_names == 0 || o->fd < 0) {
+		free_words(o);
 		return domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "a request that the worker cannot read");
 	}
 	return 0;
@@ -232,12 +274,14 @@ static int get_words(struct domu_work *w, struct domu_msg *req, bool with_name, 
 int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
 {
 	struct domu_path *p = malloc(sizeof *p);
+	struct domu_links links = { 0 };
 	struct domu_sink sink = { 0 };
 	struct domu_tree *t;
 	struct op_words o;
 	bool follow;
-	int rc = get_words(w, req, false, &o);
+	int rc = get_words(w, req, &o);
 
+	(void)reply;
 	if (rc != 0) {
 		free(p);
 		return rc;
@@ -247,14 +291,16 @@ int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg 
 	if (rc != 0)
 		goto out;
 	rc = domu_work_tree(w, o.use, &t);
-	if (rc == 0)
-		rc = domu_path_walk(t, o.cwd, o.path, follow ? 0 : DOMU_WALK_NOFOLLOW, p);
-	if (rc == 0)
-		rc = domu_treeio_from_guest(w->ctx, t, p, (unsigned)o.flags | DOMU_TREEIO_READ_ONLY, &sink);
+	for (uint64_t i = 0; rc == 0 && i < o.n_paths; i++) {
+		rc = domu_path_walk(t, o.cwd, o.paths[i], follow ? 0 : DOMU_WALK_NOFOLLOW, p);
+		if (rc == 0)
+			rc = domu_treeio_from_guest(w->ctx, t, p, o.n_paths > 1 ? o.names[i] : NULL,
+			                            (unsigned)o.flags | DOMU_TREEIO_READ_ONLY, &links, &sink);
+	}
 	rc = domu_treeio_stream_end(&sink, rc);
-	domu_msg_put_str(reply, p->name);
 out:
-	close(o.fd);
+	domu_links_free(&links);
+	free_words(&o);
 	free(p);
 	return rc;
 }
@@ -266,7 +312,7 @@ int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *
 	struct domu_sink sink = { 0 };
 	struct domu_tree *t;
 	struct op_words o;
-	int rc = get_words(w, req, true, &o);
+	int rc = get_words(w, req, &o);
 
 	(void)reply;
 	if (rc != 0) {
@@ -275,15 +321,19 @@ int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *
 	}
 	rc = d != NULL ? domu_work_tree(w, o.use, &t) : domu_nomem(w->ctx);
 	if (rc == 0)
-		rc = find_destination(w->ctx, t, o.cwd, o.path, (unsigned)o.flags, d);
+		rc = find_destination(w->ctx, t, o.cwd, o.paths[0], (unsigned)o.flags, d);
+	if (rc == 0 && o.n_names > 1 && !d->inside)
+		rc = domu_fail(w->ctx, DOMU_USAGE, -ENOTDIR, "cp: target '%s' is not a directory", o.paths[0]);
 	if (rc == 0) {
-		fill_into(t, d, o.name, &into);
+		fill_into(t, d, o.names[0], &into);
+		if (o.n_names > 1)
+			into.name = NULL;
 		rc = domu_treeio_to_guest(w->ctx, &into, (unsigned)o.flags, &sink);
 	}
 	if (rc == 0)
-		rc = domu_treeio_from_stream(w->ctx, o.fd, &sink);
+		rc = domu_treeio_from_stream(w->ctx, o.fd, o.n_names > 1 ? o.names : NULL, &sink);
 	domu_treeio_guest_free(&sink);
-	close(o.fd);
+	free_words(&o);
 	free(d);
 	return rc;
 }

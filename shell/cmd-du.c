@@ -234,6 +234,16 @@ static const struct domu_option options[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
+static const struct domu_missing missing[] = {
+	{ "-t", " (du ... | awk '$1 > N')" },
+	{ "--threshold", " (du ... | awk '$1 > N')" },
+	{ "--exclude", " (find ... ! -path PATTERN -printf '%k %p\\n')" },
+	{ "-l", " (each file is counted once)" },
+	{ "-L", " (links are not followed: name what they lead to)" },
+	{ "--time", " (find -printf '%k %TY-%Tm-%Td %p\\n')" },
+	{ 0 },
+};
+
 const struct domu_command domu_cmd_du = {
 	.name = "du",
 	.topic = "reading",
@@ -243,6 +253,7 @@ const struct domu_command domu_cmd_du = {
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue du -sh web1:/var",
+	.missing = missing,
 	.needs = NEED_GUEST,
 	.worker = run,
 	.layout = &layout,

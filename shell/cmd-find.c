@@ -296,6 +296,25 @@ static const struct domu_option options[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
+static const struct domu_missing missing[] = {
+	{ "-exec", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
+	           "then find DIR -exec)" },
+	{ "-execdir", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST "
+	              "DIR, then find DIR -exec)" },
+	{ "-ok", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
+	         "then find DIR -exec)" },
+	{ "-okdir", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
+	            "then find DIR -exec)" },
+	{ "-delete", " (look first: find ... -print0 > list; then rm -r GUEST:/PATH, or -delete of find(1) below "
+	             "export --rw GUEST DIR)" },
+	{ "-fprint", " (> FILE)" },
+	{ "-fprintf", " (-printf FORMAT > FILE)" },
+	{ "-fls", " (-ls > FILE)" },
+	{ "-fprint0", " (-print0 > FILE)" },
+	{ "-fstype", " (df GUEST tells which filesystem is where; -xdev stays on one)" },
+	{ 0 },
+};
+
 const struct domu_command domu_cmd_find = {
 	.name = "find",
 	.topic = "reading",
@@ -305,6 +324,7 @@ const struct domu_command domu_cmd_find = {
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue find web1:/etc -name '*.conf' -newer /etc/hostname",
+	.missing = missing,
 	.needs = NEED_GUEST | RAW_ARGS | GIVES_BYTES,
 	.worker = run,
 	.layout = &layout,

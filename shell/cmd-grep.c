@@ -371,7 +371,7 @@ static const struct domu_option options[] = {
 	{ "text", 'a', NULL, "show lines of binary files too" },
 	{ NULL, 'I', NULL, "pass over binary files" },
 	{ "null", 'Z', NULL, "a NUL after each name" },
-	{ "color", 0, "WHEN", "never: colours are not used, whatever is asked for" },
+	{ "color", 0, "[WHEN]", "never: colours are not used, whatever is asked for" },
 	{ "include", 0, "GLOB", "only files with such names (repeatable)" },
 	{ "exclude", 0, "GLOB", "no files with such names (repeatable)" },
 	{ "exclude-dir", 0, "GLOB", "no directories with such names (repeatable)" },
@@ -383,6 +383,22 @@ static const struct domu_column columns[] = {
 	{ "guest", NULL, CELL_TEXT },    { "path", NULL, CELL_BYTES },  { "line", NULL, CELL_NUMBER },
 	{ "offset", NULL, CELL_NUMBER }, { "text", NULL, CELL_BYTES },  { "context", NULL, CELL_BOOL },
 	{ "count", NULL, CELL_NUMBER },  { "binary", NULL, CELL_BOOL }, { NULL, NULL, CELL_TEXT },
+};
+
+static const struct domu_missing missing[] = {
+	{ "-P", " (-E has most of it; or cat GUEST:/FILE | grep -P)" },
+	{ "--perl-regexp", " (-E has most of it; or cat GUEST:/FILE | grep -P)" },
+	{ "-z", " (cat GUEST:/FILE | grep -z)" },
+	{ "--null-data", " (cat GUEST:/FILE | grep -z)" },
+	{ "-f", " (-e PATTERN may be given several times)" },
+	{ "--file", " (-e PATTERN may be given several times)" },
+	{ "--colour", " (| grep --color)" },
+	{ "-D", " (devices, fifos and sockets are never read)" },
+	{ "--devices", " (devices, fifos and sockets are never read)" },
+	{ "-d", " (directories are read with -r, else passed over)" },
+	{ "-U", " (files are always read as they are)" },
+	{ "-T", " (-n and -H show where)" },
+	{ 0 },
 };
 
 const struct domu_command domu_cmd_grep = {
@@ -398,6 +414,7 @@ const struct domu_command domu_cmd_grep = {
 	.columns = columns,
 	.json_key = "matches",
 	.example = "domu-rescue grep -rn web1 web1:/etc",
+	.missing = missing,
 	.needs = NEED_GUEST | GIVES_BYTES | ANY_FOUND,
 	.worker = run,
 };

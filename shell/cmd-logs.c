@@ -13,8 +13,9 @@
 #include "base/num.h"
 #include "shell/cmd.h"
 #include "shell/logs.h"
+#include "task/tar.h"
 
-#define TAIL_BYTES  (1u << 20) /* lines are looked for in the last of a file */
+#define TAIL_BYTES  (1u << 20) /* lines are looked for in the last of a console's log */
 #define MAX_LINES   100000u
 #define CONSOLE_DIR "/var/log/xen/console"
 
@@ -34,23 +35,6 @@ static int number_of_lines(struct domu_run *r, uint64_t *lines)
 	return 0;
 }
 
-/* Where the last lines of a text begin. */
-static size_t last_lines(const char *text, size_t len, uint64_t lines)
-{
-	size_t at = len;
-
-	if (at > 0 && text[at - 1] == '\n')
-		at--;
-	for (uint64_t i = 0; i < lines && at > 0; i++) {
-		const char *nl = memrchr(text, '\n', at);
-
-		if (nl == NULL)
-			return 0;
-		at = (size_t)(nl - text);
-	}
-	return lines == 0 ? len : at + (at < len && text[at] == '\n');
-}
-
 /* ---- in the worker: the guest's own --------------------------------------------------------- */
 
 int domu_logs_heading(struct domu_run *r, const char *what)
@@ -59,62 +43,6 @@ int domu_logs_heading(struct domu_run *r, const char *what)
 	int n = snprintf(line, sizeof line, "==> %s <==\n", what);
 
 	return domu_run_write(r, line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
-}
-
-/* A regular file that is there and not empty; where->ino 0: none. */
-static int find(struct domu_run *r, struct domu_tree *t, const char *path, struct domu_path *where)
-{
-	int rc = domu_path_walk(t, "/", path, 0, where);
-
-	if (rc == 0 && S_ISREG(where->st.mode) && where->st.size > 0)
-		return 0;
-	where->ino = 0;
-	if (rc != 0 && rc != -ENOENT && rc != -ENOTDIR)
-		return rc;
-	domu_error_clear(r->ctx);
-	return 0;
-}
-
-static int print_file(struct domu_run *r, const struct domu_path *where, uint64_t lines)
-{
-	uint64_t size = where->st.size, offset = size > TAIL_BYTES ? size - TAIL_BYTES : 0;
-	char *buf = malloc(TAIL_BYTES + 1);
-	size_t have = 0, from;
-	ssize_t n = 1;
-	int rc = buf != NULL ? domu_logs_heading(r, where->path) : domu_nomem(r->ctx);
-
-	while (rc == 0 && n > 0 && have < TAIL_BYTES) {
-		n = domu_fs_read(where->fs, where->ino, buf + have, TAIL_BYTES - have, offset + have);
-		have += n > 0 ? (size_t)n : 0;
-	}
-	if (rc == 0 && n < 0)
-		rc = (int)n;
-	if (rc == 0 && have > 0) {
-		if (buf[have - 1] != '\n')
-			buf[have++] = '\n';
-		from = last_lines(buf, have, lines);
-		rc = domu_run_write(r, buf + from, have - from);
-	}
-	free(buf);
-	return rc;
-}
-
-/* The first of these that is there, a damaged one being a warning. */
-static int print_first(struct domu_run *r, struct domu_tree *t, const char *const *paths, uint64_t lines, bool *any)
-{
-	struct domu_path *where = malloc(sizeof *where);
-	int rc = where != NULL ? 0 : domu_nomem(r->ctx);
-
-	for (; rc == 0 && *paths != NULL; paths++) {
-		rc = find(r, t, *paths, where);
-		if (rc == 0 && where->ino != 0) {
-			*any = true;
-			rc = print_file(r, where, lines);
-			break;
-		}
-	}
-	free(where);
-	return rc;
 }
 
 static const char *const system_logs[] = { "/var/log/syslog", "/var/log/messages", "/var/log/syslog.1",
@@ -130,7 +58,7 @@ static int print_system(struct domu_run *r, struct domu_tree *t, uint64_t lines,
 	int rc = where != NULL ? domu_journal_open(r, t, lines, &j) : domu_nomem(r->ctx);
 
 	for (size_t i = 0; rc == 0 && i < 2; i++) {
-		rc = find(r, t, system_logs[i], where);
+		rc = domu_logs_find(r, t, system_logs[i], where);
 		if (rc == 0 && where->ino != 0 && where->st.mtime.tv_sec > text)
 			text = where->st.mtime.tv_sec;
 	}
@@ -138,7 +66,7 @@ static int print_system(struct domu_run *r, struct domu_tree *t, uint64_t lines,
 		*any = true;
 		rc = domu_journal_print(j);
 	} else if (rc == 0) {
-		rc = print_first(r, t, system_logs, lines, any);
+		rc = domu_logs_print_first(r, t, system_logs, lines, any);
 	}
 	domu_journal_free(j);
 	free(where);
@@ -157,7 +85,7 @@ static int worker(struct domu_run *r)
 	if (rc == 0)
 		rc = print_system(r, t, lines, &any);
 	if (rc == 0)
-		rc = print_first(r, t, kernel_logs, lines, &any);
+		rc = domu_logs_print_first(r, t, kernel_logs, lines, &any);
 	if (rc == 0 && !any)
 		r->exit_status = DOMU_NOTFOUND;
 	return rc;
@@ -169,6 +97,7 @@ static int print_console(struct domu_run *r, const char *path, int fd, uint64_t 
 {
 	uint64_t offset = size > TAIL_BYTES ? size - TAIL_BYTES : 0;
 	char *buf = malloc(TAIL_BYTES), *heading = NULL;
+	uint64_t found;
 	ssize_t n;
 	size_t from;
 	int rc = buf != NULL && asprintf(&heading, "==> %s (on this host) <==\n", path) >= 0 ? 0 : domu_nomem(r->ctx);
@@ -179,7 +108,7 @@ static int print_console(struct domu_run *r, const char *path, int fd, uint64_t 
 	if (rc == 0)
 		rc = domu_out_data(r->out, heading, strlen(heading));
 	if (rc == 0) {
-		from = last_lines(buf, (size_t)n, lines);
+		from = domu_logs_last_lines(buf, (size_t)n, lines, &found);
 		rc = domu_out_data(r->out, buf + from, (size_t)n - from);
 	}
 	if (rc == 0 && n > 0 && buf[n - 1] != '\n')
@@ -213,6 +142,17 @@ static int console(struct domu_run *r, uint64_t lines, bool *any)
 	return rc;
 }
 
+/* For the worker, which cannot load it any more; without it what is compressed is said to be so. */
+static int load_expander(struct domu_run *r)
+{
+	if (domu_tar_lib_is_loaded())
+		return 0;
+	if (domu_tar_lib(r->ctx) == 0)
+		return domu_session_renew(r->session);
+	domu_error_clear(r->ctx);
+	return 0;
+}
+
 static int run(struct domu_run *r)
 {
 	struct domu_error first;
@@ -222,9 +162,12 @@ static int run(struct domu_run *r)
 
 	if (rc != 0)
 		return rc;
-	rc = domu_run_in_worker(r, r->session);
+	rc = load_expander(r);
+	if (rc == 0)
+		rc = domu_run_in_worker(r, r->session);
 	any = rc == 0 && r->exit_status != DOMU_NOTFOUND;
-	r->exit_status = -1;
+	if (r->exit_status == DOMU_NOTFOUND)
+		r->exit_status = -1;
 	/* A guest whose disk cannot be read may still have said why. */
 	first = domu_error_take(r->ctx);
 	r2 = rc != -EINTR && rc != -ESHUTDOWN ? console(r, lines, &any) : 0;
@@ -252,7 +195,8 @@ const struct domu_command domu_cmd_logs = {
 	.summary = "what the guest last said",
 	.description =
 	    "The last lines of its journal, or of /var/log/syslog or messages where that is newer; of its dmesg or "
-	    "kern.log; and of what xenconsoled kept of its console on this host (/var/log/xen/console, or "
+	    "kern.log, and where these have fewer lines, of what they were rotated to, compressed or not; and of what "
+	    "xenconsoled kept of its console on this host (/var/log/xen/console, or "
 	    "DOMU_RESCUE_CONSOLE_DIR). Times of the journal are in the time zone of this host.",
 	.args = args,
 	.options = options,

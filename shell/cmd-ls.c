@@ -394,7 +394,7 @@ static const struct domu_option options[] = {
 	{ NULL, 'k', NULL, "blocks of 1024 bytes (always so)" },
 	{ NULL, 'N', NULL, "names as they are (always so where the output is no terminal)" },
 	{ "group-directories-first", 0, NULL, "directories before files" },
-	{ "color", 0, "WHEN", "never: colours are not used, whatever is asked for" },
+	{ "color", 0, "[WHEN]", "never: colours are not used, whatever is asked for" },
 	{ NULL, 'S', NULL, "sort by size, largest first" },
 	{ NULL, 't', NULL, "sort by time, newest first" },
 	{ NULL, 'U', NULL, "do not sort beyond names" },
@@ -408,6 +408,13 @@ static const struct domu_column columns[] = {
 	{ NULL, NULL, CELL_TEXT },
 };
 
+static const struct domu_missing missing[] = {
+	{ "-b", " (on a terminal names are always escaped; --json has every byte)" },
+	{ "-I", " (find -maxdepth 1 ! -name PATTERN)" },
+	{ "--ignore", " (find -maxdepth 1 ! -name PATTERN)" },
+	{ 0 },
+};
+
 const struct domu_command domu_cmd_ls = {
 	.name = "ls",
 	.topic = "reading",
@@ -418,6 +425,7 @@ const struct domu_command domu_cmd_ls = {
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue ls -l web1:/etc",
+	.missing = missing,
 	.needs = NEED_GUEST,
 	.worker = run,
 	.layout = &domu_ls_layout,

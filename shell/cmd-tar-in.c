@@ -59,6 +59,7 @@ static int worker(struct domu_run *r)
 	if (rc == 0 && r->in_fd < 0)
 		rc = domu_fail(r->ctx, DOMU_FAILED, -EBADF, "no archive came");
 	if (rc == 0) {
+		in.replace_links = domu_args_flag(r->args, "no-keep-directory-symlink");
 		in.map_names = domu_args_flag(r->args, "map-names");
 		in.names = domu_names_load(in.tree, r->ctx);
 		if (fstat(r->in_fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -134,6 +135,9 @@ static const struct domu_arg args[] = {
 	{ 0 },
 };
 static const struct domu_option options[] = {
+	{ "keep-directory-symlink", 0, NULL,
+	  "a link to a directory stays where the archive has a directory (always so)" },
+	{ "no-keep-directory-symlink", 0, NULL, "such a link is replaced by the directory, as tar(1) does" },
 	{ "map-names", 0, NULL, "owners by name, as the guest has them, not by number" },
 	{ "strip-components", 0, "N", "leave out the first N parts of each name" },
 	{ 0 },
@@ -146,8 +150,14 @@ const struct domu_command domu_cmd_tar_in = {
 	.description =
 	    "FILE is an archive of tar or cpio, compressed or not: its content says which; - is stdin. Owners, times, "
 	    "ACLs, capabilities, labels, other attributes, holes and hard links are kept. A file that is there is "
-	    "replaced, a directory is filled up. Nothing leaves DIR: a name with .. in it, or one that leads through a "
-	    "link, is refused, and then nothing is unpacked.",
+	    "replaced, a directory is filled up. New files whose archive has no SELinux label get that of the guest's "
+	    "policy. Nothing leaves DIR: a name with .. in it, or one that leads through a link to elsewhere, is "
+	    "refused, "
+	    "and then nothing is unpacked.\n\n"
+	    "Where the archive has a directory and the guest a link to one below DIR, as /bin to usr/bin, the link is "
+	    "kept and the files go where it leads. tar(1) puts a new directory in its place: a guest whose /bin and "
+	    "/lib "
+	    "are such links has then no shell and no C library where its programs look for them, and does not boot.",
 	.args = args,
 	.options = options,
 	.example = "domu-rescue tar-in etc.tar.gz web1:/etc",

@@ -38,8 +38,14 @@ struct domu_arg {
 struct domu_option {
 	const char *name; /* long name without --, or NULL */
 	char letter; /* or 0 */
-	const char *value; /* the value's name in the manual, NULL: a flag */
+	const char *value; /* the value's name in the manual, NULL: a flag; "[NAME]": only behind a = */
 	const char *help; /* one line, lower case */
+};
+
+/* What fingers type that the command does not have, and what to type instead. */
+struct domu_missing {
+	const char *word; /* "-P", "--color", "-exec": also with something behind it or a value */
+	const char *instead;
 };
 
 enum domu_needs {
@@ -61,7 +67,7 @@ enum domu_needs {
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_WATCH = 1 << 16, /* its session is open for long: a guest that is started meanwhile is noticed */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
-	ANY_FOUND = 1 << 16, /* of several guests one that ends with 0 is enough; a failure counts before that of 1 */
+	ANY_FOUND = 1 << 17, /* of several guests one that ends with 0 is enough; a failure counts before that of 1 */
 };
 
 struct domu_args; /* a parsed command line */
@@ -85,10 +91,13 @@ struct domu_command {
 	unsigned needs;
 	int (*worker)(struct domu_run *r);
 	int (*front)(struct domu_run *r);
+	const struct domu_missing *missing; /* ended by word NULL; NULL: nothing that would be missed */
 	/* How rows look as text; NULL: a table of the columns. */
 	const struct domu_layout *layout;
 };
 
+/* " (use -x)" for a word that the command does not have, or "". */
+const char *domu_command_instead(const struct domu_command *c, const char *word);
 extern const struct domu_command *const domu_commands[]; /* NULL-terminated, in the manual's order */
 const struct domu_command *domu_command_find(const char *name); /* by name or alias */
 

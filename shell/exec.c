@@ -238,6 +238,32 @@ static int run_group(struct exec *e, const struct domu_args *all, size_t first, 
 	return rc;
 }
 
+static bool names(const char *message, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = message; (p = strstr(p, name)) != NULL; p++)
+		if ((p == message || p[-1] == ' ' || p[-1] == '\'') && (p[n] == ' ' || p[n] == ':' || p[n] == '\''))
+			return true;
+	return false;
+}
+
+/* Of several guests, a failure says whose it is. */
+static void say_whose(struct domu_ctx *ctx, const char *word)
+{
+	const char *path = strstr(word, ":/");
+	int n = path != NULL ? (int)(path - word) : (int)strlen(word);
+	char *name = NULL, *whole = NULL;
+
+	if (ctx->error.message == NULL || asprintf(&name, "%.*s", n, word) < 0)
+		return;
+	if (!names(ctx->error.message, name) && asprintf(&whole, "%s: %s", name, ctx->error.message) >= 0) {
+		free(ctx->error.message);
+		ctx->error.message = whole;
+	}
+	free(name);
+}
+
 /* One that is in use, or cannot be read, does not keep the others from being read: the first failure is the result. */
 static int run_groups(struct exec *e, const struct domu_args *args)
 {
@@ -259,6 +285,8 @@ static int run_groups(struct exec *e, const struct domu_args *args)
 			continue;
 		if (rc == -EINTR || rc == -ESHUTDOWN || domu_error_status(ctx) == DOMU_USAGE)
 			end = n;
+		else
+			say_whose(ctx, guest);
 		if (result != 0) {
 			domu_say(ctx, DOMU_WARNING, "%s", ctx->error.message != NULL ? ctx->error.message : "failed");
 			domu_error_clear(ctx);

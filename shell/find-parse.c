@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "shell/cmd.h"
 #include "shell/find.h"
 
 #define MAX_NESTING 100
@@ -417,7 +418,8 @@ static int primary(struct parser *p)
 
 		return add_test(p, &row, word);
 	}
-	return bad(p, "there is no", word);
+	return domu_fail(p->env->ctx, DOMU_USAGE, -EINVAL, "find: there is no %s%s; see domu-rescue help find", word,
+	                 domu_command_instead(&domu_cmd_find, word));
 }
 
 static int comma(struct parser *p);

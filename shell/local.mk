@@ -10,7 +10,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-chattr.c shell/flags.c shell/flags.h \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
-	shell/cmd-cp.c \
+	shell/cmd-cp.c shell/cp-ends.c shell/cp-ends.h \
 	shell/cmd-diff.c shell/diff-unified.c shell/diff-work.c shell/diff.h \
 	shell/note.c shell/note.h \
 	shell/cmd-move.c \
@@ -33,7 +33,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-recover.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
-	shell/cmd-logs.c shell/logs-journal.c shell/logs.h \
+	shell/cmd-logs.c shell/logs-expand.c shell/logs-journal.c shell/logs-text.c shell/logs.h \
 	shell/cmd-mknod.c \
 	shell/cmd-setfattr.c \
 	shell/cmd-ls.c shell/ls-entries.c shell/ls-entries.h shell/ls-layout.c shell/ls.h \

@@ -15,6 +15,7 @@
 #define MAX_FILES   4096u
 #define MAX_FIELDS  1024u /* of an entry */
 #define MAX_TEXT    65536u /* of a field that is shown */
+#define MAX_PACKED  (8u << 20) /* of one that is compressed */
 #define HEADER_SIZE 208u
 #define ARRAY_STEP  4096u /* items of an entry array read in one go */
 
@@ -284,7 +285,7 @@ void domu_journal_free(struct domu_journal *j)
 
 struct fields {
 	char *message, *identifier, *comm, *pid, *syslog_pid, *host;
-	uint64_t compressed; /* bytes of a field that is, whichever it is; 0: none */
+	uint64_t packed; /* bytes of one that could not be expanded; of what is wanted only a message is that long */
 };
 
 static void keep(struct fields *fl, const char *text, size_t len)
@@ -305,6 +306,32 @@ static void keep(struct fields *fl, const char *text, size_t len)
 	}
 }
 
+/* What is long is compressed.  Of what is shown only a message is long. */
+static int take_packed(struct domu_journal *j, const struct jfile *f, unsigned kind, uint64_t offset, uint64_t size,
+                       struct fields *fl)
+{
+	bool clean = j->r->ctx->error.status == DOMU_OK;
+	uint8_t *packed = size <= MAX_PACKED ? malloc((size_t)size + 1) : NULL;
+	char *text = malloc(MAX_TEXT);
+	size_t n = 0;
+	int rc = text == NULL ? -ENOMEM : packed == NULL ? -EFBIG : read_at(j, f, packed, (size_t)size, offset);
+
+	if (rc == 0)
+		rc = domu_logs_expand(j->r->ctx, kind, packed, (size_t)size, text, MAX_TEXT, &n);
+	if (rc == 0) {
+		keep(fl, text, n);
+	} else if (rc != -EINTR && rc != -ENOMEM) {
+		if (clean)
+			domu_error_clear(j->r->ctx);
+		fl->packed = size;
+		j->damaged += rc != -EOPNOTSUPP && rc != -EFBIG;
+		rc = 0;
+	}
+	free(packed);
+	free(text);
+	return rc;
+}
+
 static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t offset, struct fields *fl)
 {
 	size_t start = f->compact ? 72 : 64;
@@ -315,10 +342,8 @@ static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t of
 
 	if (rc != 0)
 		return rc;
-	if ((head[1] & FLAG_COMPRESSED) != 0) {
-		fl->compressed = size - start;
-		return 0;
-	}
+	if ((head[1] & FLAG_COMPRESSED) != 0)
+		return take_packed(j, f, head[1] & FLAG_COMPRESSED, offset + start, size - start, fl);
 	size -= start;
 	if (size > MAX_TEXT)
 		size = MAX_TEXT;
@@ -347,8 +372,8 @@ static int take_fields(struct domu_journal *j, const struct entry *e, struct fie
 			rc = take_field(j, f, f->compact ? domu_le32(item) : domu_le64(item), fl);
 	}
 	/* Only what is long is compressed, and of what is shown only a message is. */
-	if (rc == 0 && fl->message == NULL && fl->compressed > 0 &&
-	    asprintf(&fl->message, "[a long message, compressed to %" PRIu64 " bytes]", fl->compressed) < 0) {
+	if (rc == 0 && fl->message == NULL && fl->packed > 0 &&
+	    asprintf(&fl->message, "[a long message, compressed to %" PRIu64 " bytes]", fl->packed) < 0) {
 		fl->message = NULL;
 		rc = -ENOMEM;
 	}
@@ -386,12 +411,18 @@ static int put_entry(struct domu_journal *j, const struct entry *e, const struct
 
 int domu_journal_print(struct domu_journal *j)
 {
-	int rc = domu_logs_heading(j->r, DIR_PATH);
+	int rc = domu_logs_heading(j->r, DIR_PATH), r2;
 
 	for (size_t i = 0; rc == 0 && i < j->n; i++) {
 		struct fields fl = { 0 };
 
-		if (take_fields(j, &j->v[i], &fl) == 0 && fl.message != NULL)
+		r2 = take_fields(j, &j->v[i], &fl);
+		if (r2 == -EINTR)
+			rc = r2;
+		else if (r2 == 0 && fl.message == NULL && fl.packed != 0 &&
+		         asprintf(&fl.message, "[a long message, compressed to %" PRIu64 " bytes]", fl.packed) < 0)
+			rc = domu_nomem(j->r->ctx);
+		else if (r2 == 0 && fl.message != NULL)
 			rc = put_entry(j, &j->v[i], &fl);
 		else
 			j->damaged += fl.message == NULL;
@@ -402,7 +433,9 @@ int domu_journal_print(struct domu_journal *j)
 		free(fl.syslog_pid);
 		free(fl.host);
 	}
-	if (rc == 0 && j->damaged > 0)
+	if (rc == 0 && j->damaged > 0) {
+		j->r->exit_status = DOMU_FAILED;
 		domu_say(j->r->ctx, DOMU_WARNING, "%s: parts of the journal cannot be read", DIR_PATH);
+	}
 	return rc;
 }

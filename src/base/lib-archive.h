@@ -45,10 +45,12 @@
 	X(archive_read_open) \
 	X(archive_read_support_filter_bzip2) \
 	X(archive_read_support_filter_gzip) \
+	X(archive_read_support_filter_lz4) \
 	X(archive_read_support_filter_lzma) \
 	X(archive_read_support_filter_xz) \
 	X(archive_read_support_filter_zstd) \
 	X(archive_read_support_format_cpio) \
+	X(archive_read_support_format_raw) \
 	X(archive_read_support_format_tar) \
 	X(archive_set_error) \
 	X(archive_write_add_filter_gzip) \
@@ -102,10 +104,12 @@ DOMU_LIB_DECLARE(archive, DOMU_ARCHIVE_CALLS);
 #define archive_read_open (*domu_archive.archive_read_open)
 #define archive_read_support_filter_bzip2 (*domu_archive.archive_read_support_filter_bzip2)
 #define archive_read_support_filter_gzip (*domu_archive.archive_read_support_filter_gzip)
+#define archive_read_support_filter_lz4 (*domu_archive.archive_read_support_filter_lz4)
 #define archive_read_support_filter_lzma (*domu_archive.archive_read_support_filter_lzma)
 #define archive_read_support_filter_xz (*domu_archive.archive_read_support_filter_xz)
 #define archive_read_support_filter_zstd (*domu_archive.archive_read_support_filter_zstd)
 #define archive_read_support_format_cpio (*domu_archive.archive_read_support_format_cpio)
+#define archive_read_support_format_raw (*domu_archive.archive_read_support_format_raw)
 #define archive_read_support_format_tar (*domu_archive.archive_read_support_format_tar)
 #define archive_set_error (*domu_archive.archive_set_error)
 #define archive_write_add_filter_gzip (*domu_archive.archive_write_add_filter_gzip)

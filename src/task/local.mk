@@ -36,7 +36,8 @@ libdomu_a_SOURCES += \
 	src/task/tar-entry.c src/task/tar-entry.h \
 	src/task/tar-in.c \
 	src/task/tar-pack.c \
-	src/task/tar-path.c src/task/tar-path.h
+	src/task/tar-path.c src/task/tar-path.h \
+	src/task/unpack.c
 else
 libdomu_a_SOURCES += src/task/tar-none.c
 endif

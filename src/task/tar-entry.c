@@ -222,6 +222,15 @@ static bool has(const struct domu_tar_entry *t, const char *name)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/*
+ * As GNU tar and POSIX have it, -1.5 is a second and a half before 1970;
+ * libarchive gives it as -1 and a half (and of -0.5 not the sign).
+ */
+static struct timespec when(time_t sec, long nsec)
+{
+	return sec < 0 && nsec > 0 ? (struct timespec){ sec - 1, 1000000000 - nsec } : (struct timespec){ sec, nsec };
+}
+
 static void get_stat(const struct domu_tar_in *in, struct archive_entry *ae, struct domu_tar_entry *t)
 {
 	const char *user = in->map_names ? archive_entry_uname(ae) : NULL;
@@ -242,9 +251,9 @@ static void get_stat(const struct domu_tar_in *in, struct archive_entry *ae, str
 	clock_gettime(CLOCK_REALTIME, &st->ctime);
 	st->mtime = st->atime = st->btime = st->ctime;
 	if (archive_entry_mtime_is_set(ae))
-		st->mtime = (struct timespec){ archive_entry_mtime(ae), archive_entry_mtime_nsec(ae) };
+		st->mtime = when(archive_entry_mtime(ae), archive_entry_mtime_nsec(ae));
 	if (archive_entry_atime_is_set(ae))
-		st->atime = (struct timespec){ archive_entry_atime(ae), archive_entry_atime_nsec(ae) };
+		st->atime = when(archive_entry_atime(ae), archive_entry_atime_nsec(ae));
 	archive_entry_fflags(ae, &set, &clear);
 	st->flags = (uint32_t)set;
 	t->has_flags = set != 0;

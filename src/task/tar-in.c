@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/lib-archive.h"
+#include "fs/label.h"
 #include "task/tar-entry.h"
 #include "task/tar-path.h"
 
@@ -39,7 +40,7 @@ struct tar_in {
 	struct tar_dir *dirs;
 	size_t n_dirs, cap_dirs;
 	unsigned long refused;
-	bool absolute_said;
+	bool absolute_said, kept_said;
 };
 
 /* ---- the archive ------------------------------------------------------------------------ */
@@ -213,6 +214,39 @@ static int put_base(struct tar_in *t, const struct domu_tar_dir *d)
 	return rc == 0 ? later(t, d->fs, d->ino) : rc;
 }
 
+/*
+ * A directory of the archive where the guest has a link to one, as /bin to
+ * usr/bin.  Replaced, as tar(1) does, the guest would have lost the rest of
+ * /usr/bin in /bin, and not boot.  1: it is kept.
+ */
+static int keep_link(struct tar_in *t, const struct domu_tar_dir *d, const char *path, const char *name)
+{
+	struct domu_tar_dir to;
+	struct domu_stat st;
+	uint64_t ino;
+	int rc = domu_fs_lookup(d->fs, d->ino, name, &ino);
+
+	if (rc == -ENOENT) {
+		domu_error_clear(t->ctx);
+		return 0;
+	}
+	if (rc == 0)
+		rc = domu_fs_stat(d->fs, ino, &st);
+	if (rc != 0 || !S_ISLNK(st.mode))
+		return rc;
+	rc = domu_tar_walk_link(&t->walk, path, d, name, &to);
+	if (rc <= 0)
+		return rc;
+	if (!t->kept_said)
+		domu_say(t->ctx, DOMU_WARNING,
+		         "'%s' is a link to %s in the guest: it is kept, and what the archive has below it goes there "
+		         "(--no-keep-directory-symlink replaces such links)",
+		         path, to.path);
+	t->kept_said = true;
+	free((char *)(uintptr_t)to.path);
+	return 1;
+}
+
 static int put_entry(struct tar_in *t, const struct domu_tar_dir *d, const char *name)
 {
 	struct domu_treeio_entry *e = &t->entry.e;
@@ -221,8 +255,9 @@ static int put_entry(struct tar_in *t, const struct domu_tar_dir *d, const char 
 	int rc;
 
 	e->name = name;
-	domu_treeio_guest_move(&t->sink, d->fs, d->mount, d->ino);
-	rc = t->sink.entry(&t->sink, e);
+	rc = domu_treeio_guest_move(&t->sink, d->fs, d->mount, d->ino, t->walk.labels ? d->path : NULL);
+	if (rc == 0)
+		rc = t->sink.entry(&t->sink, e);
 	if (rc == -ENOTEMPTY || rc == -EBUSY)
 		return pass_over(t);
 	if (rc != 0)
@@ -282,7 +317,11 @@ static int put_link(struct tar_in *t, struct archive_entry *ae, const char *path
                     const char *name)
 {
 	const char *target = archive_entry_hardlink(ae);
-	struct domu_tar_walk w = { .ctx = t->ctx, .tree = t->walk.tree, .strip = t->walk.strip, .base = t->walk.base };
+	struct domu_tar_walk w = { .ctx = t->ctx,
+		                   .tree = t->walk.tree,
+		                   .strip = t->walk.strip,
+		                   .base = t->walk.base,
+		                   .keep_links = t->walk.keep_links };
 	struct domu_tar_dir from;
 	char base[256];
 	uint64_t ino = 0;
@@ -340,7 +379,10 @@ static int one(struct tar_in *t, struct archive_entry *ae)
 		domu_fail(t->ctx, DOMU_FAILED, -EINVAL, "'%s' is of no type that a file can have", path);
 		return pass_over(t);
 	}
-	return put_entry(t, &d, name);
+	rc = S_ISDIR(t->entry.e.st.mode) && t->walk.keep_links ? keep_link(t, &d, path, name) : 0;
+	if (rc == -EXDEV)
+		return pass_over(t);
+	return rc != 0 ? (rc > 0 ? 0 : rc) : put_entry(t, &d, name);
 }
 
 static int unpack(struct tar_in *t)
@@ -368,15 +410,22 @@ int domu_tar_in(struct domu_ctx *ctx, const struct domu_tar_in *in, int fd)
 		.tree = in->tree, .fs = in->dir->fs, .mount = in->dir->mount, .dir = in->dir->ino
 	};
 	struct tar_in t = { .ctx = ctx, .in = in, .fd = fd };
+	struct domu_labels *labels = NULL;
 	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = (locale_t)0;
 	int rc;
 
 	t.walk = (struct domu_tar_walk){ .ctx = ctx, .tree = in->tree, .strip = in->strip };
-	t.walk.base = (struct domu_tar_dir){ .fs = into.fs, .mount = into.mount, .ino = into.dir };
+	t.walk.base =
+	    (struct domu_tar_dir){ .fs = into.fs, .mount = into.mount, .ino = into.dir, .path = in->dir->path };
+	t.walk.keep_links = !in->replace_links;
 	/* libarchive gives names back as they are only where they are text of the locale; of this thread alone. */
 	if (utf8 != (locale_t)0)
 		before = uselocale(utf8);
-	rc = domu_treeio_to_guest(ctx, &into, DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_REPLACE, &t.sink);
+	rc = domu_tree_labels(in->tree, &labels);
+	t.walk.labels = labels != NULL;
+	if (rc == 0)
+		rc = domu_treeio_to_guest(ctx, &into, DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_REPLACE,
+		                          &t.sink);
 	if (rc == 0)
 		rc = unpack(&t);
 	if (rc == 0 && t.refused > 0)

@@ -72,6 +72,7 @@ struct domu_tar_in {
 	struct domu_tree *tree;
 	const struct domu_path *dir; /* an existing directory */
 	unsigned strip; /* leading parts of names that are left out */
+	bool replace_links; /* of the guest, where the archive has a directory; else they are kept, and gone through */
 	bool map_names; /* owners by name, where the archive has one and the guest knows it */
 	uint64_t size; /* bytes of the file, for progress; 0: not known */
 	/* Numbers of the guest's names. */
@@ -101,5 +102,17 @@ int domu_tar_pack_start(struct domu_ctx *ctx, enum domu_tar_packing kind, int ou
  * its own is the cause, unless rc says more than that a pipe broke.
  */
 int domu_tar_pack_end(struct domu_ctx *ctx, struct domu_tar_pack *p, int rc);
+
+/* ---- a compressed file, or a piece of memory (unpack.c) ----------------------------- */
+
+struct domu_unpack {
+	/* More of what is compressed: bytes, 0 at its end, or a negative errno with the cause recorded. */
+	ssize_t (*more)(void *user, const void **bytes);
+	/* What comes out; an answer that is not 0 ends it, and is given back. */
+	int (*take)(void *user, const void *bytes, size_t len);
+	void *user;
+};
+/* By libarchive, which domu_tar_lib() loaded: gzip, bzip2, xz, zstd, lz4.  -EBADMSG: it is damaged. */
+int domu_unpack(struct domu_ctx *ctx, const struct domu_unpack *u);
 
 #endif

@@ -243,14 +243,11 @@ static int open_file(struct guest_sink *g, const char *name, uint64_t old, const
 	return 0;
 }
 
-/* The path of name in the directory that is being filled. */
-static int set_path(struct guest_sink *g, const char *name)
+/* Room for a path of need bytes, which begins as it was or, where path is not NULL, with that. */
+static int take_path(struct guest_sink *g, const char *path, size_t need)
 {
-	size_t len = g->top->path_len, need = len + strlen(name) + 2;
 	char *p;
 
-	if (g->path == NULL)
-		return 0;
 	if (need > g->path_cap) {
 		p = realloc(g->path, need * 2);
 		if (p == NULL)
@@ -258,8 +255,46 @@ static int set_path(struct guest_sink *g, const char *name)
 		g->path = p;
 		g->path_cap = need * 2;
 	}
-	snprintf(g->path + len, g->path_cap - len, "/%s", name);
+	if (path != NULL) {
+		memcpy(g->path, path, need - 1);
+		g->path[need - 1] = '\0';
+	}
 	return 0;
+}
+
+/* The path of name in the directory that is being filled. */
+static int set_path(struct guest_sink *g, const char *name)
+{
+	size_t len = g->top->path_len;
+	int rc = g->path != NULL ? take_path(g, NULL, len + strlen(name) + 2) : 0;
+
+	if (rc == 0 && g->path != NULL)
+		snprintf(g->path + len, g->path_cap - len, "/%s", name);
+	return rc;
+}
+
+/* cp -n, and -u where it is not older. */
+static bool left_alone(const struct guest_sink *g, const struct domu_stat *old, const struct domu_stat *st)
+{
+	const struct timespec *a = &old->mtime, *b = &st->mtime;
+
+	if ((g->flags & DOMU_TREEIO_UPDATE) != 0 &&
+	    (a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec))
+		return true;
+	return (g->flags & DOMU_TREEIO_NO_CLOBBER) != 0;
+}
+
+static int enter_itself(struct guest_sink *g, const struct domu_treeio_entry *e)
+{
+	int rc;
+
+	if (!S_ISDIR(e->st.mode))
+		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory with non-directory '%s'",
+		                 g->shown);
+	rc = set_existing(g, g->top->fs, g->top->ino, e);
+	if (rc != 0)
+		return fail(g, rc, "set the attributes of");
+	return push(g, g->top->fs, g->top->mount, g->top->ino, &e->st, (g->flags & DOMU_TREEIO_PRESERVE) != 0);
 }
 
 static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
@@ -273,12 +308,8 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 
 	g->name = NULL;
 	snprintf(g->shown, sizeof g->shown, "%s", itself ? e->name : name);
-	if (itself) {
-		if (!S_ISDIR(e->st.mode))
-			return domu_fail(g->ctx, DOMU_FAILED, -EISDIR,
-			                 "cannot overwrite directory with non-directory '%s'", g->shown);
-		return push(g, g->top->fs, g->top->mount, g->top->ino, &e->st, false);
-	}
+	if (itself)
+		return enter_itself(g, e);
 	rc = set_path(g, name);
 	if (rc != 0)
 		return rc;
@@ -305,7 +336,7 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return domu_fail(g->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory '%s' with non-directory",
 		                 g->shown);
 	/* Its data is taken and dropped; a link to it later leads to what is there. */
-	if (old != 0 && (g->flags & DOMU_TREEIO_NO_CLOBBER) != 0) {
+	if (old != 0 && left_alone(g, &st, &e->st)) {
 		g->fs = NULL;
 		rc = e->again ? 0 : remember_link(g, e->link_id, g->top->fs, old);
 		return rc != 0 ? fail(g, rc, "create") : 0;
@@ -377,13 +408,24 @@ int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *in
 	return rc;
 }
 
-void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir)
+void domu_treeio_guest_next(struct domu_sink *s, const char *name)
+{
+	struct guest_sink *g = s->priv;
+
+	g->name = name;
+}
+
+int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path)
 {
 	struct guest_sink *g = s->priv;
 
 	g->top->fs = fs;
 	g->top->mount = mount;
 	g->top->ino = dir;
+	if (path == NULL)
+		return 0;
+	g->top->path_len = strcmp(path, "/") == 0 ? 0 : strlen(path);
+	return take_path(g, path, g->top->path_len + 1);
 }
 
 void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st)

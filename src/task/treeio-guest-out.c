@@ -19,7 +19,8 @@ struct source {
 	struct domu_ctx *ctx;
 	unsigned flags;
 	struct domu_sink *to;
-	struct domu_links links;
+	struct domu_links *links;
+	const char *as; /* of the first entry; NULL afterwards */
 	unsigned open_dirs; /* entered in the sink */
 	char *buf; /* PIECE */
 	unsigned long failures; /* files that could not be read */
@@ -105,6 +106,19 @@ static int left_out(struct source *s, const char *shown, int err, bool clean)
 	return 0;
 }
 
+/* Over a hole, however long it is: a damaged size may claim more than anyone could read.  0: there is none here. */
+static uint64_t hole_at(struct source *s, const struct domu_path *p, uint64_t offset)
+{
+	bool clean = s->ctx->error.status == DOMU_OK;
+	uint64_t at = 0, run = 0;
+	int rc = domu_fs_extent(p->fs, p->ino, offset, p->st.size - offset, &at, &run);
+
+	/* What cannot be told is found by reading. */
+	if (rc != 0 && clean)
+		domu_error_clear(s->ctx);
+	return rc == 0 && at == UINT64_MAX ? run : 0;
+}
+
 static int send_data(struct source *s, const struct domu_path *p, const char *shown)
 {
 	bool sparse = p->st.sectors < p->st.size / 512, clean = s->ctx->error.status == DOMU_OK;
@@ -113,10 +127,15 @@ static int send_data(struct source *s, const struct domu_path *p, const char *sh
 	int rc;
 
 	while (offset < p->st.size) {
+		uint64_t hole = sparse ? hole_at(s, p, offset) : 0;
 		ssize_t n;
 
 		if (domu_interrupted(s->ctx))
 			return domu_fail(s->ctx, DOMU_DECLINED, -EINTR, "interrupted");
+		if (hole > 0) {
+			offset += hole;
+			continue;
+		}
 		n = domu_fs_read(p->fs, p->ino, s->buf, PIECE, offset);
 		if (n < 0) {
 			left_out(s, shown, (int)n, clean);
@@ -146,12 +165,13 @@ static const char *own_name(const struct domu_path *p)
 
 static int send_entry(struct source *s, const struct domu_path *p, const char *shown)
 {
-	struct domu_treeio_entry e = { .name = own_name(p), .st = p->st };
+	struct domu_treeio_entry e = { .name = s->as != NULL ? s->as : own_name(p), .st = p->st };
 	bool clean = s->ctx->error.status == DOMU_OK;
 	char target[4096];
 	struct xattrs *x = NULL;
 	int rc = 0;
 
+	s->as = NULL;
 	if (S_ISLNK(p->st.mode)) {
 		rc = domu_fs_readlink(p->fs, p->ino, target, sizeof target);
 		rc = rc == 0 ? -EINVAL : rc < 0 ? rc : 0;
@@ -171,7 +191,7 @@ static int send_entry(struct source *s, const struct domu_path *p, const char *s
 		return left_out(s, shown, rc, clean) + 1;
 	}
 	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && p->st.nlink > 1 && !S_ISDIR(p->st.mode))
-		e.link_id = domu_links_id(&s->links, p->mount, p->ino, &e.again);
+		e.link_id = domu_links_id(s->links, p->mount, p->ino, &e.again);
 	rc = s->to->entry(s->to, &e);
 	free_xattrs(x);
 	if (rc == 0 && S_ISREG(p->st.mode) && !e.again)
@@ -238,16 +258,20 @@ static int check_start(struct source *s, const struct domu_path *where)
 	return 0;
 }
 
-int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, unsigned flags,
-                           struct domu_sink *to)
+int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, const char *as,
+                           unsigned flags, struct domu_links *links, struct domu_sink *to)
 {
 	const struct domu_walk_opts opts = { .max_depth = (flags & DOMU_TREEIO_RECURSIVE) != 0 ? ~0u : 0,
+		                             .one_fs = (flags & DOMU_TREEIO_ONE_FS) != 0,
 		                             .read_only = (flags & DOMU_TREEIO_READ_ONLY) != 0 };
-	struct source s = { .ctx = ctx, .flags = flags, .to = to };
+	struct source s = { .ctx = ctx, .flags = flags, .to = to, .as = as, .links = links };
+	struct domu_links own = { 0 };
 	int rc = check_start(&s, where);
 
 	if (rc != 0)
 		return rc;
+	if (links == NULL)
+		s.links = &own;
 	s.buf = malloc(PIECE);
 	rc = s.buf != NULL ? domu_walk_tree(t, where, where->path, &opts, send_one, &s) : domu_nomem(ctx);
 	if (rc == 0)
@@ -255,7 +279,7 @@ int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const stru
 	if (rc == 0 && s.failures > 0)
 		rc = domu_fail(ctx, DOMU_FAILED, -EIO, "%lu file%s could not be read and %s left out", s.failures,
 		               s.failures == 1 ? "" : "s", s.failures == 1 ? "was" : "were");
-	domu_links_free(&s.links);
+	domu_links_free(&own);
 	free(s.buf);
 	return rc;
 }

@@ -265,6 +265,17 @@ static int make_other(struct host_sink *h, const char *name, const struct domu_t
 	return set_attr_at(h, name, &e->st);
 }
 
+/* cp -n, and -u where it is not older. */
+static bool left_alone(const struct host_sink *h, const struct stat *old, const struct domu_stat *st)
+{
+	const struct timespec *a = &old->st_mtim, *b = &st->mtime;
+
+	if ((h->flags & DOMU_TREEIO_UPDATE) != 0 &&
+	    (a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec))
+		return true;
+	return (h->flags & DOMU_TREEIO_NO_CLOBBER) != 0;
+}
+
 static int h_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 {
 	struct host_sink *h = s->priv;
@@ -278,12 +289,14 @@ static int h_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 	if (itself && !S_ISDIR(e->st.mode))
 		return domu_fail(h->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory with non-directory '%s'",
 		                 h->shown);
-	if (itself)
+	if (itself) {
+		set_xattrs(h, h->top->fd, e);
 		return push(h, h->top->fd, ".", &e->st, false, false);
+	}
 	if (S_ISDIR(e->st.mode))
 		return enter_dir(h, name, e);
 	/* Its data is taken and dropped. */
-	if ((h->flags & DOMU_TREEIO_NO_CLOBBER) != 0 && fstatat(h->top->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(h->top->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && left_alone(h, &st, &e->st))
 		return e->again ? 0 : remember_link(h, e->link_id, name);
 	if (e->again)
 		return make_link(h, name, e->link_id);
@@ -328,7 +341,7 @@ static int h_leave(struct domu_sink *s)
 	int rc = 0;
 
 	snprintf(h->shown, sizeof h->shown, "%s", l->name);
-	if (l->own) {
+	if (l->own || strcmp(l->name, ".") == 0) {
 		rc = set_attr(h, l->fd, &l->st);
 		/* While it was filled it had to be writable. */
 		if (rc == 0 && l->made && (l->st.mode & 0700) != 0700 && (h->flags & DOMU_TREEIO_PRESERVE) == 0 &&
@@ -336,8 +349,9 @@ static int h_leave(struct domu_sink *s)
 			rc = fail(h, errno, "set the mode of");
 		if (rc == 0)
 			rc = set_times(h, l->fd, &l->st);
-		close(l->fd);
 	}
+	if (l->own)
+		close(l->fd);
 	h->top = l->up;
 	free(l);
 	return rc;
@@ -390,7 +404,8 @@ void domu_treeio_host_free(struct domu_sink *s)
 	s->priv = NULL;
 }
 
-int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags)
+int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *name, const char *const *names,
+                        unsigned flags)
 {
 	struct domu_sink s;
 	int rc;
@@ -399,7 +414,7 @@ int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *nam
 		return domu_fail(ctx, DOMU_USAGE, -EINVAL, "'%s' is not a file's name", name);
 	rc = domu_treeio_to_host(ctx, dirfd, name, flags, &s);
 	if (rc == 0)
-		rc = domu_treeio_from_stream(ctx, fd, &s);
+		rc = domu_treeio_from_stream(ctx, fd, name == NULL ? names : NULL, &s);
 	domu_treeio_host_free(&s);
 	return rc;
 }

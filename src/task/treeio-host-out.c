@@ -25,7 +25,8 @@ struct source {
 	struct domu_ctx *ctx;
 	unsigned flags;
 	struct domu_sink *to;
-	struct domu_links links;
+	struct domu_links *links;
+	dev_t dev; /* of the tree's top */
 	char *buf; /* PIECE */
 	unsigned depth;
 };
@@ -265,6 +266,10 @@ static int send_one(struct source *s, int dirfd, const char *name, const char *a
 
 	if (rc != 0)
 		goto out;
+	if (s->depth == 0)
+		s->dev = st.st_dev;
+	if ((s->flags & DOMU_TREEIO_ONE_FS) != 0 && st.st_dev != s->dev)
+		goto out;
 	if (S_ISDIR(st.st_mode) && (s->flags & DOMU_TREEIO_RECURSIVE) == 0) {
 		rc = domu_fail(s->ctx, DOMU_FAILED, -EISDIR, "-r not given: omitting directory '%s'", name);
 		goto out;
@@ -283,7 +288,7 @@ static int send_one(struct source *s, int dirfd, const char *name, const char *a
 		e.target = target;
 	}
 	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && st.st_nlink > 1 && !S_ISDIR(st.st_mode))
-		e.link_id = domu_links_id(&s->links, st.st_dev, st.st_ino, &e.again);
+		e.link_id = domu_links_id(s->links, st.st_dev, st.st_ino, &e.again);
 	rc = fd >= 0 ? send_opened(s, fd, &st, &e, name) : s->to->entry(s->to, &e);
 out:
 	if (fd >= 0)
@@ -291,9 +296,11 @@ out:
 	return rc;
 }
 
-int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_sink *to)
+int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_links *links,
+                          struct domu_sink *to)
 {
-	struct source s = { .ctx = ctx, .flags = flags, .to = to };
+	struct source s = { .ctx = ctx, .flags = flags, .to = to, .links = links };
+	struct domu_links own = { 0 };
 	bool follow = (flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
 	const char *as = strrchr(name, '/');
 	int rc;
@@ -301,20 +308,11 @@ int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, uns
 	as = as != NULL ? as + 1 : name;
 	if (!domu_fs_name_ok(as))
 		as = "root"; /* "." and "/": the receiver has its own name for it */
+	if (links == NULL)
+		s.links = &own;
 	s.buf = malloc(PIECE);
 	rc = s.buf != NULL ? send_one(&s, dirfd, name, as, follow) : domu_nomem(ctx);
-	domu_links_free(&s.links);
+	domu_links_free(&own);
 	free(s.buf);
 	return rc;
-}
-
-int domu_treeio_host_out(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags)
-{
-	struct domu_sink s;
-	int rc = domu_treeio_to_stream(ctx, fd, &s);
-
-	if (rc != 0)
-		return rc;
-	rc = domu_treeio_from_host(ctx, dirfd, name, flags, &s);
-	return domu_treeio_stream_end(&s, rc);
 }

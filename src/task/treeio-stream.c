@@ -160,10 +160,11 @@ struct reader {
 	struct domu_ctx *ctx;
 	int fd;
 	struct domu_sink *to;
+	const char *const *names; /* of trees; NULL: one of any name */
 	struct domu_msg m;
 	char *data; /* MAX_DATA */
 	unsigned depth; /* directories entered */
-	bool begun; /* one entry came: the next one must be inside a directory */
+	bool begun; /* one entry came */
 	bool in_file;
 	uint64_t next; /* the file's data must not begin before here */
 	uint64_t links; /* the highest link_id seen */
@@ -243,12 +244,23 @@ static int get_xattrs(struct reader *r, struct domu_treeio_entry *e, struct domu
 	return 0;
 }
 
+/* May a tree begin here? */
+static bool may_begin(const struct reader *r, const char *name)
+{
+	if (r->names == NULL)
+		return !r->begun;
+	for (const char *const *p = r->names; name != NULL && *p != NULL; p++)
+		if (strcmp(*p, name) == 0)
+			return true;
+	return false;
+}
+
 /* An entry is passed on only when all of it makes sense. */
 static int check_entry(struct reader *r, const struct domu_treeio_entry *e, uint64_t again)
 {
 	size_t target = e->target != NULL ? strlen(e->target) : 1;
 
-	if (r->in_file || (r->begun && r->depth == 0))
+	if (r->in_file || (r->depth == 0 && !may_begin(r, e->name)))
 		return wrong(r, "an entry where none may be");
 	if (e->name == NULL || !domu_fs_name_ok(e->name))
 		return wrong(r, "an impossible name");
@@ -416,9 +428,9 @@ static int read_frames(struct reader *r)
 	return rc;
 }
 
-int domu_treeio_from_stream(struct domu_ctx *ctx, int fd, struct domu_sink *to)
+int domu_treeio_from_stream(struct domu_ctx *ctx, int fd, const char *const *names, struct domu_sink *to)
 {
-	struct reader r = { .ctx = ctx, .fd = fd, .to = to };
+	struct reader r = { .ctx = ctx, .fd = fd, .to = to, .names = names };
 	int rc;
 
 	r.data = malloc(MAX_DATA);

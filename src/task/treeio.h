@@ -14,6 +14,8 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_LINKS = 1 << 5, /* files that are one stay one (cp -a) */
 	DOMU_TREEIO_NO_CLOBBER = 1 << 6, /* files that are there are left alone (cp -n) */
 	DOMU_TREEIO_REPLACE = 1 << 7, /* what is there makes room, but for a directory that is not empty (tar -x) */
+	DOMU_TREEIO_UPDATE = 1 << 9, /* files that are there and not older are left alone (cp -u) */
+	DOMU_TREEIO_ONE_FS = 1 << 10, /* what is mounted below is left out (cp -x) */
 	DOMU_TREEIO_READ_ONLY = 1 << 8, /* nothing in the source's guest changes meanwhile: the walk may be a scan */
 };
 #define DOMU_TREEIO_ARCHIVE \
@@ -51,8 +53,13 @@ struct domu_sink {
 };
 
 /* ---- guest: where is from domu_path_walk() ---- */
-int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, unsigned flags,
-                           struct domu_sink *to);
+/*
+ * Several trees may go into one sink, one after the other: links are then the
+ * files met so far (treeio-links.h), else NULL.  as: what the copy is called; NULL: as it is.
+ */
+struct domu_links;
+int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, const char *as,
+                           unsigned flags, struct domu_links *links, struct domu_sink *to);
 /* Into a directory of a guest. */
 struct domu_treeio_into {
 	struct domu_tree *tree;
@@ -71,8 +78,10 @@ struct domu_treeio_into {
 };
 int domu_treeio_to_guest(struct domu_ctx *ctx, const struct domu_treeio_into *into, unsigned flags,
                          struct domu_sink *s);
-/* Between files of the first level: the next goes into another directory. */
-void domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir);
+/* Between trees: what the next is called, as in domu_treeio_into; name lives until it came. */
+void domu_treeio_guest_next(struct domu_sink *s, const char *name);
+/* Between files of the first level: the next goes into another directory; path as in domu_treeio_into. */
+int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path);
 /* What follows is content of that file, which gets the times of st. */
 void domu_treeio_guest_reopen(struct domu_sink *s, struct domu_fs *fs, uint64_t ino, const struct domu_stat *st);
 /* What the last entry became. */
@@ -80,7 +89,8 @@ uint64_t domu_treeio_guest_last(const struct domu_sink *s, struct domu_fs **fs);
 void domu_treeio_guest_free(struct domu_sink *s);
 
 /* ---- a folder of this host ---- */
-int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_sink *to);
+int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_links *links,
+                          struct domu_sink *to);
 /* Nothing is ever written outside dirfd: every name is opened by itself, links not followed. */
 int domu_treeio_to_host(struct domu_ctx *ctx, int dirfd, const char *name, unsigned flags, struct domu_sink *s);
 void domu_treeio_host_free(struct domu_sink *s);
@@ -89,13 +99,16 @@ void domu_treeio_host_free(struct domu_sink *s);
 int domu_treeio_to_stream(struct domu_ctx *ctx, int fd, struct domu_sink *s);
 /* Ends the stream: rc 0 says it is whole, else the reader gets the failure of ctx. */
 int domu_treeio_stream_end(struct domu_sink *s, int rc);
-/* Reads until the stream's end.  What it says is checked: a stream that is cut short or wrong is -EBADMSG. */
-int domu_treeio_from_stream(struct domu_ctx *ctx, int fd, struct domu_sink *to);
+/*
+ * Reads until the stream's end.  What it says is checked: a stream that is cut
+ * short or wrong is -EBADMSG.  names (NULL-terminated): what its trees may be
+ * called; NULL: it is one tree, called as it likes.
+ */
+int domu_treeio_from_stream(struct domu_ctx *ctx, int fd, const char *const *names, struct domu_sink *to);
 
 /* ---- the host's two ends of cp, with a worker at the other end of fd ---- */
-/* Reads a stream and writes it into dirfd, its first entry as name (NULL: its own). */
-int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags);
-/* Writes what dirfd has as name to a stream. */
-int domu_treeio_host_out(struct domu_ctx *ctx, int fd, int dirfd, const char *name, unsigned flags);
+/* Reads a stream and writes it into dirfd: one tree as name, or with name NULL those of names. */
+int domu_treeio_host_in(struct domu_ctx *ctx, int fd, int dirfd, const char *name, const char *const *names,
+                        unsigned flags);
 
 #endif

@@ -58,11 +58,15 @@ for type in ext3 ext4; do
 	works "$type: ln -s" ln -s a test:/srv/www/s
 	works "$type: cp -r" cp -r "$T/host/tree" test:/srv/www/tree
 	works "$type: cp -a of what has no labels" cp -a "$T/host/tree" test:/srv/www/local
+	tar -C "$T/host" -cf "$T/host.tar" tree --transform 's,^tree,unpacked/new,'
+	works "$type: tar-in of what has no labels" tar-in "$T/host.tar" test:/srv/www
 	works "$type: cp to a new name" cp "$T/host/new" test:/opt-new
 	works "$type: a path that is labelled like another" mkdir -p test:/opt/web/x
 	works "$type: touch where no label is to be" touch test:/tmp/x
 	works "$type: cp -a inside keeps labels" cp -a test:/etc/hostname test:/root/hostname
 	works "$type: cp inside does not" cp test:/etc/hostname test:/root/copy
+	works "$type: tar-out with labels" tar-out test:/etc "$T/host.tar"
+	works "$type: tar-in of what has labels" tar-in "$T/host.tar" test:/home
 	works "$type: a link changes no label" ln test:/etc/motd test:/root/motd
 	kmount "$disk" 0 0 "$T/mnt" ro
 	while read -r path want; do
@@ -82,6 +86,10 @@ for type in ext3 ext4; do
 		srv/www/local system_u:object_r:local_t:s0
 		srv/www/local/link system_u:object_r:local_t:s0
 		srv/www/local/local/same system_u:object_r:local_t:s0
+		srv/www/unpacked system_u:object_r:httpd_sys_content_t:s0
+		srv/www/unpacked/new system_u:object_r:httpd_sys_content_t:s0
+		srv/www/unpacked/new/file system_u:object_r:httpd_sys_content_t:s0
+		srv/www/unpacked/new/link system_u:object_r:link_t:s0
 		opt system_u:object_r:default_t:s0
 		opt-new system_u:object_r:default_t:s0
 		opt/web system_u:object_r:httpd_sys_content_t:s0
@@ -89,6 +97,8 @@ for type in ext3 ext4; do
 		tmp/x
 		root/copy system_u:object_r:admin_home_t:s0
 		root/motd system_u:object_r:etc_t:s0
+		home/hostname system_u:object_r:hostname_t:s0
+		home/motd system_u:object_r:etc_t:s0
 		etc/fstab
 	LABELS
 	is "$type: what had a label keeps it" "$(label etc/hostname)" system_u:object_r:hostname_t:s0

@@ -17,7 +17,7 @@ make_journal() {
 	printf '[Journal]\nStorage=persistent\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\n%s\n' "$1" >/run/systemd/journald.conf.d/test.conf
 	: >/run/systemd/journal/flushed
 	mount --bind "$T/journal" /var/log/journal || { umount /run; return 1; }
-	env ${2:+"$2"} "$journald" >"$T/journald.log" 2>&1 &
+	env "${@:2}" "$journald" >"$T/journald.log" 2>&1 &
 	pid=$!
 	wait_until 10 test -S /run/systemd/journal/stdout
 	for i in {1..80}; do
@@ -26,6 +26,9 @@ make_journal() {
 	printf 'MESSAGE=first line\nMESSAGE=second line\nSYSLOG_IDENTIFIER=multi\n' | logger --journald
 	# A field that is compressed, stored before the message it belongs to.
 	printf 'LONG=%s\nMESSAGE=short after long\nSYSLOG_IDENTIFIER=java\n' "$(printf 'x%.0s' {1..3000})" | logger --journald
+	# Long enough to be compressed; a pattern, and what is none.
+	printf 'MESSAGE=long %s end\nSYSLOG_IDENTIFIER=long\n' "$(seq -s ' ' 1 700)" | logger --journald
+	printf 'MESSAGE=noise %s\nSYSLOG_IDENTIFIER=noise\n' "$(head -c 3000 /dev/urandom | base64 -w0)" | logger --journald
 	printf 'MESSAGE=unkillable \e[31m process\nSYSLOG_IDENTIFIER=steer\n' | logger --journald
 	wait_until 10 sh -c 'journalctl --directory=/var/log/journal -t steer --no-pager -q | grep -q unkillable'
 	kill "$pid"
@@ -60,6 +63,44 @@ works "by default" logs text
 is "by default: 50 lines of what has more" "$(out | grep -c syslog.line)" 50
 works "no lines" logs -n 0 text
 ends "a number that is none" 2 logs -n x text
+
+# Rotated: by number and by date, each compressed in its own way; together they are what was cut into pieces.
+rotated() {
+	local log=$1/var/log
+	plain_tree "$1"
+	mkdir -p "$log"
+	seq 901 1000 | sed 's/^/numbered /' >"$log/syslog"
+	seq 601 900 | sed 's/^/numbered /' >"$log/syslog.1"
+	seq 301 600 | sed 's/^/numbered /' | gzip >"$log/syslog.2.gz"
+	seq 1 300 | sed 's/^/numbered /' | xz >"$log/syslog.10.xz"
+	echo 'not a log' >"$log/syslog.1.orig"
+	echo 'not a log' >"$log/syslogish"
+	seq 11 20 | sed 's/^/dated /' >"$log/kern.log"
+	seq 6 10 | sed 's/^/dated /' | zstd -q >"$log/kern.log-20240218.zst"
+	seq 1 5 | sed 's/^/dated /' | gzip >"$log/kern.log-20240211.gz"
+}
+make_fs ext4 "$T/rotated.img" rotated
+config rotated "$T/rotated.img,raw,xvda,w"
+for n in 5 100 101 400 401 750 5000; do
+	works "$n lines of what was rotated" logs -n "$n" rotated
+	same "$n lines of what was rotated: the last, in their order" <(grep numbered "$T/out") <(seq 1 1000 | tail -n "$n" | sed 's/^/numbered /')
+done
+same "rotated by date: in its order" <(grep dated "$T/out") <(seq 1 20 | sed 's/^/dated /')
+is "each file has a heading" "$(grep '^==>' "$T/out")" "$(
+	printf '==> /var/log/%s <==\n' syslog.10.xz syslog.2.gz syslog.1 syslog kern.log-20240211.gz kern.log-20240218.zst kern.log)"
+just_rotated() { rotated "$1"; : >"$1/var/log/syslog"; }
+make_fs ext4 "$T/just.img" just_rotated
+config just "$T/just.img,raw,xvda,w"
+works "what was rotated just now" logs -n 5000 just
+same "what was rotated just now: each once" <(grep numbered "$T/out") <(seq 1 900 | sed 's/^/numbered /')
+torn() { rotated "$1"; truncate -s 500 "$1/var/log/syslog.2.gz"; }
+make_fs ext4 "$T/torn.img" torn
+config torn "$T/torn.img,raw,xvda,w"
+ends "a rotated file that is cut short" 1 logs -n 5000 torn
+has "cut short: it is named" "$(err)" "/var/log/syslog.2.gz"
+has "cut short: what is before and behind it is shown" "$(out)" "numbered 1000"
+has "cut short: what is before it is shown" "$(out)" "numbered 299"
+
 printf 'Welcome\r\nKernel panic - not syncing\e[0m' >"$T/console/guest-text.log"
 works "the console log" logs -n 3 text
 has "the console log: its end" "$(out | tail -n 1)" 'Kernel panic'
@@ -90,6 +131,9 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 			journalctl --directory="$T/journal" -o short -n "$n" --no-pager -q -a >"$T/theirs"
 			same "a $format journal, $n lines: as journalctl" <(sed -n '/^==> .*journal/,/^==> .*dmesg/p' "$T/out" | sed '1d;$d') "$T/theirs"
 		done
+		has "a $format journal: what is compressed" "$(out)" "698 699 700 end"
+		journalctl --directory="$T/journal" --header >"$T/header"
+		has "a $format journal: it is" "$(cat "$T/header")" COMPRESSED-
 		lacks "the older syslog is not shown" "$(out)" 'syslog line'
 		has "a $format journal: a long field does not hide the message" "$(out)" 'java.*: short after long$'
 		# Damage: every 97th byte of the file.
@@ -101,7 +145,7 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 		(T2=$T/damaged; journal() { text_logs "$1"; mkdir -p "$1/var/log/journal"; cp -r "$T2/." "$1/var/log/journal/"; }
 			make_fs ext4 "$T/damaged.img" journal)
 		config damaged "$T/damaged.img,raw,xvda,w"
-		ends "a damaged $format journal" "0 1 4" logs -n 100 damaged
+		ends "a damaged $format journal" "1" logs -n 100 damaged
 		rm -r "$T/damaged"
 	done
 	# Arrays without an end in a file that is nearly all hole: one of 1 TiB, and a thousand that lie in one another.

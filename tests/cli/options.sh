@@ -58,7 +58,7 @@ like() {
 }
 
 for o in '' -a -A -1 -l -ln -lan -lnh -lnt -lnS -lnr -lnc -lnu -t -u -c -r -S -X -s -sh -i -is -F -p -Fa -pa -nG -g -o -ng -lno -lnZ -Z -nL -L -nFL \
-	-d -nd -R -nR -C -Ci -ls -lnis --full-time '-n --full-time' --group-directories-first -f1 '-n --color=never'; do
+	-d -nd -R -nR -C -Ci -ls -lnis --full-time '-n --full-time' --group-directories-first -f1 '-n --color=never' --color=auto; do
 	case $o in
 	-g | -o | -ng | -lno | -l | -ls | --full-time) set -- $o @/odd/dir.d ;;
 	*) set -- $o @/odd ;;

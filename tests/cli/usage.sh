@@ -129,4 +129,22 @@ while IFS= read -r line; do
 	esac
 done < <(while read -r c; do "$DOMU" help "$c"; done <"$T/commands" | grep -oE '^ *(\$ )?domu-rescue [a-z].*' | sed 's/^ *\(\$ \)\?//' | grep -v '\[' | sort -u)
 check "commands have examples" test "$examples" -gt 20
+works "an option whose value may be left out takes no operand" ls --color web1:/etc/hosts
+is "its output" "$(out)" /etc/hosts
+ends "find -exec" 2 find web1:/etc -exec cat {} ';'
+has "find -exec: what to type instead" "$(err)" 'there is no -exec .*xargs.*export'
+# What fingers type and is not there: the nearest thing is named, and nothing else happens.
+while IFS='|' read -r command want; do
+	read -ra words <<<"$command"
+	ends "not there: $command" 2 "${words[@]}"
+	has "not there: $command: what to type instead" "$(err)" "there is no .*$want"
+done <<-'WORDS'
+	grep -P x web:/etc/passwd|-E has most of it
+	grep --null-data x web:/etc/passwd|grep -z
+	grep -f /dev/null web:/etc/passwd|-e PATTERN
+	du --exclude=x web:/|find .*! -path
+	cp --preserve=all web:/etc .|-p keeps mode
+	cp -v web:/etc .|find DST
+	ls -I x web:/|find -maxdepth 1
+WORDS
 done_testing

@@ -59,6 +59,14 @@ static void teardown(void)
 	domu_ctx_free(&ctx);
 }
 
+static int host_out(int fd, const char *name, unsigned flags)
+{
+	struct domu_sink s;
+
+	cr_assert_eq(domu_treeio_to_stream(&ctx, fd, &s), 0);
+	return domu_treeio_stream_end(&s, domu_treeio_from_host(&ctx, dirfd_, name, flags, NULL, &s));
+}
+
 /* ---- host to host through a stream: what cp does is the measure ------------------------- */
 
 static int through_stream(const char *from, const char *to, unsigned flags)
@@ -70,10 +78,10 @@ static int through_stream(const char *from, const char *to, unsigned flags)
 	pid = fork();
 	if (pid == 0) {
 		close(p[0]);
-		_exit(domu_treeio_host_out(&ctx, p[1], dirfd_, from, flags) == 0 ? 0 : 1);
+		_exit(host_out(p[1], from, flags) == 0 ? 0 : 1);
 	}
 	close(p[1]);
-	rc = domu_treeio_host_in(&ctx, p[0], dirfd_, to, flags);
+	rc = domu_treeio_host_in(&ctx, p[0], dirfd_, to, NULL, flags);
 	close(p[0]);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	return rc != 0 ? rc : WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
@@ -182,7 +190,7 @@ static int into_guest(const char *from, const char *name, unsigned flags)
 	int rc;
 
 	cr_assert_eq(domu_treeio_to_guest(&ctx, &into, flags, &s), 0);
-	rc = domu_treeio_from_host(&ctx, dirfd_, from, flags, &s);
+	rc = domu_treeio_from_host(&ctx, dirfd_, from, flags, NULL, &s);
 	domu_treeio_guest_free(&s);
 	domu_tree_close(into.tree);
 	return rc;
@@ -249,7 +257,7 @@ static struct memory record(const char *name)
 
 	snprintf(path, sizeof path, "%s/stream", dir);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	cr_assert_eq(domu_treeio_host_out(&ctx, fd, dirfd_, name, DOMU_TREEIO_ARCHIVE), 0);
+	cr_assert_eq(host_out(fd, name, DOMU_TREEIO_ARCHIVE), 0);
 	cr_assert_eq(fstat(fd, &st), 0);
 	m.len = (size_t)st.st_size;
 	m.bytes = malloc(m.len);
@@ -271,7 +279,7 @@ static int play(const struct memory *m, size_t len)
 	snprintf(path, sizeof path, "%s/jail/in", dir);
 	into = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	domu_error_clear(&ctx);
-	rc = domu_treeio_host_in(&ctx, fd, into, NULL, DOMU_TREEIO_ARCHIVE);
+	rc = domu_treeio_host_in(&ctx, fd, into, NULL, NULL, DOMU_TREEIO_ARCHIVE);
 	close(into);
 	close(fd);
 	return rc;

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# cp.sh - cp of several sources, onto directories, of what is newer: GNU cp does the same to a mounted copy.
+. "$(dirname "$0")/../lib/functions.sh"
+. "$(dirname "$0")/../lib/images.sh"
+need_kernel
+fs_bytes=$((32 * 1048576))
+
+tree() {
+	mkdir -p "$1"/{etc,sbin,A/sub,B,C,D,old/sub,into}
+	echo >"$1/etc/fstab"
+	: >"$1/sbin/init"
+	echo one >"$1/A/one"
+	ln "$1/A/one" "$1/B/other name"
+	ln "$1/A/one" "$1/third"
+	echo two >"$1/C/two"
+	ln "$1/C/two" "$1/A/sub/two"
+	echo new >"$1/A/file"
+	echo older >"$1/old/file"
+	echo young >"$1/old/one"
+	chmod 1750 "$1/A"
+	chmod 705 "$1/A/sub"
+	chown 7:8 "$1/A" "$1/B/other name"
+	setfattr -n user.a -v b "$1/A"
+	touch -d 2001-02-03T04:05:06.789 "$1/A/sub"
+	touch -d 2002-02-03T04:05:06.789 "$1/A" "$1/A/file"
+	touch -d 1999-02-03 "$1/old/file" "$1/old"
+	touch -d 2033-02-03 "$1/old/one"
+}
+# All of a tree but its own name: times of directories too where they were set.
+shown() { (cd "$1" && find . -printf '%P %y %m %U %G %n %TY-%Tm-%Td %l\n' | LC_ALL=C sort; cat */* 2>/dev/null | md5sum); }
+
+make_fs ext4 "$T/tree.img" tree
+disk=$T/disk.img
+config web "$disk,raw,xvda,w"
+# The same words for both: @ is the guest's root.  What is looked at is $1.
+both() {
+	local where=$1 what=$2
+	shift 2
+	cp --sparse=always "$T/tree.img" "$disk"
+	cp --sparse=always "$T/tree.img" "$T/theirs.img"
+	kmount "$T/theirs.img" 0 0 "$T/mnt" rw
+	(cd "$T/mnt" && cp "${@//@/$T/mnt}")
+	shown "$T/mnt/$where" >"$T/want"
+	kumount "$T/mnt"
+	works "$what" cp "${@//@/web:}"
+	kmount "$disk" 0 0 "$T/mnt" ro
+	shown "$T/mnt/$where" >"$T/got"
+	kumount "$T/mnt"
+	same "$what: as GNU cp" "$T/got" "$T/want"
+	fs_offset=0 fsck_clean "$what: e2fsck" "$disk"
+}
+both D "several sources with files in common" -a @/A @/B @/third @/C @/D
+both D "without -a they are files of their own" -r @/A @/B @/third @/C @/D
+both D "one after the other, the content of one" -a @/A/. @/B @/D
+both old "-aT onto a directory" -aT @/A @/old
+both old "-a DIR/. into a directory" -a @/A/. @/old
+both old "-u: only what is older" -au @/A/file @/A/one @/old
+both old "-n" -an @/A/file @/A/one @/old
+
+# ---- out, in and between: the tree that GNU cp makes of the sources
+cp --sparse=always "$T/tree.img" "$disk"
+kmount "$disk" 0 0 "$T/mnt" ro
+mkdir "$T/want.d" "$T/got.d" "$T/wantT" "$T/gotT"
+(cd "$T/mnt" && cp -a A B third C "$T/want.d/")
+(cd "$T/mnt" && cp -aT A "$T/wantT"; mkdir "$T/wantI"; cp -a A/. "$T/wantI")
+kumount "$T/mnt"
+works "out: several" cp -a web:/A web:/B web:/third web:/C "$T/got.d"
+same "out: as GNU cp" <(shown "$T/got.d" | tail -n +2) <(shown "$T/want.d" | tail -n +2)
+works "out: -aT" cp -aT web:/A "$T/gotT"
+same "out: -aT: as GNU cp" <(shown "$T/gotT") <(shown "$T/wantT")
+mkdir "$T/gotI"
+works "out: -a DIR/." cp -a web:/A/. "$T/gotI"
+same "out: -a DIR/.: as GNU cp" <(shown "$T/gotI") <(shown "$T/wantI")
+mkdir "$T/glob"
+works "out: a glob" cp -a 'web:/[AB]' "$T/glob"
+is "out: a glob: files in common" "$(stat -c %i "$T/glob/A/one")" "$(stat -c %i "$T/glob/B/other name")"
+
+works "in: several" cp -a "$T/want.d/A" "$T/want.d/B" "$T/want.d/third" "$T/want.d/C" web:/D
+kmount "$disk" 0 0 "$T/mnt" ro
+same "in: the same" <(shown "$T/mnt/D" | tail -n +2) <(shown "$T/want.d" | tail -n +2)
+kumount "$T/mnt"
+fs_offset=0 fsck_clean "in: e2fsck" "$disk"
+cp --sparse=always "$T/tree.img" "$T/two.img"
+config two "$T/two.img,raw,xvda,w"
+works "between guests: several" cp -a web:/D/A web:/D/B web:/D/third web:/D/C two:/into
+kmount "$T/two.img" 0 0 "$T/mnt" ro
+same "between guests: the same" <(shown "$T/mnt/into" | tail -n +2) <(shown "$T/want.d" | tail -n +2)
+kumount "$T/mnt"
+works "in the shell: to the host" shell web -c "cp -a /A /B host:$T/glob; cp -a host:$T/glob/A host:$T/glob/B /into"
+works "in the shell: links" stat -c %h web:/into/A/one
+is "in the shell: files in common" "$(out)" 2
+ends "several onto what is no directory" 2 cp -a "$T/want.d/A" "$T/want.d/B" web:/third
+
+# ---- what is mounted below
+mnt_tree() { tree "$1"; echo '/dev/xvdb /A/sub ext4 defaults 0 0' >"$1/etc/fstab"; }
+make_fs ext4 "$T/root.img" mnt_tree
+sub_tree() { mkdir "$1/C"; echo two >"$1/C/two"; }
+make_fs ext4 "$T/sub.img" sub_tree
+config mounted "$T/root.img,raw,xvda,w" "$T/sub.img,raw,xvdb,w"
+works "with what is mounted below" cp -a mounted:/A "$T/whole"
+check "with what is mounted below: it is there" test -f "$T/whole/sub/C/two"
+works "-x" cp -ax mounted:/A "$T/one"
+is "-x: the mount point alone" "$(find "$T/one" -printf '%P\n' | LC_ALL=C sort | tr '\n' ' ')" " file one sub "
+done_testing
