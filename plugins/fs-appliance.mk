@@ -19,5 +19,6 @@ plugins_fs_appliance_so_SOURCES += \
 	plugins/fs-appliance/launch.c \
 	plugins/fs-appliance/mount.c \
 	plugins/fs-appliance/names.c \
-	plugins/fs-appliance/read.c
+	plugins/fs-appliance/read.c \
+	plugins/fs-appliance/subvol.c
 endif

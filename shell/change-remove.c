@@ -88,7 +88,7 @@ static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t 
 			return domu_fail(m->r->ctx, DOMU_FAILED, -ELOOP,
 			                 "%s: '%s' below '%s' is a directory that holds itself: run domu-rescue fsck",
 			                 m->r->cmd->name, name, m->shown);
-	if (ino == m->fs->root || domu_tree_covered(m->t, m->mount, ino))
+	if (ino == domu_tree_top(m->t, m->mount, m->fs) || domu_tree_covered(m->t, m->mount, ino))
 		return fail(m, -EBUSY, name);
 	rc = domu_fs_readdir(m->fs, ino, keep_name, &d);
 	l = rc == 0 ? calloc(1, sizeof *l) : NULL;

@@ -273,6 +273,13 @@ struct domu_fs_ops {
 	 * counts for nothing.
 	 */
 	int (*scan)(struct domu_fs *fs, const struct domu_scan *to, void *user);
+
+	/*
+	 * Optional: the directory of a subvolume, where fs->root holds all of
+	 * them; id 0 is the one that is mounted when none is named.  -ENOENT,
+	 * -EOPNOTSUPP (it has none): nothing recorded.
+	 */
+	int (*subvolume)(struct domu_fs *fs, uint64_t id, uint64_t *ino);
 };
 
 struct domu_fs {

@@ -117,7 +117,7 @@ struct app_fs {
 	bool mounted, rw;
 	struct names names;
 	unsigned age; /* changes with every change: what was known of attributes is old then */
-	uint64_t dev[64]; /* device numbers met: [0] is the root's (btrfs has one a subvolume) */
+	uint64_t dev[256]; /* device numbers met: [0] is the root's (btrfs has one a subvolume) */
 	size_t n_dev;
 };
 
@@ -158,6 +158,7 @@ int app_open(struct domu_ctx *ctx, struct domu_block *b, unsigned flags, struct 
 int app_close(struct domu_fs *fs);
 int app_flush(struct domu_fs *fs);
 int app_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t *ino);
+int app_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino);
 int app_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *user);
 int app_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 ssize_t app_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);

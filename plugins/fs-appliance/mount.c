@@ -138,7 +138,7 @@ static const char *options(const char *type, unsigned flags)
 	if (strcmp(type, "xfs") == 0)
 		return unreplayed ? "ro,norecovery,nouuid" : "ro,noatime,nouuid";
 	if (strcmp(type, "btrfs") == 0)
-		return unreplayed ? "ro,rescue=nologreplay" : "ro,noatime";
+		return unreplayed ? "ro,rescue=nologreplay,subvolid=5" : "ro,noatime,subvolid=5";
 	if (strncmp(type, "ext", 3) == 0)
 		return unreplayed ? "ro,noload" : "ro,noatime";
 	return "ro,noatime";

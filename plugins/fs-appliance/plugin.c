@@ -25,6 +25,7 @@ const struct domu_fs_ops app_ops = {
 	.close = app_close,
 	.flush = app_flush,
 	.lookup = app_lookup,
+	.subvolume = app_subvolume,
 	.stat = app_stat,
 	.readdir = app_readdir,
 	.readlink = app_readlink,

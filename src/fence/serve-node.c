@@ -27,15 +27,14 @@ int serve_find(struct serve *s, fuse_ino_t id, struct serve_place *p)
 	if (rc != 0)
 		return rc;
 	p->mount = (unsigned)mount;
-	p->ino = id == FUSE_ROOT_ID ? p->fs->root : (uint64_t)id & INO_MASK;
+	p->ino = id == FUSE_ROOT_ID ? domu_tree_top(s->tree, 0, p->fs) : (uint64_t)id & INO_MASK;
 	return 0;
 }
 
 /* Never 0, and 1 is the root alone. */
 fuse_ino_t serve_id(const struct serve *s, const struct serve_place *p)
 {
-	(void)s;
-	if (p->mount == 0 && p->ino == p->fs->root)
+	if (p->mount == 0 && p->ino == domu_tree_top(s->tree, 0, p->fs))
 		return FUSE_ROOT_ID;
 	if (p->ino > INO_MASK || p->mount >= 255)
 		return 0;

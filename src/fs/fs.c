@@ -195,6 +195,11 @@ bool domu_fs_can_scan(const struct domu_fs *fs)
 	return HAS(fs, scan);
 }
 
+int domu_fs_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino)
+{
+	return HAS(fs, subvolume) ? fs->ops->subvolume(fs, id, ino) : -EOPNOTSUPP;
+}
+
 int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
 {
 	return HAS(fs, scan) ? fs->ops->scan(fs, to, user) : -EOPNOTSUPP;

@@ -37,6 +37,9 @@ int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct
 /* All of it in the order of the disk; see domu_scan_tree_open(). */
 bool domu_fs_can_scan(const struct domu_fs *fs);
 int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
+/* The directory of a subvolume; id 0: the default one.  -EOPNOTSUPP, -ENOENT: nothing recorded. */
+#define DOMU_SUBVOL_TOP 5 /* of what holds all others (BTRFS_FS_TREE_OBJECTID) */
+int domu_fs_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino);
 /* May name be a directory entry's: 1 to 255 bytes, no '/', not "." or ".."? */
 bool domu_fs_name_ok(const char *name);
 /* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
@@ -104,6 +107,8 @@ struct domu_mount {
 	char *target; /* "/", "/boot" */
 	char *spec; /* as fstab has it */
 	bool bind; /* spec is a directory of the guest; node is only known when that was looked up */
+	char *subvol; /* as fstab has it, or NULL */
+	uint64_t subvolid; /* 0: not given */
 };
 /* The root and what fstab mounts below it, root first.  What cannot be resolved is one warning. */
 int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n);
@@ -113,6 +118,8 @@ int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n
  */
 int domu_tree_enter_all(struct domu_tree *t);
 
+/* The directory of fs that mount shows as its root.  Known for mounts that a walk came through. */
+uint64_t domu_tree_top(struct domu_tree *t, unsigned mount, const struct domu_fs *fs);
 /* Is something mounted on directory ino of mount m?  Known for what lies in mounts that a walk came through. */
 bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino);
 /* From a directory to the root of what is mounted on it; where nothing is, they stay as they are. */

@@ -14,6 +14,7 @@ libdomu_a_SOURCES += \
 	src/fs/scan.c src/fs/scan.h \
 	src/fs/scans.c \
 	src/fs/stat.c \
+	src/fs/subvol.c \
 	src/fs/tree.c src/fs/tree.h \
 	src/fs/treewalk.c \
 	src/fs/visited.c src/fs/visited.h \

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,17 +73,28 @@ static bool tidy_target(const char *target, char *out, size_t size)
 	return true;
 }
 
-static int add_mount(struct domu_tree *t, size_t node, const char *target, const char *spec, bool bind)
+/* With copies of m's strings. */
+static int add_mount(struct domu_tree *t, const struct domu_mount *m)
 {
 	struct domu_mount *v = realloc(t->mounts, (t->n_mounts + 1) * sizeof *v);
 
 	if (v == NULL)
 		return domu_nomem(t->ctx);
 	t->mounts = v;
-	v[t->n_mounts] =
-	    (struct domu_mount){ .node = node, .target = strdup(target), .spec = strdup(spec), .bind = bind };
-	t->n_mounts++;
-	return v[t->n_mounts - 1].target != NULL && v[t->n_mounts - 1].spec != NULL ? 0 : domu_nomem(t->ctx);
+	v += t->n_mounts++;
+	*v = *m;
+	v->target = strdup(m->target);
+	v->spec = strdup(m->spec);
+	v->subvol = m->subvol != NULL ? strdup(m->subvol) : NULL;
+	return v->target != NULL && v->spec != NULL && (v->subvol != NULL || m->subvol == NULL) ? 0
+	                                                                                        : domu_nomem(t->ctx);
+}
+
+static void free_mount(struct domu_mount *m)
+{
+	free(m->target);
+	free(m->spec);
+	free(m->subvol);
 }
 
 /* A later entry for the same directory covers the earlier one. */
@@ -91,44 +103,98 @@ static void drop_mount(struct domu_tree *t, const char *target)
 	for (size_t i = 1; i < t->n_mounts; i++) {
 		if (strcmp(t->mounts[i].target, target) != 0)
 			continue;
-		free(t->mounts[i].target);
-		free(t->mounts[i].spec);
+		free_mount(&t->mounts[i]);
 		t->n_mounts--;
 		memmove(t->mounts + i, t->mounts + i + 1, (t->n_mounts - i) * sizeof *t->mounts);
 		return;
 	}
 }
 
-static int add_entry(struct domu_tree *t, const struct mntent *e)
+/* subvol=@home, subvolid=257: where both are given they name the same, and the guest's kernel sees to that. */
+static void take_subvol(struct mntent *e, struct domu_mount *m)
+{
+	const char *path = hasmntopt(e, "subvol"), *id = hasmntopt(e, "subvolid");
+
+	if (id != NULL && id[8] == '=')
+		m->subvolid = strtoull(id + 9, NULL, 0);
+	if (path != NULL && path[6] == '=') {
+		m->subvol = (char *)path + 7;
+		m->subvol[strcspn(m->subvol, ",")] = '\0';
+	}
+}
+
+/* How a subvolume is called in a message. */
+static const char *subvol_text(const struct domu_mount *m, char *text, size_t size)
+{
+	if (m->subvol != NULL)
+		snprintf(text, size, "subvol=%.200s", m->subvol);
+	else if (m->subvolid != 0)
+		snprintf(text, size, "subvolid=%" PRIu64, m->subvolid);
+	else
+		snprintf(text, size, "the default subvolume");
+	return text;
+}
+
+/*
+ * What fstab says of / itself: of several subvolumes that look like a root, as
+ * snapshots do, it is the one that the guest mounts.
+ */
+static int root_entry(struct domu_tree *t, const struct domu_mount *m)
+{
+	uint64_t *start = &t->state[t->root].start, before = *start, ino;
+	char text[256];
+	struct domu_fs *fs;
+	size_t node;
+	int rc;
+
+	if ((m->subvol == NULL && m->subvolid == 0) || t->root_moved ||
+	    domu_tree_find_quietly(t, m->spec, &node) != 0 || node != t->root)
+		return 0;
+	rc = domu_tree_fs(t, node, &fs);
+	if (rc != 0)
+		return rc;
+	if (domu_subvol_find(fs, m->subvol, m->subvolid, &ino) == 0) {
+		*start = ino;
+		t->root_moved = ino != before;
+		if (!t->root_moved || domu_tree_looks_like_root(t, node))
+			return 0;
+	}
+	*start = before;
+	t->root_moved = false;
+	domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: / is %s of %s, where no root is: it is left out",
+	         subvol_text(m, text, sizeof text), m->spec);
+	return 0;
+}
+
+static int add_entry(struct domu_tree *t, struct mntent *e)
 {
 	const char *spec = e->mnt_fsname;
 	char target[4096];
-	size_t node;
+	struct domu_mount m = { .target = target, .spec = e->mnt_fsname, .bind = is_bind(e) };
 	int rc;
 
 	if (!tidy_target(e->mnt_dir, target, sizeof target)) {
 		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: the mount point of %s cannot be used", spec);
 		return 0;
 	}
+	if (!m.bind)
+		take_subvol(e, &m);
 	if (strcmp(target, "/") == 0)
-		return 0;
-	if (is_bind(e)) {
-		drop_mount(t, target);
-		return add_mount(t, t->root, target, spec, true);
-	}
-	rc = domu_tree_find_quietly(t, spec, &node);
+		return m.bind ? 0 : root_entry(t, &m);
+	m.node = t->root;
+	rc = m.bind ? 0 : domu_tree_find_quietly(t, spec, &m.node);
 	if (rc != 0) {
 		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s, for %s, is %s", spec, target,
 		         rc == -ENOTUNIQ ? "several of the guest's devices" : "on no disk of the guest");
 		return 0;
 	}
-	if (node == t->root) {
+	if (!m.bind && m.node == t->root && m.subvol == NULL && m.subvolid == 0) {
 		domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s, for %s, is the root filesystem again: left out",
 		         spec, target);
 		return 0;
 	}
 	drop_mount(t, target);
-	return add_mount(t, node, target, spec, false);
+	return add_mount(t, &m);
 }
 
 /* By the C library, which every process has: libmount would bring libselinux and libpcre2 into each. */
@@ -220,18 +286,45 @@ static int make_places(struct domu_tree *t)
 			if (j != i && is_below(t->mounts[i].target, t->mounts[j].target) &&
 			    strlen(t->mounts[j].target) >= strlen(t->mounts[t->places[i].above].target))
 				t->places[i].above = (unsigned)j;
+	t->places[0].root_ino = t->state[t->root].start;
 	return 0;
+}
+
+static void drop_all_below_root(struct domu_tree *t)
+{
+	while (t->n_mounts > 1)
+		free_mount(&t->mounts[--t->n_mounts]);
+}
+
+static int find_mounts(struct domu_tree *t)
+{
+	bool clean = t->ctx->error.status == DOMU_OK;
+	int rc = domu_tree_start(t, t->root);
+
+	/* Whoever walks there is told why it does not open. */
+	if (rc != 0) {
+		if (clean)
+			domu_error_clear(t->ctx);
+		return 0;
+	}
+	rc = read_fstab(t);
+	if (rc != 0 || !t->root_moved)
+		return rc;
+	drop_all_below_root(t);
+	return read_fstab(t);
 }
 
 int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n)
 {
-	size_t root;
-	int rc = domu_tree_root(t, &root);
+	char slash[] = "/", name[sizeof t->nodes.v->name];
+	struct domu_mount all = { .target = slash, .spec = name };
+	int rc = domu_tree_root(t, &all.node);
 
 	if (rc == 0 && !t->mounts_known) {
-		rc = add_mount(t, root, "/", t->nodes.v[root].name, false);
+		snprintf(name, sizeof name, "%s", t->nodes.v[all.node].name);
+		rc = add_mount(t, &all);
 		if (rc == 0 && t->opts.use == NULL)
-			rc = read_fstab(t);
+			rc = find_mounts(t);
 		if (rc == 0) {
 			sort_mounts(t);
 			rc = make_places(t);
@@ -240,8 +333,7 @@ int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n
 			t->mounts_known = true;
 		while (rc != 0 && t->n_mounts > 0) {
 			t->n_mounts--;
-			free(t->mounts[t->n_mounts].target);
-			free(t->mounts[t->n_mounts].spec);
+			free_mount(&t->mounts[t->n_mounts]);
 		}
 	}
 	*m = t->mounts;
@@ -279,7 +371,7 @@ static int bind_mount(struct domu_tree *t, unsigned m, struct domu_path *p)
 	if (rc == 0 && !S_ISDIR(p->st.mode))
 		rc = -ENOTDIR;
 	if (rc == 0) {
-		place->bound = place->placed = true;
+		place->placed = true;
 		place->root_ino = p->ino;
 		t->mounts[m].node = p->node;
 		return 0;
@@ -291,13 +383,35 @@ static int bind_mount(struct domu_tree *t, unsigned m, struct domu_path *p)
 	return rc;
 }
 
-static int enter_bind(struct domu_tree *t, unsigned m)
+static int enter_subvol(struct domu_tree *t, unsigned m)
+{
+	const struct domu_mount *mount = &t->mounts[m];
+	char text[256];
+	struct domu_fs *fs;
+	int rc = domu_tree_fs(t, mount->node, &fs);
+
+	if (rc != 0)
+		return rc;
+	rc = domu_subvol_find(fs, mount->subvol, mount->subvolid, &t->places[m].root_ino);
+	if (rc == 0)
+		return 0;
+	t->places[m].root_ino = 0;
+	t->places[m].placed = false;
+	domu_say(t->ctx, DOMU_WARNING_ONCE, "/etc/fstab: %s cannot be mounted: %s has no %s", mount->target,
+	         mount->spec, subvol_text(mount, text, sizeof text));
+	return rc;
+}
+
+/* Finds the directory that a mount shows.  One that shows nothing is a warning, and no failure is recorded. */
+static int enter_top(struct domu_tree *t, unsigned m)
 {
 	struct domu_path *p;
 	int rc;
 
-	if (!t->mounts[m].bind || t->places[m].bound)
+	if (m == 0 || t->places[m].root_ino != 0)
 		return 0;
+	if (!t->mounts[m].bind)
+		return enter_subvol(t, m);
 	p = malloc(sizeof *p);
 	rc = p != NULL ? bind_mount(t, m, p) : domu_nomem(t->ctx);
 	free(p);
@@ -313,13 +427,13 @@ int domu_tree_cross(struct domu_tree *t, unsigned *mount, uint64_t *ino, struct 
 		if (over == 0)
 			break;
 		/* It is as if it had never been mounted. */
-		if (enter_bind(t, over) != 0 && t->ctx->error.status == DOMU_OK)
+		if (enter_top(t, over) != 0 && t->ctx->error.status == DOMU_OK)
 			continue;
 		rc = domu_mount_enter(t, over, fs);
 		if (rc != 0)
 			return rc;
 		*mount = over;
-		*ino = t->mounts[over].bind ? t->places[over].root_ino : (*fs)->root;
+		*ino = domu_tree_top(t, over, *fs);
 	}
 	return 0;
 }
@@ -345,7 +459,7 @@ static void place(struct domu_tree *t, unsigned i, struct domu_path *p)
 
 int domu_mount_enter(struct domu_tree *t, unsigned m, struct domu_fs **fs)
 {
-	int rc = enter_bind(t, m);
+	int rc = enter_top(t, m);
 	struct domu_path *p = NULL;
 
 	if (rc == 0)
@@ -380,7 +494,7 @@ int domu_tree_enter_all(struct domu_tree *t)
 	for (unsigned i = 1; rc == 0 && i < n; i++) {
 		if (!t->places[i].placed || domu_mount_enter(t, i, &fs) == 0)
 			continue;
-		/* A bind mount of nothing was told of. */
+		/* A mount that shows nothing was told of. */
 		if (t->ctx->error.status == DOMU_OK)
 			continue;
 		domu_say(t->ctx, DOMU_WARNING_ONCE, "%s is not mounted: %s", m[i].target,

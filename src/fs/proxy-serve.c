@@ -130,6 +130,16 @@ static int do_lookup(struct server *s)
 	return rc;
 }
 
+static int do_subvolume(struct server *s)
+{
+	uint64_t id = domu_msg_get_u64(&s->req), ino;
+	int rc = bad(s) ? -EBADMSG : domu_fs_subvolume(s->fs, id, &ino);
+
+	if (rc == 0)
+		domu_msg_put_u64(&s->out, ino);
+	return rc;
+}
+
 static int do_stat(struct server *s)
 {
 	uint64_t ino = domu_msg_get_u64(&s->req);
@@ -310,6 +320,7 @@ static const serve_fn serve_ops[PROXY_OPS] = {
 	[PROXY_HELLO] = do_hello,
 	[PROXY_FLUSH] = do_flush,
 	[PROXY_LOOKUP] = do_lookup,
+	[PROXY_SUBVOLUME] = do_subvolume,
 	[PROXY_STAT] = do_stat,
 	[PROXY_READDIR] = do_readdir,
 	[PROXY_READLINK] = do_readlink,

@@ -34,6 +34,7 @@ enum proxy_op {
 	PROXY_SETXATTR,
 	PROXY_REMOVEXATTR,
 	PROXY_CHECK, /* parts: str line ... */
+	PROXY_SUBVOLUME,
 	PROXY_OPS,
 
 	PROXY_REPLY = 100, /* u64 errno or 0, u64 status, str message or NULL, bytes: a message of the op's results */

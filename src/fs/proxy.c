@@ -143,6 +143,18 @@ static int p_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t
 	return finish(fs, rc, &out);
 }
 
+static int p_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino)
+{
+	struct domu_msg *m = begin(fs, PROXY_SUBVOLUME), out;
+	int rc;
+
+	domu_msg_put_u64(m, id);
+	rc = call(fs, &out, NULL, NULL);
+	if (rc == 0)
+		*ino = domu_msg_get_u64(&out);
+	return finish(fs, rc, &out);
+}
+
 static int p_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st)
 {
 	struct domu_msg *m = begin(fs, PROXY_STAT), out;
@@ -455,6 +467,7 @@ static const struct domu_fs_ops proxy_ops = {
 	.close = p_close,
 	.flush = p_flush,
 	.lookup = p_lookup,
+	.subvolume = p_subvolume,
 	.stat = p_stat,
 	.readdir = p_readdir,
 	.readlink = p_readlink,

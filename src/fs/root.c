@@ -22,10 +22,21 @@ static bool exists(struct domu_tree *t, size_t node, const char *path)
 }
 
 /* What the contract calls a root.  The last name may be a link to somewhere that is mounted only later. */
-static bool looks_like_root(struct domu_tree *t, size_t node)
+bool domu_tree_looks_like_root(struct domu_tree *t, size_t node)
 {
 	return exists(t, node, "/etc/fstab") &&
 	       (exists(t, node, "/sbin/init") || exists(t, node, "/usr/lib/os-release"));
+}
+
+static bool holds_root(struct domu_tree *t, size_t node)
+{
+	bool clean = t->ctx->error.status == DOMU_OK;
+
+	if (domu_tree_start(t, node) == 0)
+		return domu_tree_looks_like_root(t, node);
+	if (clean)
+		domu_error_clear(t->ctx);
+	return false;
 }
 
 /* root=/dev/xvda2, as the config has it: the word after root=, when there is more. */
@@ -104,7 +115,7 @@ static int search(struct domu_tree *t, bool here, struct names *roots)
 			continue;
 		if (t->nodes.v[i].probe.closed)
 			return closed_door(t, i);
-		if (looks_like_root(t, i))
+		if (holds_root(t, i))
 			add_name(t, roots, i);
 	}
 	return 0;

@@ -127,6 +127,7 @@ int domu_tree_close(struct domu_tree *t)
 	for (size_t i = 0; i < t->n_mounts; i++) {
 		free(t->mounts[i].target);
 		free(t->mounts[i].spec);
+		free(t->mounts[i].subvol);
 	}
 	domu_tree_forget_labels(t);
 	free(t->mounts);

@@ -12,6 +12,7 @@ struct tree_node {
 	bool asked_drivers, asked_blkid;
 	const struct domu_fs_ops *driver; /* NULL: none claims it */
 	struct domu_fs *fs;
+	uint64_t start; /* the directory that is its root, unless all of it is to be seen; 0: not looked for */
 };
 
 /* Where a mount hangs in the tree: known once the mount above it was entered. */
@@ -21,8 +22,7 @@ struct tree_mount {
 	bool placed;
 	unsigned at_mount; /* with placed: the directory it covers */
 	uint64_t at_ino;
-	bool bound; /* of a bind mount: the directory that it shows was looked up */
-	uint64_t root_ino; /* with bound */
+	uint64_t root_ino; /* the directory that it shows; 0: not looked up, or the filesystem's root */
 };
 
 struct domu_tree {
@@ -38,6 +38,7 @@ struct domu_tree {
 	bool mounts_known;
 	struct domu_mount *mounts; /* [0] is the root */
 	struct tree_mount *places; /* one a mount */
+	bool root_moved; /* fstab says that / is another subvolume: it is read there */
 	size_t n_mounts;
 	bool labels_known;
 	struct domu_labels *labels; /* NULL: the guest does not use SELinux */
@@ -56,6 +57,13 @@ const char *domu_tree_guest(const struct domu_tree *t);
 
 /* Like domu_tree_find(), without a failure recorded: -ENOENT, -ENOTUNIQ. */
 int domu_tree_find_quietly(struct domu_tree *t, const char *dev, size_t *node);
+
+/* Does the directory that is the node's root for now (start) hold what the contract calls a root? */
+bool domu_tree_looks_like_root(struct domu_tree *t, size_t node);
+/* Opens a node and finds the directory that is its root: of btrfs the default subvolume, or one that holds a root. */
+int domu_tree_start(struct domu_tree *t, size_t node);
+/* What mounting fs with subvol=path, or subvolid=id, shows; neither: what it shows by default.  Nothing is recorded. */
+int domu_subvol_find(struct domu_fs *fs, const char *path, uint64_t id, uint64_t *ino);
 
 /* A walk over given mounts: those of the tree, or only one filesystem while the root is looked for. */
 int domu_walk_in(struct domu_tree *t, size_t root_node, bool mounts, const char *cwd, const char *path, unsigned flags,

@@ -83,6 +83,15 @@ static int push(struct walk *w, uint64_t ino, unsigned mount, const char *name, 
 	return 0;
 }
 
+static uint64_t root_ino(const struct walk *w, const struct domu_fs *fs)
+{
+	uint64_t start = w->t->state[w->root_node].start;
+
+	if (w->mounts)
+		return domu_tree_top(w->t, 0, fs);
+	return start != 0 ? start : fs->root;
+}
+
 /* Where the walk stands after a link to /...: at the root, which may itself be covered. */
 static int go_to_root(struct walk *w)
 {
@@ -92,7 +101,7 @@ static int go_to_root(struct walk *w)
 	if (rc != 0)
 		return rc;
 	w->depth = 0;
-	w->levels[0] = (struct level){ .ino = fs->root, .mount = 0, .mount_root = true };
+	w->levels[0] = (struct level){ .ino = root_ino(w, fs), .mount = 0, .mount_root = true };
 	return 0;
 }
 
