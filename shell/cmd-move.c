@@ -94,7 +94,7 @@ static int check_move(struct domu_run *r, const struct job *j)
 	return 0;
 }
 
-/* To another filesystem: a copy with everything kept, then the old one goes. */
+/* To another filesystem or subvolume: a copy with everything kept, then the old one goes. */
 static int move_across(struct domu_run *r, struct job *j)
 {
 	int rc = 0;
@@ -133,6 +133,11 @@ static int move_one(struct domu_run *r, size_t operand, void *user)
 	if (j->from.fs != j->to.fs)
 		return move_across(r, j);
 	rc = domu_fs_rename(j->from.fs, j->from.dir, j->from.name, j->to.dir, j->to.name);
+	/* Another subvolume is to a kernel another filesystem. */
+	if (rc == -EXDEV) {
+		domu_error_clear(r->ctx);
+		return move_across(r, j);
+	}
 	return rc != 0 ? domu_change_fail(r, rc, "cannot move '%s' to '%s'", j->from.path, j->to.path)
 	               : domu_change_tell(r, "renamed '%s' -> '%s'", j->from.path, j->to.path);
 }
