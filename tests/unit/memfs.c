@@ -38,6 +38,7 @@ struct node {
 struct memfs {
 	unsigned users;
 	struct node nodes[MAX_INODES]; /* by inode; 0 is none, 2 the root */
+	uint64_t subvol[8]; /* by id; all 0: a filesystem without */
 };
 
 static struct node *get(struct domu_fs *fs, uint64_t ino, int *rc)
@@ -106,6 +107,16 @@ static int m_lookup(struct domu_fs *fs, uint64_t dir, const char *name, uint64_t
 		return rc != 0 ? rc : -ENOENT;
 	*ino = e->ino;
 	return 0;
+}
+
+static int m_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino)
+{
+	const uint64_t *v = ((struct memfs *)fs->priv)->subvol;
+
+	if (v[DOMU_SUBVOL_TOP] == 0)
+		return -EOPNOTSUPP;
+	*ino = id < 8 ? v[id] : 0;
+	return *ino != 0 ? 0 : -ENOENT;
 }
 
 static int m_stat(struct domu_fs *fs, uint64_t ino, struct domu_stat *st)
@@ -370,6 +381,7 @@ static const struct domu_fs_ops mem_ops = {
 	.name = "memfs",
 	.close = m_close,
 	.lookup = m_lookup,
+	.subvolume = m_subvolume,
 	.stat = m_stat,
 	.readdir = m_readdir,
 	.readlink = m_readlink,
@@ -460,6 +472,14 @@ void memfs_raw_entry(struct domu_fs *fs, const char *dir, const char *name, uint
 	if (strcmp(dir, "/") != 0 && m_lookup(fs, fs->root, dir + 1, &at) != 0)
 		abort();
 	add_entry(&m->nodes[at], name, strlen(name), ino);
+}
+
+void memfs_subvolume(struct domu_fs *fs, unsigned id, uint64_t ino)
+{
+	struct memfs *m = fs->priv;
+
+	m->subvol[DOMU_SUBVOL_TOP] = fs->root;
+	m->subvol[id] = ino;
 }
 
 void memfs_break(struct domu_fs *fs, uint64_t ino, int err)

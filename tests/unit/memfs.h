@@ -15,6 +15,8 @@ uint64_t memfs_file(struct domu_fs *fs, const char *path, const char *content);
 uint64_t memfs_link(struct domu_fs *fs, const char *path, const char *target);
 /* A damaged entry: any name, any inode. */
 void memfs_raw_entry(struct domu_fs *fs, const char *dir, const char *name, uint64_t ino);
+/* Directory ino is subvolume id (at most 7), 0: the default one; 5 is the root. */
+void memfs_subvolume(struct domu_fs *fs, unsigned id, uint64_t ino);
 /* Every call of an inode from now on fails with err. */
 void memfs_break(struct domu_fs *fs, uint64_t ino, int err);
 
