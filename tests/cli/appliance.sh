@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# appliance.sh - the same work through the libguestfs appliance: xfs, and ext4 with --engine guestfs.
+# appliance.sh - the same work through the libguestfs appliance: xfs, btrfs with subvolumes, and ext4 with --engine guestfs.
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
-time_limit=150
+time_limit=200
 # Not grep -q: it ends before ldconfig has written everything, and the pipe's failure would count as absent.
 ldconfig -p | grep 'libguestfs\.so' >/dev/null || skip_all "libguestfs is not installed"
 command -v qemu-system-x86_64 >/dev/null || skip_all "qemu-system-x86 is not installed"
@@ -70,6 +70,77 @@ if command -v mkfs.xfs >/dev/null; then
 	fi
 else
 	skip "xfs" "xfsprogs is not installed"
+fi
+# make_btrfs FILE: / is the default subvolume, deep inside another; "@" is an older root that must not be taken for it.
+make_btrfs() {
+	local m=$T/fill id
+	truncate -s 160M "$1"
+	mkfs.btrfs -q -L root "$1" >/dev/null
+	fs_type=btrfs kmount "$1" 0 0 "$m" rw || return 1
+	for id in @ @home vol snapshots snapshots/now; do
+		btrfs -q subvolume create "$m/$id"
+	done
+	plain_tree "$m/@" old
+	plain_tree "$m/snapshots/now"
+	btrfs -q subvolume create "$m/snapshots/now/inside it"
+	rm -r "$m/snapshots/now/home/anna"
+	mkdir "$m/@home/anna" "$m/snapshots/now"/{srv,all,none}
+	echo mine >"$m/@home/anna/file"
+	echo volume >"$m/vol/file"
+	echo nested >"$m/snapshots/now/inside it/file"
+	id=$(btrfs subvolume list "$m" | awk '$NF == "vol" { print $2 }')
+	cat >"$m/snapshots/now/etc/fstab" <<-END
+		LABEL=root / btrfs defaults 0 0
+		LABEL=root /home btrfs subvol=/@home,noatime 0 0
+		LABEL=root /srv btrfs subvolid=$id 0 0
+		LABEL=root /all btrfs subvol=/ 0 0
+		LABEL=root /none btrfs subvol=@none 0 0
+	END
+	btrfs -q subvolume set-default "$(btrfs subvolume list "$m" | awk '$NF == "snapshots/now" { print $2 }')" "$m"
+	kumount "$m"
+}
+
+try_btrfs() {
+	local disk=$T/btrfs.img
+	echo 'by the appliance' >"$T/data"
+	works "btrfs: a script on several subvolumes" shell "$disk" -c "
+		cat /etc/hostname > $T/name
+		cat /home/anna/file > $T/home
+		cat /srv/file > $T/byid
+		cat '/inside it/file' > $T/nested
+		ls /all > $T/top
+		find /home -name file > $T/found
+		ls /none
+		write /etc/motd < $T/data
+		write /home/anna/motd < $T/data
+		mv /srv/file /home/moved
+		mv '/inside it/file' /etc/unnested
+		ln /home/anna/file /home/hard"
+	is "btrfs: the default subvolume is the root" "$(cat "$T/name")" testguest
+	is "btrfs: subvol=" "$(cat "$T/home")" mine
+	is "btrfs: subvolid=" "$(cat "$T/byid")" volume
+	is "btrfs: one that lies in the root" "$(cat "$T/nested")" nested
+	is "btrfs: the top level" "$(tr '\n' ' ' <"$T/top")" "@ @home snapshots vol "
+	is "btrfs: find" "$(cat "$T/found")" "/home/anna/file"
+	has "btrfs: one that is not there is a warning" "$(err)" \
+		'/etc/fstab: /none cannot be mounted: LABEL=root has no subvol=@none'
+	check "btrfs check" btrfs check "$disk"
+	fs_type=btrfs kmount "$disk" 0 0 "$T/mnt" ro,subvolid=5 || not_ok "btrfs: the kernel mounts it"
+	is "btrfs: a change in the root" "$(cat "$T/mnt/snapshots/now/etc/motd")" 'by the appliance'
+	is "btrfs: and in what is mounted below" "$(cat "$T/mnt/@home/anna/motd")" 'by the appliance'
+	is "btrfs: mv to another subvolume" "$(cat "$T/mnt/@home/moved" "$T/mnt/snapshots/now/etc/unnested")" $'volume\nnested'
+	is "btrfs: mv: gone" "$(ls "$T/mnt/vol" "$T/mnt/snapshots/now/inside it" | grep file)" ""
+	is "btrfs: ln" "$(stat -c %h "$T/mnt/@home/hard")" 2
+	is "btrfs: the older root is as it was" "$(ls "$T/mnt/@/etc")" "$(ls "$T/tree/etc")"
+	kumount "$T/mnt"
+}
+
+if ! command -v mkfs.btrfs >/dev/null; then
+	skip "btrfs" "btrfs-progs is not installed"
+elif make_btrfs "$T/btrfs.img"; then
+	try_btrfs
+else
+	skip "btrfs" "this kernel mounts no btrfs"
 fi
 truncate -s 64M "$T/ext4.img"
 mke2fs -q -F -t ext4 -L root -d "$T/tree" "$T/ext4.img"
