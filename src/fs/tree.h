@@ -58,7 +58,7 @@ const char *domu_tree_guest(const struct domu_tree *t);
 /* Like domu_tree_find(), without a failure recorded: -ENOENT, -ENOTUNIQ. */
 int domu_tree_find_quietly(struct domu_tree *t, const char *dev, size_t *node);
 
-/* Does the directory that is the node's root for now (start) hold what the contract calls a root? */
+/* Does the directory that is the node's root at the moment (start) hold what the contract calls a root? */
 bool domu_tree_looks_like_root(struct domu_tree *t, size_t node);
 /* Opens a node and finds the directory that is its root: of btrfs the default subvolume, or one that holds a root. */
 int domu_tree_start(struct domu_tree *t, size_t node);

@@ -129,7 +129,7 @@ try_btrfs() {
 	is "btrfs: a change in the root" "$(cat "$T/mnt/snapshots/now/etc/motd")" 'by the appliance'
 	is "btrfs: and in what is mounted below" "$(cat "$T/mnt/@home/anna/motd")" 'by the appliance'
 	is "btrfs: mv to another subvolume" "$(cat "$T/mnt/@home/moved" "$T/mnt/snapshots/now/etc/unnested")" $'volume\nnested'
-	is "btrfs: mv: gone" "$(ls "$T/mnt/vol" "$T/mnt/snapshots/now/inside it" | grep file)" ""
+	is "btrfs: mv: gone" "$(find "$T/mnt/vol" "$T/mnt/snapshots/now/inside it" -name file)" ""
 	is "btrfs: ln" "$(stat -c %h "$T/mnt/@home/hard")" 2
 	is "btrfs: the older root is as it was" "$(ls "$T/mnt/@/etc")" "$(ls "$T/tree/etc")"
 	kumount "$T/mnt"
