@@ -108,8 +108,11 @@ Test(program, nothing_is_left_mounted, .init = setup, .fini = bench_close)
 		cr_skip_test("needs root");
 	cr_assert_eq(domu_program_run(&bench.ctx, &p, &status), 0, "%s", bench.ctx.error.message);
 	cr_assert_not_null(strstr(bench.text, "fuse.domu-rescue"));
-	cr_assert_eq(sh("! grep -q domu-rescue /proc/self/mountinfo"), 0);
-	cr_assert_eq(sh("! ls -d /run/domu-rescue.* /tmp/domu-rescue.* 2>/dev/null"), 0);
+	/* Other tests have exports and workers of their own: those are there for a moment, what was left stays. */
+	cr_assert_eq(sh("! grep -qE ' (/dev/shm|/run|/tmp)/domu-rescue\\.' /proc/self/mountinfo"), 0);
+	cr_assert_eq(sh("for i in $(seq 200); do ls -d /dev/shm/domu-rescue.* /run/domu-rescue.* /tmp/domu-rescue.* "
+	                "2>/dev/null || exit 0; sleep 0.02; done; exit 1"),
+	             0);
 }
 
 Test(program, has_no_privileges, .init = setup, .fini = bench_close)
