@@ -88,15 +88,6 @@ unsigned domu_cp_flags(const struct domu_args *args)
 	return flags;
 }
 
-static bool is_below(const char *path, const char *above)
-{
-	size_t n = strlen(above);
-
-	if (strcmp(above, "/") == 0)
-		return true;
-	return strncmp(path, above, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 /* The source must not be what it is copied onto, nor hold it. */
 static int check_same(struct domu_run *r, struct domu_tree *t, const struct domu_path *from,
                       const struct domu_treeio_into *into, const struct destination *d)
@@ -107,7 +98,7 @@ static int check_same(struct domu_run *r, struct domu_tree *t, const struct domu
 
 	(void)t;
 	if (S_ISDIR(from->st.mode)) {
-		if (is_below(d->path.path, from->path) && (d->inside || strcmp(d->path.path, from->path) != 0))
+		if (domu_path_below(d->path.path, from->path) && (d->inside || strcmp(d->path.path, from->path) != 0))
 			return domu_fail(r->ctx, DOMU_FAILED, -EINVAL,
 			                 "%s: cannot copy a directory, '%s', into itself, '%s'", r->cmd->name,
 			                 from->path, d->path.path);

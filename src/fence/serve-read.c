@@ -58,19 +58,10 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct serve *s = fuse_req_userdata(req);
 	struct serve_place p;
-	struct domu_stat st;
-	struct stat attr;
 	int rc = serve_find(s, ino, &p);
 
 	(void)fi;
-	if (rc == 0)
-		rc = domu_fs_stat(p.fs, p.ino, &st);
-	if (rc != 0) {
-		serve_fail(s, req, rc);
-		return;
-	}
-	serve_attr(s, &p, &st, &attr);
-	fuse_reply_attr(req, &attr, serve_ttl(s));
+	serve_reply_attr(s, req, &p, rc);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -41,9 +41,8 @@ void serve_fail(struct serve *s, fuse_req_t req, int rc)
 	fuse_reply_err(req, rc == -ENOSYS ? EOPNOTSUPP : rc < -511 || rc >= 0 ? EIO : -rc);
 }
 
-void serve_attr(const struct serve *s, const struct serve_place *p, const struct domu_stat *st, struct stat *out)
+static void put_attr(const struct serve_place *p, const struct domu_stat *st, struct stat *out)
 {
-	(void)s;
 	memset(out, 0, sizeof *out);
 	/* One device for all: what tells hard links apart by device and inode must not meet a number twice. */
 	out->st_ino = st->ino | (uint64_t)p->mount << 56;
@@ -58,6 +57,21 @@ void serve_attr(const struct serve *s, const struct serve_place *p, const struct
 	out->st_atim = st->atime;
 	out->st_mtim = st->mtime;
 	out->st_ctim = st->ctime;
+}
+
+void serve_reply_attr(struct serve *s, fuse_req_t req, const struct serve_place *p, int rc)
+{
+	struct domu_stat st;
+	struct stat attr;
+
+	if (rc == 0)
+		rc = domu_fs_stat(p->fs, p->ino, &st);
+	if (rc != 0) {
+		serve_fail(s, req, rc);
+		return;
+	}
+	put_attr(p, &st, &attr);
+	fuse_reply_attr(req, &attr, serve_ttl(s));
 }
 
 void serve_moved(struct serve *s, struct serve_node *n, fuse_ino_t parent)
@@ -108,7 +122,7 @@ int serve_entry(struct serve *s, fuse_ino_t parent, const struct serve_place *di
 		return -EIO;
 	e->generation = st.generation;
 	e->attr_timeout = e->entry_timeout = serve_ttl(s);
-	serve_attr(s, &p, &st, &e->attr);
+	put_attr(&p, &st, &e->attr);
 	note_parent(s, e->ino, parent, &st);
 	return 0;
 }

@@ -65,7 +65,8 @@ int serve_link(struct serve *s, fuse_ino_t id, const char *target, char *out, si
 /* ---- serve-tree.c ---- */
 /* Answers a request that failed; what is damaged is also said. */
 void serve_fail(struct serve *s, fuse_req_t req, int rc);
-void serve_attr(const struct serve *s, const struct serve_place *p, const struct domu_stat *st, struct stat *out);
+/* Ends getattr and setattr: rc, or what the inode at p is now. */
+void serve_reply_attr(struct serve *s, fuse_req_t req, const struct serve_place *p, int rc);
 /* What name in a directory is, counted as looked up once; e->ino 0: it cannot be looked at. */
 int serve_entry(struct serve *s, fuse_ino_t parent, const struct serve_place *dir, const char *name,
                 struct fuse_entry_param *e);

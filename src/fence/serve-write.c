@@ -360,7 +360,6 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	struct serve *s = fuse_req_userdata(req);
 	struct serve_place p;
 	struct domu_stat st;
-	struct stat out;
 	int rc = serve_find(s, ino, &p);
 
 	(void)fi;
@@ -374,14 +373,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		if (mask != 0)
 			rc = domu_fs_setattr(p.fs, p.ino, &st, mask);
 	}
-	if (rc == 0)
-		rc = domu_fs_stat(p.fs, p.ino, &st);
-	if (rc != 0) {
-		serve_fail(s, req, rc);
-		return;
-	}
-	serve_attr(s, &p, &st, &out);
-	fuse_reply_attr(req, &out, serve_ttl(s));
+	serve_reply_attr(s, req, &p, rc);
 }
 
 /* ---- extended attributes ---------------------------------------------------------------------------- */

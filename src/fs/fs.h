@@ -167,6 +167,8 @@ enum domu_walk {
  * -ENOENT is DOMU_NOTFOUND and names the component.
  */
 int domu_path_walk(struct domu_tree *t, const char *cwd, const char *path, unsigned flags, struct domu_path *out);
+/* Is path (absolute, resolved) above itself or something below it? */
+bool domu_path_below(const char *path, const char *above);
 
 struct domu_walk_entry {
 	const char *path; /* as found from the start: START/sub/name */

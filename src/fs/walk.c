@@ -304,3 +304,10 @@ int domu_path_walk(struct domu_tree *t, const char *cwd, const char *path, unsig
 
 	return rc != 0 ? rc : domu_walk_in(t, 0, true, cwd, path, flags, out);
 }
+
+bool domu_path_below(const char *path, const char *above)
+{
+	size_t n = strcmp(above, "/") == 0 ? 0 : strlen(above);
+
+	return strncmp(path, above, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}

@@ -95,10 +95,10 @@ const char *domu_check_result_name(enum domu_check_result r)
 	return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
 }
 
-static bool listed(const char *const *list, const char *name)
+bool domu_check_waived(const char *const *waive, const char *name)
 {
-	for (; list != NULL && *list != NULL; list++)
-		if (strcmp(*list, name) == 0)
+	for (; waive != NULL && *waive != NULL; waive++)
+		if (strcmp(*waive, name) == 0)
 			return true;
 	return false;
 }
@@ -146,7 +146,7 @@ static int one_check(struct domu_view *view, const struct check *c, const struct
 		domu_say(view->ctx, DOMU_WARNING, "disk %s of %s: %s; what is read is the disk without that",
 		         b->disk->vdev, domu_guest_shown(view->guest), a.detail != NULL ? a.detail : "");
 	} else if (a.result == DOMU_CHECK_FAIL || a.result == DOMU_CHECK_UNKNOWN) {
-		line->blocks = !listed(waive, c->info.name);
+		line->blocks = !domu_check_waived(waive, c->info.name);
 		if (!line->blocks)
 			line->result = DOMU_CHECK_WAIVED;
 		out->in_use |= line->blocks;

@@ -127,6 +127,8 @@ struct domu_check_info {
 	bool unknown_passes; /* what cannot be told does not count as in use */
 };
 
+/* Is the check name among what --waive gave (NULL-terminated, or NULL)? */
+bool domu_check_waived(const char *const *waive, const char *name);
 /* The checks in their order; NULL after the last. */
 const struct domu_check_info *domu_check_info(size_t i);
 

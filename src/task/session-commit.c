@@ -279,8 +279,7 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = domu_session_lock(s);
 	if (rc == 0)
 		rc = domu_session_still_free(s);
-	for (size_t i = 0; i < s->n_backings; i++)
-		domu_backing_forget_all(&s->backings[i]);
+	domu_session_forget_disks(s);
 	/* A guest that ran meanwhile is told as such, and not as what a checker makes of the mixture. */
 	if (rc == 0 && (s->resumed || s->opts.announce) && !grown(s))
 		rc = domu_session_fits(s);

@@ -57,6 +57,8 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 /* Those of the stage that is open now are what is compared; and none. */
 int domu_session_keep_supers(struct domu_session *s);
 void domu_session_forget_supers(struct domu_session *s);
+/* Before anything is compared: what this host remembers of the disks is dropped. */
+void domu_session_forget_disks(struct domu_session *s);
 /* DOMU_INUSE, -ESTALE: one is not what it was. */
 int domu_session_check_supers(struct domu_session *s);
 /*

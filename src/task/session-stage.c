@@ -136,8 +136,8 @@ int domu_session_recheck(void *session)
 	int rc = verdict(s, DOMU_VERDICT_RECHECK);
 
 	/* What was read while the commit was prepared may be from before a guest that came and went. */
-	for (size_t i = 0; i < s->n_backings && rc == 0; i++)
-		domu_backing_forget_all(&s->backings[i]);
+	if (rc == 0)
+		domu_session_forget_disks(s);
 	return rc == 0 ? domu_session_check_supers(s) : rc;
 }
 
@@ -393,8 +393,7 @@ int domu_session_fits(struct domu_session *s)
 	struct domu_stage_fit fit;
 	int rc;
 
-	for (size_t i = 0; i < s->n_backings; i++)
-		domu_backing_forget_all(&s->backings[i]);
+	domu_session_forget_disks(s);
 	rc = domu_stage_fit(s->stage, disk_fds(s, fds), s->n_backings, &fit);
 	if (rc == 0 && fit.changed == 0)
 		return domu_session_check_supers(s);

@@ -13,6 +13,12 @@
 #include "base/num.h"
 #include "task/session-impl.h"
 
+void domu_session_forget_disks(struct domu_session *s)
+{
+	for (size_t i = 0; i < s->n_backings; i++)
+		domu_backing_forget_all(&s->backings[i]);
+}
+
 static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t *sum)
 {
 	const struct domu_backing *b = &s->backings[u->disk];
@@ -88,22 +94,15 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 	return rc;
 }
 
-static bool waived(const struct domu_session *s)
-{
-	for (const char *const *w = s->opts.waive; w != NULL && *w != NULL; w++)
-		if (strcmp(*w, "unchanged") == 0)
-			return true;
-	return false;
-}
-
 int domu_session_check_supers(struct domu_session *s)
 {
 	const char *guest = domu_guest_shown(s->guest);
 	const struct domu_commit_info *ci = &s->rests;
+	size_t n = domu_check_waived(s->opts.waive, "unchanged") ? 0 : ci->n_supers;
 	uint32_t sum = 0;
 	int rc;
 
-	for (size_t i = 0; i < ci->n_supers && !waived(s); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct domu_super *u = &ci->supers[i];
 
 		if (u->disk >= s->n_backings || s->backings[u->disk].fd < 0)

@@ -64,8 +64,7 @@ static void look_anew(struct domu_session *s)
 {
 	domu_session_end_worker(s, false);
 	domu_session_drop_replay(s);
-	for (size_t i = 0; i < s->n_backings; i++)
-		domu_backing_forget_all(&s->backings[i]);
+	domu_session_forget_disks(s);
 }
 
 static char *now_taken(struct domu_session *s)

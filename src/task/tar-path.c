@@ -74,13 +74,6 @@ static int make_dir(struct domu_tar_walk *w, struct domu_tar_dir *d, const char 
 	return rc;
 }
 
-static bool is_below(const char *path, const char *above)
-{
-	size_t n = strcmp(above, "/") == 0 ? 0 : strlen(above);
-
-	return strncmp(path, above, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 int domu_tar_walk_link(struct domu_tar_walk *w, const char *path, const struct domu_tar_dir *d, const char *name,
                        struct domu_tar_dir *to)
 {
@@ -91,7 +84,7 @@ int domu_tar_walk_link(struct domu_tar_walk *w, const char *path, const struct d
 	if (rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP || (rc == 0 && !S_ISDIR(p->st.mode))) {
 		domu_error_clear(w->ctx);
 		rc = 0;
-	} else if (rc == 0 && !is_below(p->path, w->base.path)) {
+	} else if (rc == 0 && !domu_path_below(p->path, w->base.path)) {
 		rc = domu_fail(
 		    w->ctx, DOMU_FAILED, -EXDEV,
 		    "'%s' is refused: '%s' is a link in the guest, to %s, which is not below %s; unpack into a "
