@@ -89,8 +89,11 @@ struct domu_tree;
 /* disks: the tops of the stacks, named by vdev, in the guest's order; they stay the caller's. */
 int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_disks, const struct domu_tree_opts *opts,
                    const struct domu_tree_hooks *hooks, struct domu_tree **tree);
-/* The disk is one filesystem that a driver here claims and nothing else: no library for tables is needed to open it. */
-bool domu_tree_is_plain(struct domu_block *disk);
+/*
+ * The disk is one filesystem that a driver here claims and nothing else: no library for tables is needed to open it.
+ * clean: and it has no journal to replay.
+ */
+bool domu_tree_is_plain(struct domu_block *disk, bool clean);
 /* Whatever the drivers hold of changes reaches the disks' tops. */
 int domu_tree_flush(struct domu_tree *t);
 int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */
