@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/lib-archive.h"
 #include "fs/label.h"
 #include "task/tar-entry.h"
@@ -154,15 +155,8 @@ static int later(struct tar_in *t, struct domu_fs *fs, uint64_t ino)
 		if (rc != 0)
 			return rc;
 	}
-	if (t->n_dirs == t->cap_dirs) {
-		size_t cap = t->cap_dirs != 0 ? 2 * t->cap_dirs : 64;
-		struct tar_dir *v = realloc(t->dirs, cap * sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(t->ctx);
-		t->dirs = v;
-		t->cap_dirs = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(t->dirs, t->cap_dirs, t->n_dirs + 1))
+		return domu_nomem(t->ctx);
 	t->dirs[t->n_dirs++] = d;
 	return 0;
 }

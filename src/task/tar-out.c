@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "task/tar-data.h"
 #include "task/tar-regions.h"
 #include "task/treeio-links.h"
@@ -99,15 +100,8 @@ static int keep_xattr(void *user, const char *name, const void *value, size_t le
 {
 	struct tar_out *t = user;
 
-	if (t->n_xattrs == t->cap_xattrs) {
-		size_t cap = t->cap_xattrs != 0 ? 2 * t->cap_xattrs : 16;
-		struct domu_treeio_xattr *v = realloc(t->xattrs, cap * sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		t->xattrs = v;
-		t->cap_xattrs = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(t->xattrs, t->cap_xattrs, t->n_xattrs + 1))
+		return -ENOMEM;
 	t->xattrs[t->n_xattrs++].len = len;
 	domu_tar_put(&t->values, name, strlen(name) + 1);
 	domu_tar_put(&t->values, value, len);
