@@ -167,6 +167,49 @@ int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *
 	return HAS(fs, listxattr) ? fs->ops->listxattr(fs, ino, fn, user) : 0;
 }
 
+struct wanted {
+	const char *name;
+	size_t limit, len;
+	char *value;
+};
+
+/* Where a damaged inode has it twice the first counts, as for the kernel. */
+static int take_wanted(void *user, const char *name, const void *value, size_t len)
+{
+	struct wanted *w = user;
+
+	if (strcmp(name, w->name) != 0)
+		return 0;
+	if (len > w->limit)
+		return -ERANGE;
+	w->value = malloc(len + 1);
+	if (w->value == NULL)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(w->value, value, len);
+	w->value[len] = '\0';
+	w->len = len;
+	return 1;
+}
+
+int domu_fs_getxattr(struct domu_fs *fs, uint64_t ino, const char *name, size_t limit, char **value, size_t *len)
+{
+	struct wanted w = { .name = name, .limit = limit };
+	int rc = domu_fs_listxattr(fs, ino, take_wanted, &w);
+
+	if (value != NULL)
+		*value = NULL;
+	if (rc <= 0)
+		return rc == 0 ? -ENODATA : rc == -ENOMEM ? domu_nomem(fs->ctx) : rc;
+	if (value == NULL) {
+		free(w.value);
+		return 0;
+	}
+	*value = w.value;
+	*len = w.len;
+	return 0;
+}
+
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf)
 {
 	memset(sf, 0, sizeof *sf);

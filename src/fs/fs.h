@@ -17,6 +17,11 @@ int domu_fs_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *u
 int domu_fs_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 ssize_t domu_fs_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);
 int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);
+/*
+ * One of them: *value is the caller's to free, *len bytes and a NUL behind them.  value NULL: is it there?
+ * -ENODATA: it is not; -ERANGE: it is longer than limit.  Nothing is recorded for either.
+ */
+int domu_fs_getxattr(struct domu_fs *fs, uint64_t ino, const char *name, size_t limit, char **value, size_t *len);
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf);
 int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,
                    uint64_t *ino);
