@@ -172,9 +172,10 @@ config() {
 	} >"$T/xen/$name.cfg"
 }
 
-# wait_until SECONDS COMMAND...: polls; for what another process does.
+# wait_until SECONDS COMMAND...: polls; for what another process does.  A minute at least: the bound ends a hang, and a
+# busy machine may take that for what is done at once on an idle one.
 wait_until() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + ($1 > 60 ? $1 : 60)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
