@@ -248,7 +248,7 @@ int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
 	return HAS(fs, scan) ? fs->ops->scan(fs, to, user) : -EOPNOTSUPP;
 }
 
-static bool type_ok(uint32_t mode)
+bool domu_type_known(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
@@ -258,7 +258,7 @@ static bool type_ok(uint32_t mode)
 	case S_IFBLK:
 	case S_IFIFO:
 	case S_IFSOCK:
-		return (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
+		return true;
 	default:
 		return false;
 	}
@@ -278,7 +278,8 @@ int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const str
 		rc = check_name(fs, name);
 	if (rc != 0)
 		return rc;
-	if (!type_ok(attr->mode) || is_link != (target != NULL))
+	if (!domu_type_known(attr->mode) || (attr->mode & ~(uint32_t)(S_IFMT | 07777)) != 0 ||
+	    is_link != (target != NULL))
 		return domu_fail(fs->ctx, DOMU_FAILED, -EINVAL, "%s: %o is no type of file", shown(fs), attr->mode);
 	if (is_link && target[0] == '\0')
 		return domu_fail(fs->ctx, DOMU_FAILED, -ENOENT, "%s: a link needs a target", name);

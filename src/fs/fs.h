@@ -52,6 +52,8 @@ int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, siz
 
 /* Asks the drivers, then libblkid; fills probe always.  Returns the driver that claims it, or NULL. */
 const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
+/* st_mode says one of the seven types of files. */
+bool domu_type_known(uint32_t mode);
 /* The driver for a probe type: "ext4", "xfs"; NULL: none. */
 const struct domu_fs_ops *domu_fs_driver(const char *type);
 /*

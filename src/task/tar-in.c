@@ -339,12 +339,6 @@ static int put_link(struct tar_in *t, struct archive_entry *ae, const char *path
 	return rc == -ENOSPC || rc == -EIO ? rc : pass_over(t);
 }
 
-static bool type_ok(uint32_t mode)
-{
-	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) ||
-	       S_ISSOCK(mode);
-}
-
 static int one(struct tar_in *t, struct archive_entry *ae)
 {
 	const char *path = archive_entry_pathname(ae), *link = archive_entry_hardlink(ae);
@@ -369,7 +363,7 @@ static int one(struct tar_in *t, struct archive_entry *ae)
 		return rc;
 	if (name[0] == '\0')
 		return put_base(t, &d);
-	if (!type_ok(t->entry.e.st.mode) || (S_ISLNK(t->entry.e.st.mode) && t->entry.e.target == NULL)) {
+	if (!domu_type_known(t->entry.e.st.mode) || (S_ISLNK(t->entry.e.st.mode) && t->entry.e.target == NULL)) {
 		domu_fail(t->ctx, DOMU_FAILED, -EINVAL, "'%s' is of no type that a file can have", path);
 		return pass_over(t);
 	}

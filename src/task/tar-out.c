@@ -394,12 +394,6 @@ static void find_place(struct tar_out *t, struct item *it)
 	w->bytes += run;
 }
 
-static bool known_type(uint32_t mode)
-{
-	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) ||
-	       S_ISSOCK(mode);
-}
-
 /* "./" and what comes after the start; a directory's ends with '/'. */
 static void put_path(struct tar_out *t, struct item *it, const struct domu_walk_entry *e)
 {
@@ -431,7 +425,7 @@ static int take(void *user, const struct domu_walk_entry *e)
 	}
 	*it = (struct item){ .fs = e->where->fs, .st = e->where->st, .mount = e->where->mount };
 	it->st.ino = e->where->ino;
-	if (!known_type(it->st.mode)) {
+	if (!domu_type_known(it->st.mode)) {
 		left_out(t, e->path, -EUCLEAN, "");
 		return DOMU_WALK_GO;
 	}
