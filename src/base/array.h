@@ -3,38 +3,38 @@
 #ifndef DOMU_ARRAY_H
 #define DOMU_ARRAY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define DOMU_ARRAY_FIRST 1024 /* bytes: the first room, of four elements at least */
 
-/* array: where the pointer to the first element is. */
-static inline bool domu_array_grow(void *array, size_t *cap, size_t need, size_t size)
+/* The array with room for need, or NULL: no memory, or more than there can be; nothing has changed then. */
+static inline void *domu_array_grow(void *v, size_t *cap, size_t need, size_t size)
 {
 	size_t more = *cap <= SIZE_MAX / 2 ? 2 * *cap : SIZE_MAX;
-	void *v;
+	void *bigger;
 
 	if (more == 0)
 		more = size <= DOMU_ARRAY_FIRST / 4 ? DOMU_ARRAY_FIRST / size : 4;
 	if (more < need)
 		more = need;
-	memcpy(&v, array, sizeof v);
-	v = reallocarray(v, more, size);
-	if (v == NULL)
-		return false;
-	memcpy(array, &v, sizeof v);
-	*cap = more;
-	return true;
+	bigger = reallocarray(v, more, size);
+	if (bigger != NULL)
+		*cap = more;
+	return bigger;
 }
 
 /*
  * v, an array from malloc() or NULL, has room for cap elements; makes it need
- * or more.  What is new is not zeroed.  False: no memory, or more than there
- * can be; v and cap are as before.
+ * or more.  What is new is not zeroed.  False: as above.
  */
-#define DOMU_ARRAY_ROOM(v, cap, need) ((need) <= (cap) || domu_array_grow(&(v), &(cap), (need), sizeof *(v)))
+#define DOMU_ARRAY_ROOM(v, cap, need)                                                   \
+	((need) <= (cap) || ({                                                          \
+		 void *domu_bigger = domu_array_grow((v), &(cap), (need), sizeof *(v)); \
+		 if (domu_bigger != NULL)                                               \
+			 (v) = domu_bigger;                                             \
+		 domu_bigger != NULL;                                                   \
+	 }))
 
 #endif
