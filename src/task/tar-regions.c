@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "task/tar-regions.h"
 
 #define MAX_REGIONS (1u << 18) /* more pieces than that: small holes are kept as zeros */
@@ -23,8 +22,15 @@ static int add(struct domu_tar_regions *r, uint64_t offset, uint64_t len, uint64
 		last->len += len;
 		return 0;
 	}
-	if (!DOMU_ARRAY_ROOM(r->v, r->cap, r->n + 1))
-		return -ENOMEM;
+	if (r->v == NULL || r->n == r->cap) {
+		size_t cap = r->cap != 0 ? 2 * r->cap : 64;
+		struct domu_tar_region *v = realloc(r->v, cap * sizeof *v);
+
+		if (v == NULL)
+			return -ENOMEM;
+		r->v = v;
+		r->cap = cap;
+	}
 	r->v[r->n++] = (struct domu_tar_region){ .offset = offset, .len = len, .at = at };
 	return 0;
 }
