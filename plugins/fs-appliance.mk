@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Not linked with libguestfs: it is loaded when the appliance is started.
 plugin_PROGRAMS += plugins/fs-appliance.so
+nodist_plugin_DATA += plugins/fs-appliance.late
 plugins_fs_appliance_so_SOURCES = \
 	plugins/fs-appliance/door.c \
 	plugins/fs-appliance/fs-appliance.h \

@@ -13,6 +13,8 @@
 #include "shell/ids.h"
 #include "shell/mode.h"
 
+#define CAPABILITY "security.capability"
+
 /* ---- chmod ------------------------------------------------------------------------ */
 
 struct chmod_job {
@@ -92,19 +94,9 @@ struct chown_job {
 	struct domu_path path;
 };
 
-static int find_capability(void *user, const char *name, const void *value, size_t len)
-{
-	(void)value;
-	(void)len;
-	if (strcmp(name, "security.capability") == 0)
-		*(bool *)user = true;
-	return 0;
-}
-
 /* As the kernel: a program that changes hands loses what it could do as its old owner. */
 static int drop_powers(const struct domu_path *p, struct domu_stat *st, unsigned *mask)
 {
-	bool capable = false;
 	int rc;
 
 	if (!S_ISREG(st->mode))
@@ -115,10 +107,10 @@ static int drop_powers(const struct domu_path *p, struct domu_stat *st, unsigned
 			st->mode &= ~(uint32_t)S_ISGID;
 		*mask |= DOMU_ATTR_MODE;
 	}
-	rc = domu_fs_listxattr(p->fs, p->ino, find_capability, &capable);
-	if (rc == 0 && capable)
-		rc = domu_fs_removexattr(p->fs, p->ino, "security.capability");
-	return rc;
+	rc = domu_fs_getxattr(p->fs, p->ino, CAPABILITY, SIZE_MAX, NULL, NULL);
+	if (rc == 0)
+		rc = domu_fs_removexattr(p->fs, p->ino, CAPABILITY);
+	return rc != -ENODATA ? rc : 0;
 }
 
 static int chown_path(struct domu_run *r, const struct domu_path *p, const char *shown, void *user)

@@ -8,10 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/label.h"
 #include "shell/cmd.h"
 #include "shell/fmt.h"
 #include "shell/ls-entries.h"
 #include "shell/rowstat.h"
+
+#define MAX_LABEL 65536u /* bytes */
 
 /* ---- showing ---------------------------------------------------------------------- */
 
@@ -39,21 +42,14 @@ static void row_mark(struct domu_ls *ls, const struct domu_ls_entry *e)
 	domu_row_text(ls->r->out, mark[0] != '\0' ? mark : NULL);
 }
 
-static int find_label(void *user, const char *name, const void *value, size_t len)
-{
-	char **label = user;
-
-	if (strcmp(name, "security.selinux") == 0 && *label == NULL)
-		*label = strndup(value, len);
-	return 0;
-}
-
 /* -Z: the SELinux label; "?" where there is none. */
 static void row_label(struct domu_ls *ls, const struct domu_ls_entry *e)
 {
 	char *label = NULL;
+	size_t len;
 
-	if (ls->labels && !e->unreadable && domu_fs_listxattr(e->fs, e->st.ino, find_label, &label) != 0)
+	if (ls->labels && !e->unreadable &&
+	    domu_fs_getxattr(e->fs, e->st.ino, DOMU_LABEL_XATTR, MAX_LABEL, &label, &len) != 0)
 		domu_error_clear(ls->r->ctx);
 	domu_row_text(ls->r->out, label != NULL || !ls->labels ? label : "?");
 	free(label);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "shell/cmd.h"
 #include "shell/shell.h"
 
@@ -25,15 +26,8 @@ static int put(struct domu_ctx *ctx, struct buffer *b, const char *bytes, size_t
 {
 	if (len > MAX_SCRIPT - b->n)
 		return domu_fail(ctx, DOMU_FAILED, -EFBIG, "a script of more than 16 MiB");
-	if (b->n + len + 1 > b->cap) {
-		size_t cap = 2 * (b->n + len + 1);
-		char *v = realloc(b->v, cap);
-
-		if (v == NULL)
-			return domu_nomem(ctx);
-		b->v = v;
-		b->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(b->v, b->cap, b->n + len + 1))
+		return domu_nomem(ctx);
 	memcpy(b->v + b->n, bytes, len);
 	b->n += len;
 	b->v[b->n] = '\0';

@@ -15,6 +15,7 @@
 
 #include <json-c/json.h>
 
+#include "base/array.h"
 #include "base/num.h"
 #include "fs/compare.h"
 #include "shell/diff.h"
@@ -82,15 +83,8 @@ static int keep_row(struct domu_out *out, const struct domu_cell *cells, size_t 
 		u->more++;
 		return 0;
 	}
-	if (u->n == u->cap) {
-		size_t cap = u->cap ? u->cap * 2 : 64;
-		struct change *v = realloc(u->v, cap * sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(u->r->ctx);
-		u->v = v;
-		u->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(u->v, u->cap, u->n + 1))
+		return domu_nomem(u->r->ctx);
 	c = &u->v[u->n++];
 	*c = (struct change){
 		.path = strdup(cells[DIFF_PATH].text),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/num.h"
 #include "shell/cmd.h"
 #include "shell/find.h"
@@ -33,15 +34,8 @@ static int node(struct parser *p, enum domu_find_kind kind)
 
 	if (f->n >= MAX_NODES)
 		return bad(p, "an expression that is too long", "");
-	if (f->n == f->cap) {
-		size_t cap = f->cap != 0 ? 2 * f->cap : 16;
-		struct domu_find_node *v = reallocarray(f->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(p->env->ctx);
-		f->v = v;
-		f->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(f->v, f->cap, f->n + 1))
+		return domu_nomem(p->env->ctx);
 	f->v[f->n] = (struct domu_find_node){ .kind = kind, .left = -1, .right = -1 };
 	return (int)f->n++;
 }

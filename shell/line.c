@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "shell/app.h"
 #include "shell/shell.h"
 
@@ -17,15 +18,8 @@ struct words {
 
 static int put(struct words *w, const char *text)
 {
-	if (w->n + 1 >= w->cap) {
-		size_t cap = w->cap != 0 ? 2 * w->cap : 16;
-		char **v = reallocarray(w->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		w->v = v;
-		w->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(w->v, w->cap, w->n + 2))
+		return -ENOMEM;
 	w->v[w->n] = strdup(text);
 	if (w->v[w->n] == NULL)
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "shell/ls-entries.h"
 
 #define MAX_ENTRIES (4u << 20) /* of one directory */
@@ -40,15 +41,8 @@ int domu_ls_entries_add(struct domu_ls *ls, struct domu_ls_entries *e, const cha
 
 	if (e->n >= MAX_ENTRIES)
 		return domu_fail(ls->r->ctx, DOMU_FAILED, -EFBIG, "a directory of more than %u entries", MAX_ENTRIES);
-	if (e->n == e->cap) {
-		size_t cap = e->cap != 0 ? 2 * e->cap : 64;
-		struct domu_ls_entry *v = reallocarray(e->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(ls->r->ctx);
-		e->v = v;
-		e->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(e->v, e->cap, e->n + 1))
+		return domu_nomem(ls->r->ctx);
 	x = &e->v[e->n];
 	*x = (struct domu_ls_entry){ .name = strdup(name),
 		                     .path = strdup(where->path),

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "shell/command.h"
 #include "shell/fmt.h"
 #include "shell/ls.h"
@@ -283,15 +284,8 @@ static int hold(struct domu_out *o, void *user, struct line *l)
 		if (h == NULL)
 			goto nomem;
 	}
-	if (h->n == h->cap) {
-		size_t cap = h->cap != 0 ? 2 * h->cap : 64;
-		struct line *v = reallocarray(h->v, cap, sizeof *v);
-
-		if (v == NULL)
-			goto nomem;
-		h->v = v;
-		h->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(h->v, h->cap, h->n + 1))
+		goto nomem;
 	h->v[h->n++] = *l;
 	return h->n < MAX_HELD ? 0 : flush(o, user);
 nomem:

@@ -9,6 +9,7 @@
 
 #include <json-c/json.h>
 
+#include "base/array.h"
 #include "base/escape.h"
 #include "shell/out.h"
 
@@ -200,15 +201,8 @@ int domu_json_data(struct domu_out *o, const void *bytes, size_t len)
 	if (len > MAX_CONTENT - o->content_len)
 		return domu_fail(o->ctx, DOMU_UNSUPPORTED, -EFBIG,
 		                 "more than 16 MiB do not go into JSON; leave --json out");
-	if (o->content_len + len > o->content_cap) {
-		size_t cap = 2 * (o->content_len + len);
-		char *p = realloc(o->content, cap);
-
-		if (p == NULL)
-			return domu_nomem(o->ctx);
-		o->content = p;
-		o->content_cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(o->content, o->content_cap, o->content_len + len))
+		return domu_nomem(o->ctx);
 	memcpy(o->content + o->content_len, bytes, len);
 	o->content_len += len;
 	return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "shell/ops.h"
 #include "shell/shell.h"
 
@@ -29,15 +30,8 @@ static int add(struct found *f, const char *name, const char *suffix)
 
 	if (f->n >= MAX_NAMES || f->bytes + len > MAX_BYTES)
 		return domu_fail(f->ctx, DOMU_FAILED, -E2BIG, "too many names match");
-	if (f->n == f->cap) {
-		size_t cap = f->cap != 0 ? 2 * f->cap : 64;
-		char **v = reallocarray(f->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(f->ctx);
-		f->v = v;
-		f->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(f->v, f->cap, f->n + 1))
+		return domu_nomem(f->ctx);
 	if (asprintf(&f->v[f->n], "%s%s", name, suffix) < 0)
 		return domu_nomem(f->ctx);
 	f->n++;

@@ -8,6 +8,7 @@
 
 #include <json-c/json.h>
 
+#include "base/array.h"
 #include "base/escape.h"
 #include "base/io.h"
 #include "fence/fence.h"
@@ -30,18 +31,8 @@ static int add(struct domu_out *o, const void *p, size_t len)
 {
 	if (o->err != 0)
 		return o->err;
-	if (o->len + len > o->cap) {
-		size_t cap = o->cap != 0 ? o->cap : 4096;
-		uint8_t *q;
-
-		while (cap < o->len + len)
-			cap *= 2;
-		q = realloc(o->buf, cap);
-		if (q == NULL)
-			return stick(o, -ENOMEM, "out of memory");
-		o->buf = q;
-		o->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(o->buf, o->cap, o->len + len))
+		return stick(o, -ENOMEM, "out of memory");
 	memcpy(o->buf + o->len, p, len);
 	o->len += len;
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "shell/words.h"
 
 #define MAX_WORDS 100000
@@ -28,15 +29,8 @@ struct parser {
 
 static int put(struct text *t, char c)
 {
-	if (t->n + 1 >= t->cap) {
-		size_t cap = t->cap != 0 ? 2 * t->cap : 32;
-		char *v = realloc(t->v, cap);
-
-		if (v == NULL)
-			return -ENOMEM;
-		t->v = v;
-		t->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(t->v, t->cap, t->n + 2))
+		return -ENOMEM;
 	t->v[t->n++] = c;
 	t->v[t->n] = '\0';
 	return 0;

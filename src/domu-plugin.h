@@ -404,7 +404,13 @@ struct domu_plugin {
 	};
 };
 
-/* A plugin is a shared object, named KIND-NAME.so, that exports this one function. */
+/*
+ * A plugin is a shared object, named KIND-NAME.so, that exports this one
+ * function.  With a file KIND-NAME.late beside it, whatever that contains, it
+ * is loaded only where those without cannot do: for a filesystem that none of
+ * them takes, for a guest that is not named by the path of its disk, and
+ * where all are asked.  Then it is asked after them, whatever its priority.
+ */
 #define DOMU_PLUGIN_ENTRY "domu_plugin_entry"
 #define DOMU_REGISTER_PLUGIN(p)                                        \
 	DOMU_PUBLIC const struct domu_plugin *domu_plugin_entry(void); \

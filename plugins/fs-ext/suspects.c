@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "fs-ext.h"
 
 #define MAX_SCAN 20000000u /* inodes looked at one by one; beyond that every name is compared instead */
@@ -222,17 +223,10 @@ out:
 
 static int take_block(struct search *s, uint64_t blk)
 {
-	uint64_t *v;
-
 	if (is_fixed(s, blk))
 		return 0;
-	if (s->n_left == s->cap) {
-		s->cap = s->cap > 0 ? s->cap * 2 : 256;
-		v = realloc(s->left, s->cap * sizeof *v);
-		if (v == NULL)
-			return ext_nomem(s->b);
-		s->left = v;
-	}
+	if (!DOMU_ARRAY_ROOM(s->left, s->cap, s->n_left + 1))
+		return ext_nomem(s->b);
 	s->left[s->n_left++] = blk;
 	return 0;
 }

@@ -118,8 +118,14 @@ int domu_seen_get(struct domu_state *st, const char *guest_key, char **json, int
 
 struct domu_stage; /* a folder pending/ID, its log, and its lock: held as long as it is open */
 
-/* info: guest, command, owner, disks are copied. */
+/* info: guest, command, owner, disks, and what it rests on are copied. */
 int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **s);
+/*
+ * The same in two steps, for who looks at the disks through the stage.  Between them it is what a cut may leave: no
+ * stage to anybody else, and removed by whoever opens the state directory next.  describe: what it rests on, copied.
+ */
+int domu_stage_prepare(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **s);
+int domu_stage_describe(struct domu_stage *s, const struct domu_super *supers, size_t n);
 /* -EBUSY (DOMU_INUSE): somebody has it open. */
 int domu_stage_resume(struct domu_state *st, const char *id, struct domu_stage **s);
 int domu_stage_log_fd(struct domu_stage *s); /* O_RDWR; stays the stage's */

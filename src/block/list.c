@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "block/commit-private.h"
 #include "block/log.h"
 
@@ -52,16 +53,9 @@ static bool wanted(const struct list *l, const struct domu_commit_info *ci)
 /* Takes m over. */
 static int add(struct list *l, struct domu_meta *m)
 {
-	if (l->n == l->cap) {
-		size_t cap = l->cap > 0 ? l->cap * 2 : 32;
-		struct domu_commit_info *v = realloc(l->v, cap * sizeof *v);
-
-		if (v == NULL) {
-			domu_meta_free(m);
-			return domu_nomem(l->st->ctx);
-		}
-		l->v = v;
-		l->cap = cap;
+	if (!DOMU_ARRAY_ROOM(l->v, l->cap, l->n + 1)) {
+		domu_meta_free(m);
+		return domu_nomem(l->st->ctx);
 	}
 	l->v[l->n++] = m->info;
 	memset(&m->info, 0, sizeof m->info);

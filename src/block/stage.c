@@ -260,7 +260,18 @@ static struct domu_stage *stage_new(struct domu_state *st)
 	return s;
 }
 
-int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **out)
+static void take_back(struct domu_stage *s)
+{
+	struct domu_ctx quiet;
+	struct domu_state silent = *s->st;
+
+	domu_ctx_quiet(&quiet, s->st->ctx);
+	silent.ctx = &quiet;
+	domu_pending_remove(&silent, s->meta.info.id);
+	domu_error_clear(&quiet);
+}
+
+int domu_stage_prepare(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **out)
 {
 	struct domu_stage *s;
 	int rc;
@@ -290,22 +301,44 @@ int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info
 		rc = open_log(s, O_CREAT | O_EXCL);
 	if (rc == 0)
 		rc = domu_log_init(st->ctx, s->log_fd);
-	if (rc == 0)
-		rc = domu_stage_write_meta(st->ctx, s->dir, &s->meta, false);
-	if (rc < 0 && s->lock_fd >= 0) {
-		struct domu_ctx quiet;
-		struct domu_state silent = *st;
-
-		domu_ctx_quiet(&quiet, st->ctx);
-		silent.ctx = &quiet;
-		domu_pending_remove(&silent, s->meta.info.id);
-		domu_error_clear(&quiet);
-	}
+	if (rc < 0 && s->lock_fd >= 0)
+		take_back(s);
 out:
 	if (rc < 0)
 		domu_stage_close(s);
 	else
 		*out = s;
+	return rc;
+}
+
+int domu_stage_describe(struct domu_stage *s, const struct domu_super *supers, size_t n)
+{
+	struct domu_commit_info *ci = &s->meta.info;
+	struct domu_super *copy = NULL;
+
+	if (n > 0) {
+		copy = malloc(n * sizeof *copy);
+		if (copy == NULL)
+			return domu_nomem(s->st->ctx);
+		memcpy(copy, supers, n * sizeof *copy);
+	}
+	free(ci->supers);
+	ci->supers = copy;
+	ci->n_supers = n;
+	return domu_stage_write_meta(s->st->ctx, s->dir, &s->meta, false);
+}
+
+int domu_stage_create(struct domu_state *st, const struct domu_commit_info *info, struct domu_stage **out)
+{
+	int rc = domu_stage_prepare(st, info, out);
+
+	if (rc == 0)
+		rc = domu_stage_describe(*out, info->supers, info->n_supers);
+	if (rc < 0 && *out != NULL) {
+		take_back(*out);
+		domu_stage_close(*out);
+		*out = NULL;
+	}
 	return rc;
 }
 

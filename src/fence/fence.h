@@ -86,9 +86,10 @@ struct domu_worker_opts {
 	const struct domu_op *ops; /* ended by name NULL; known before the fork */
 	uint64_t memory_limit; /* bytes of address space above what it has; 0: default */
 	/*
-	 * Without the libraries for partition tables and foreign formats, which
-	 * take longer to load than a file to read.  A call that needs them ends
-	 * the worker with -ELIBACC, nothing recorded and nothing done: make it
+	 * Without the libraries for partition tables and foreign formats, the
+	 * drivers that are loaded late (domu-plugin.h), and perhaps a layer for
+	 * a journal's replay: they take longer to have than a file to read.  A
+	 * call that needs any of them ends the worker with -ELIBACC, nothing recorded and nothing done: make it
 	 * again with a worker that is not lean.
 	 */
 	bool lean;

@@ -401,65 +401,61 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 /* ---- extended attributes ------------------------------------------------------------------------ */
 
-struct xattr {
-	const char *wanted; /* NULL: the names of all */
+struct names {
 	char *buf; /* DOMU_TREE_IO bytes */
 	size_t len;
-	bool found;
 };
 
-static int take_xattr(void *user, const char *name, const void *value, size_t len)
+static int take_name(void *user, const char *name, const void *value, size_t len)
 {
-	struct xattr *x = user;
+	struct names *x = user;
 	size_t n = strlen(name) + 1;
 
-	if (x->wanted != NULL && strcmp(name, x->wanted) != 0)
-		return 0;
-	if (x->wanted == NULL) {
-		if (n > MAX_NAMES - x->len)
-			return -E2BIG;
-		memcpy(x->buf + x->len, name, n);
-		x->len += n;
-		return 0;
-	}
-	if (len > DOMU_TREE_IO)
+	(void)value;
+	(void)len;
+	if (n > MAX_NAMES - x->len)
 		return -E2BIG;
-	if (len > 0)
-		memcpy(x->buf, value, len);
-	x->len = len;
-	x->found = true;
-	return 1;
+	memcpy(x->buf + x->len, name, n);
+	x->len += n;
+	return 0;
 }
 
-static void reply_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+/* size 0: how long it is. */
+static void reply_xattr(fuse_req_t req, int rc, const char *bytes, size_t len, size_t size)
 {
-	struct serve *s = fuse_req_userdata(req);
-	struct xattr x = { .wanted = name, .buf = s->buf };
-	struct serve_place p;
-	int rc = serve_find(s, ino, &p);
-
-	if (rc == 0)
-		rc = domu_fs_listxattr(p.fs, p.ino, take_xattr, &x);
-	if (rc >= 0 && name != NULL && !x.found)
-		rc = -ENODATA;
-	else if (rc >= 0 && size > 0 && x.len > size)
+	if (rc == 0 && size > 0 && len > size)
 		rc = -ERANGE;
 	if (rc < 0)
-		serve_fail(s, req, rc);
+		serve_fail(fuse_req_userdata(req), req, rc);
 	else if (size == 0)
-		fuse_reply_xattr(req, x.len);
+		fuse_reply_xattr(req, len);
 	else
-		fuse_reply_buf(req, s->buf, x.len);
+		fuse_reply_buf(req, bytes, len);
 }
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	reply_xattr(req, ino, name, size);
+	struct serve_place p;
+	char *value = NULL;
+	size_t len = 0;
+	int rc = serve_find(fuse_req_userdata(req), ino, &p);
+
+	if (rc == 0)
+		rc = domu_fs_getxattr(p.fs, p.ino, name, DOMU_TREE_IO, &value, &len);
+	reply_xattr(req, rc, value, len, size);
+	free(value);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	reply_xattr(req, ino, NULL, size);
+	struct serve *s = fuse_req_userdata(req);
+	struct names x = { .buf = s->buf };
+	struct serve_place p;
+	int rc = serve_find(s, ino, &p);
+
+	if (rc == 0)
+		rc = domu_fs_listxattr(p.fs, p.ino, take_name, &x);
+	reply_xattr(req, rc, x.buf, x.len, size);
 }
 
 void serve_read_ops(struct fuse_lowlevel_ops *ops)

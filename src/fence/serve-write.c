@@ -378,43 +378,24 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 
 /* ---- extended attributes ---------------------------------------------------------------------------- */
 
-struct known {
-	const char *name;
-	bool found;
-};
-
-static int look(void *user, const char *name, const void *value, size_t len)
+static int known(const struct serve_place *p, const char *name)
 {
-	struct known *k = user;
-
-	(void)value;
-	(void)len;
-	k->found = k->found || strcmp(name, k->name) == 0;
-	return 0;
-}
-
-static int known(const struct serve_place *p, const char *name, bool *found)
-{
-	struct known k = { .name = name };
-	int rc = domu_fs_listxattr(p->fs, p->ino, look, &k);
-
-	*found = k.found;
-	return rc;
+	return domu_fs_getxattr(p->fs, p->ino, name, SIZE_MAX, NULL, NULL);
 }
 
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	struct serve *s = fuse_req_userdata(req);
 	struct serve_place p;
-	bool found = false;
 	int rc = serve_find(s, ino, &p);
 
-	if (rc == 0 && flags != 0)
-		rc = known(&p, name, &found);
-	if (rc == 0 && (flags & XATTR_CREATE) != 0 && found)
-		rc = -EEXIST;
-	else if (rc == 0 && (flags & XATTR_REPLACE) != 0 && !found)
-		rc = -ENODATA;
+	if (rc == 0 && flags != 0) {
+		rc = known(&p, name);
+		if (rc == 0 && (flags & XATTR_CREATE) != 0)
+			rc = -EEXIST;
+		else if (rc == -ENODATA && (flags & XATTR_REPLACE) == 0)
+			rc = 0;
+	}
 	reply(s, req, rc == 0 ? domu_fs_setxattr(p.fs, p.ino, name, value, size) : rc);
 }
 
@@ -422,13 +403,10 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct serve *s = fuse_req_userdata(req);
 	struct serve_place p;
-	bool found = false;
 	int rc = serve_find(s, ino, &p);
 
 	if (rc == 0)
-		rc = known(&p, name, &found);
-	if (rc == 0 && !found)
-		rc = -ENODATA;
+		rc = known(&p, name);
 	reply(s, req, rc == 0 ? domu_fs_removexattr(p.fs, p.ino, name) : rc);
 }
 

@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "block/table.h"
 #include "fence/confine.h"
 #include "fence/work.h"
 #include "fs/compare.h"
@@ -129,9 +128,9 @@ static int open_stacks(struct worker *w)
 }
 
 /* Before anything is done: see domu_worker_opts.lean. */
-static void need_libraries(struct worker *w)
+static void not_lean(struct worker *w)
 {
-	if (domu_table_libs(&w->ctx) == -ELIBACC)
+	if (w->opts->lean)
 		_exit(DOMU_WORK_LEAN);
 }
 
@@ -140,8 +139,8 @@ static int open_for_tree(struct worker *w)
 	int rc = open_stacks(w);
 
 	for (size_t i = 0; rc == 0 && i < w->n_stacks; i++)
-		if (!domu_tree_is_plain(w->stacks[i].top))
-			need_libraries(w);
+		if (!domu_tree_is_plain(w->stacks[i].top, !w->opts->tree.unreplayed))
+			not_lean(w);
 	return rc;
 }
 
@@ -193,7 +192,7 @@ int domu_work_disk(struct domu_work *work, uint64_t disk, struct domu_block **to
 		return rc;
 	if (disk >= w->n_stacks)
 		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %" PRIu64, disk);
-	need_libraries(w);
+	not_lean(w);
 	/* Whoever asks writes below the filesystems: none may be open. */
 	rc = close_tree(w);
 	*top = w->stacks[disk].top;

@@ -127,7 +127,7 @@ int domu_worker_start(struct domu_ctx *ctx, const struct domu_worker_opts *opts,
 		rc = domu_fail(ctx, DOMU_UNSUPPORTED, -E2BIG, "more than %u disks", DOMU_MAX_DISKS);
 		goto out;
 	}
-	rc = domu_plugins_load(ctx, DOMU_PLUGIN_FS);
+	rc = opts->lean ? domu_plugins_load_first(ctx, DOMU_PLUGIN_FS) : domu_plugins_load(ctx, DOMU_PLUGIN_FS);
 	if (rc == 0 && !opts->lean)
 		rc = domu_table_libs(ctx);
 	if (opts->tree.writable)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "fs/compare.h"
 
 #define MAX_DEPTH    512 /* of folders; names make a path longer than Linux takes before this */
@@ -82,15 +83,8 @@ static int add_entry(void *user, const char *name, size_t len, uint64_t ino, uin
 	(void)len;
 	if (f->only != NULL && !folder && !suspected(f->only, ino))
 		return 0;
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 32;
-		struct name *v = realloc(f->v, cap * sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		f->v = v;
-		f->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(f->v, f->cap, f->n + 1))
+		return -ENOMEM;
 	f->v[f->n] = (struct name){ .name = strdup(name), .ino = ino, .folder = folder };
 	return f->v[f->n++].name != NULL ? 0 : -ENOMEM;
 }
@@ -388,15 +382,8 @@ static int add_suspect(void *user, uint64_t ino)
 {
 	struct walk *w = user;
 
-	if (w->n == w->cap) {
-		size_t cap = w->cap ? w->cap * 2 : 64;
-		uint64_t *v = realloc(w->suspect, cap * sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		w->suspect = v;
-		w->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(w->suspect, w->cap, w->n + 1))
+		return -ENOMEM;
 	w->suspect[w->n++] = ino;
 	return 0;
 }

@@ -167,6 +167,49 @@ int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *
 	return HAS(fs, listxattr) ? fs->ops->listxattr(fs, ino, fn, user) : 0;
 }
 
+struct wanted {
+	const char *name;
+	size_t limit, len;
+	char *value;
+};
+
+/* Where a damaged inode has it twice the first counts, as for the kernel. */
+static int take_wanted(void *user, const char *name, const void *value, size_t len)
+{
+	struct wanted *w = user;
+
+	if (strcmp(name, w->name) != 0)
+		return 0;
+	if (len > w->limit)
+		return -ERANGE;
+	w->value = malloc(len + 1);
+	if (w->value == NULL)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(w->value, value, len);
+	w->value[len] = '\0';
+	w->len = len;
+	return 1;
+}
+
+int domu_fs_getxattr(struct domu_fs *fs, uint64_t ino, const char *name, size_t limit, char **value, size_t *len)
+{
+	struct wanted w = { .name = name, .limit = limit };
+	int rc = domu_fs_listxattr(fs, ino, take_wanted, &w);
+
+	if (value != NULL)
+		*value = NULL;
+	if (rc <= 0)
+		return rc == 0 ? -ENODATA : rc == -ENOMEM ? domu_nomem(fs->ctx) : rc;
+	if (value == NULL) {
+		free(w.value);
+		return 0;
+	}
+	*value = w.value;
+	*len = w.len;
+	return 0;
+}
+
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf)
 {
 	memset(sf, 0, sizeof *sf);
@@ -205,7 +248,7 @@ int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
 	return HAS(fs, scan) ? fs->ops->scan(fs, to, user) : -EOPNOTSUPP;
 }
 
-static bool type_ok(uint32_t mode)
+bool domu_type_known(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
@@ -215,7 +258,7 @@ static bool type_ok(uint32_t mode)
 	case S_IFBLK:
 	case S_IFIFO:
 	case S_IFSOCK:
-		return (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
+		return true;
 	default:
 		return false;
 	}
@@ -235,7 +278,8 @@ int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const str
 		rc = check_name(fs, name);
 	if (rc != 0)
 		return rc;
-	if (!type_ok(attr->mode) || is_link != (target != NULL))
+	if (!domu_type_known(attr->mode) || (attr->mode & ~(uint32_t)(S_IFMT | 07777)) != 0 ||
+	    is_link != (target != NULL))
 		return domu_fail(fs->ctx, DOMU_FAILED, -EINVAL, "%s: %o is no type of file", shown(fs), attr->mode);
 	if (is_link && target[0] == '\0')
 		return domu_fail(fs->ctx, DOMU_FAILED, -ENOENT, "%s: a link needs a target", name);

@@ -17,6 +17,11 @@ int domu_fs_readdir(struct domu_fs *fs, uint64_t dir, domu_dirent_fn fn, void *u
 int domu_fs_readlink(struct domu_fs *fs, uint64_t ino, char *buf, size_t size);
 ssize_t domu_fs_read(struct domu_fs *fs, uint64_t ino, void *buf, size_t len, uint64_t offset);
 int domu_fs_listxattr(struct domu_fs *fs, uint64_t ino, domu_xattr_fn fn, void *user);
+/*
+ * One of them: *value is the caller's to free, *len bytes and a NUL behind them.  value NULL: is it there?
+ * -ENODATA: it is not; -ERANGE: it is longer than limit.  Nothing is recorded for either.
+ */
+int domu_fs_getxattr(struct domu_fs *fs, uint64_t ino, const char *name, size_t limit, char **value, size_t *len);
 int domu_fs_statfs(struct domu_fs *fs, struct domu_statfs *sf);
 int domu_fs_create(struct domu_fs *fs, uint64_t dir, const char *name, const struct domu_stat *attr, const char *target,
                    uint64_t *ino);
@@ -47,6 +52,8 @@ int domu_fs_slurp(struct domu_fs *fs, uint64_t ino, size_t max, char **data, siz
 
 /* Asks the drivers, then libblkid; fills probe always.  Returns the driver that claims it, or NULL. */
 const struct domu_fs_ops *domu_fs_probe(struct domu_block *b, struct domu_probe *probe);
+/* st_mode says one of the seven types of files. */
+bool domu_type_known(uint32_t mode);
 /* The driver for a probe type: "ext4", "xfs"; NULL: none. */
 const struct domu_fs_ops *domu_fs_driver(const char *type);
 /*
@@ -89,8 +96,11 @@ struct domu_tree;
 /* disks: the tops of the stacks, named by vdev, in the guest's order; they stay the caller's. */
 int domu_tree_open(struct domu_ctx *ctx, struct domu_block **disks, size_t n_disks, const struct domu_tree_opts *opts,
                    const struct domu_tree_hooks *hooks, struct domu_tree **tree);
-/* The disk is one filesystem that a driver here claims and nothing else: no library for tables is needed to open it. */
-bool domu_tree_is_plain(struct domu_block *disk);
+/*
+ * The disk is one filesystem that a driver here claims and nothing else: no library for tables is needed to open it.
+ * clean: and it has no journal to replay.
+ */
+bool domu_tree_is_plain(struct domu_block *disk, bool clean);
 /* Whatever the drivers hold of changes reaches the disks' tops. */
 int domu_tree_flush(struct domu_tree *t);
 int domu_tree_close(struct domu_tree *t); /* closes filesystems: a lost flush is a failure */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "fs/label.h"
 #include "fs/lib-pcre2.h"
 
@@ -119,15 +120,8 @@ static int read_contexts(struct domu_labels *l, char *text)
 		s.context = third != NULL ? third : second;
 		if (s.regex == NULL || s.context == NULL || (third != NULL && !type_of(second, &s.mode)))
 			continue;
-		if (l->n == l->cap) {
-			size_t cap = l->cap != 0 ? l->cap * 2 : 4096;
-			struct spec *v = reallocarray(l->specs, cap, sizeof *v);
-
-			if (v == NULL)
-				return -ENOMEM;
-			l->specs = v;
-			l->cap = cap;
-		}
+		if (!DOMU_ARRAY_ROOM(l->specs, l->cap, l->n + 1))
+			return -ENOMEM;
 		s.stem = stem_of_spec(s.regex);
 		s.exact = is_exact(s.regex);
 		l->specs[l->n++] = s;
@@ -146,13 +140,8 @@ static int read_subs(struct domu_labels *l, unsigned which, char *text)
 		s.to = take_word(&line);
 		if (s.from == NULL || s.to == NULL)
 			continue;
-		if (l->n_subs[which] == cap) {
-			struct sub *v = reallocarray(l->subs[which], cap = cap != 0 ? cap * 2 : 64, sizeof *v);
-
-			if (v == NULL)
-				return -ENOMEM;
-			l->subs[which] = v;
-		}
+		if (!DOMU_ARRAY_ROOM(l->subs[which], cap, l->n_subs[which] + 1))
+			return -ENOMEM;
 		l->subs[which][l->n_subs[which]++] = s;
 	}
 	return 0;

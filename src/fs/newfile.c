@@ -21,6 +21,7 @@
 
 #define ACL_ACCESS  "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
+#define MAX_ACL     65536u
 #define ACL_HEAD    4u
 #define ACL_ENTRY   8u
 
@@ -31,18 +32,25 @@ struct acl {
 	size_t len;
 };
 
-static int keep_default(void *user, const char *name, const void *value, size_t len)
+/* The default ACL of a directory, twice: one is cut to what the new inode gets.  Without one both stay empty. */
+static int take_default(struct domu_fs *fs, uint64_t dir, struct acl *dflt, struct acl *access)
 {
-	struct acl *a = user;
+	char *value;
+	int rc = domu_fs_getxattr(fs, dir, ACL_DEFAULT, MAX_ACL, &value, &dflt->len);
 
-	if (strcmp(name, ACL_DEFAULT) != 0 || len < ACL_HEAD || (len - ACL_HEAD) % ACL_ENTRY != 0)
+	if (rc == -EOPNOTSUPP)
+		domu_error_clear(fs->ctx);
+	if (rc == -EOPNOTSUPP || rc == -ENODATA || rc == -ERANGE)
 		return 0;
-	free(a->data); /* a damaged inode may have it twice */
-	a->data = malloc(len);
-	if (a->data == NULL)
-		return -ENOMEM;
-	memcpy(a->data, value, len);
-	a->len = len;
+	if (rc != 0 || dflt->len < ACL_HEAD || (dflt->len - ACL_HEAD) % ACL_ENTRY != 0) {
+		free(value);
+		return rc;
+	}
+	dflt->data = (uint8_t *)value;
+	*access = (struct acl){ .data = malloc(dflt->len), .len = dflt->len };
+	if (access->data == NULL)
+		return domu_nomem(fs->ctx);
+	memcpy(access->data, dflt->data, dflt->len);
 	return 0;
 }
 
@@ -227,18 +235,12 @@ int domu_fs_create_new(struct domu_tree *t, struct domu_fs *fs, uint64_t dir, co
 {
 	struct acl access = { 0 }, dflt = { 0 };
 	bool is_link = S_ISLNK(attr->mode), more = false;
-	int rc = is_link ? 0 : domu_fs_listxattr(fs, dir, keep_default, &dflt);
+	int rc = is_link ? 0 : take_default(fs, dir, &dflt, &access);
 
-	if (rc == -EOPNOTSUPP) {
-		domu_error_clear(t->ctx);
-		rc = 0;
-	}
-	if (rc == 0 && dflt.data != NULL) {
-		rc = keep_default(&access, ACL_DEFAULT, dflt.data, dflt.len);
+	if (dflt.data != NULL)
 		more = rc == 0 && limit(&access, &attr->mode);
-	} else if (!is_link) {
+	else if (!is_link)
 		attr->mode &= ~umask;
-	}
 	if (rc == 0)
 		rc = domu_fs_create(fs, dir, name, attr, target, ino);
 	if (rc == 0 && dflt.data != NULL)

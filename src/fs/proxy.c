@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/ctx.h"
 #include "fs/proxy-wire.h"
 
@@ -177,18 +178,8 @@ static int keep(void *user, struct domu_msg *part)
 {
 	struct kept *k = user;
 
-	if (k->len + part->len > k->cap) {
-		size_t cap = k->cap != 0 ? k->cap : PROXY_PART;
-		uint8_t *p;
-
-		while (cap < k->len + part->len)
-			cap *= 2;
-		p = realloc(k->data, cap);
-		if (p == NULL)
-			return -ENOMEM;
-		k->data = p;
-		k->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(k->data, k->cap, k->len + part->len))
+		return -ENOMEM;
 	memcpy(k->data + k->len, part->data, part->len);
 	k->len += part->len;
 	return 0;

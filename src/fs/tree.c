@@ -242,11 +242,11 @@ bool domu_tree_is_fs(const struct domu_tree *t, size_t node)
 	return t->state[node].driver != NULL || domu_type_is_fs(t->nodes.v[node].probe.type);
 }
 
-bool domu_tree_is_plain(struct domu_block *disk)
+bool domu_tree_is_plain(struct domu_block *disk, bool clean)
 {
 	struct domu_probe p;
 
-	return !domu_table_maybe(disk) && domu_probe_drivers(disk, &p) != NULL;
+	return !domu_table_maybe(disk) && domu_probe_drivers(disk, &p) != NULL && !(clean && p.needs_replay);
 }
 
 /* ---- opening -------------------------------------------------------------- */

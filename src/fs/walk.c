@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "fs/tree.h"
 
 #define MAX_LINKS  40 /* as Linux */
@@ -66,15 +67,9 @@ static int push(struct walk *w, uint64_t ino, unsigned mount, const char *name, 
 
 	if (at->len + 1 + n > PATH_BYTES)
 		return fail_at(w, DOMU_FAILED, -ENAMETOOLONG, "", "the path is longer than 4095 bytes");
-	if (w->depth + 1 == w->cap) {
-		struct level *v = realloc(w->levels, 2 * w->cap * sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(w->t->ctx);
-		w->levels = v;
-		w->cap *= 2;
-		at = &w->levels[w->depth];
-	}
+	if (!DOMU_ARRAY_ROOM(w->levels, w->cap, w->depth + 2))
+		return domu_nomem(w->t->ctx);
+	at = &w->levels[w->depth];
 	w->path[at->len] = '/';
 	memcpy(w->path + at->len + 1, name, n + 1);
 	at[1] =

@@ -97,8 +97,8 @@ static int no_config_source(struct domu_ctx *ctx)
 	                 "guest's disks with --disk");
 }
 
-/* A source that lists folders knows configs, one that does not knows bare disks. */
-static int open_file(struct domu_ctx *ctx, const char *path, const char *format, bool config, struct domu_guest **g)
+/* A source that lists folders knows configs, one that does not knows bare disks.  -ENODATA: none of them takes it. */
+static int ask_sources(struct domu_ctx *ctx, const char *path, const char *format, bool config, struct domu_guest **g)
 {
 	bool asked = false;
 
@@ -113,9 +113,23 @@ static int open_file(struct domu_ctx *ctx, const char *path, const char *format,
 		if (rc != -ENODATA)
 			return rc;
 	}
-	if (config && !asked)
-		return no_config_source(ctx);
-	return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: no plugin reads such a file", path);
+	return config && !asked ? no_config_source(ctx) : -ENODATA;
+}
+
+static int open_file(struct domu_ctx *ctx, const char *path, const char *format, bool config, struct domu_guest **g)
+{
+	int rc = config ? domu_plugins_load(ctx, DOMU_PLUGIN_SOURCE) : domu_plugins_load_first(ctx, DOMU_PLUGIN_SOURCE);
+
+	if (rc == 0)
+		rc = ask_sources(ctx, path, format, config, g);
+	if (rc != -ENODATA)
+		return rc;
+	rc = domu_plugins_load(ctx, DOMU_PLUGIN_SOURCE);
+	if (rc == 0)
+		rc = ask_sources(ctx, path, format, config, g);
+	if (rc == -ENODATA)
+		rc = domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: no plugin reads such a file", path);
+	return rc;
 }
 
 static int open_config(struct domu_ctx *ctx, const char *path, const char *format, struct domu_guest **g)
@@ -537,11 +551,9 @@ int domu_guest_find(struct domu_ctx *ctx, const struct domu_where *where, const 
 {
 	bool has_disks = where->disks != NULL && where->disks[0] != NULL;
 	bool named = name != NULL && name[0] != '\0';
-	int rc = domu_plugins_load(ctx, DOMU_PLUGIN_SOURCE);
+	int rc;
 
 	*g = NULL;
-	if (rc < 0)
-		return rc;
 	if (where->config != NULL && has_disks)
 		return domu_fail(ctx, DOMU_USAGE, -EINVAL,
 		                 "--config and --disk name different guests: give one of them");

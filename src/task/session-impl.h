@@ -38,7 +38,7 @@ struct domu_session {
 	bool programs; /* a program (a repair, a resize) changed the stage: no list of files is kept */
 
 	struct domu_worker *worker;
-	bool not_lean; /* it needs the libraries for tables */
+	bool not_lean; /* its worker needs what a lean one lacks (fence.h) */
 	struct domu_appliance *appliance[DOMU_MAX_DISKS]; /* one a disk, where it was needed */
 };
 

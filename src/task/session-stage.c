@@ -316,9 +316,15 @@ static int begin(struct domu_session *s)
 	if (rc == 0)
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)
+		rc = domu_stage_prepare(s->opts.state, &ci, &s->stage);
+	/* By the worker that will make the changes: nothing is staged yet, so it sees the disks as they are. */
+	if (rc == 0) {
 		rc = domu_session_note_supers(s, &ci);
-	if (rc == 0)
-		rc = domu_stage_create(s->opts.state, &ci, &s->stage);
+		if (rc == 0)
+			rc = domu_stage_describe(s->stage, ci.supers, ci.n_supers);
+		if (rc != 0)
+			domu_session_rollback(s);
+	}
 	if (rc == 0)
 		rc = domu_session_keep_supers(s);
 	s->resumed = s->touched = false;

@@ -72,7 +72,7 @@ int domu_session_keep_supers(struct domu_session *s)
 int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci)
 {
 	struct domu_nodes nodes;
-	int rc = domu_session_look(s, false, &nodes);
+	int rc = domu_session_nodes(s, false, &nodes);
 
 	if (rc != 0)
 		return rc;

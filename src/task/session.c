@@ -158,7 +158,8 @@ int domu_session_open(struct domu_ctx *ctx, const struct domu_guest *g, const st
 			goto out;
 		}
 	}
-	rc = domu_plugins_load(ctx, DOMU_PLUGIN_FS);
+	/* A worker that needs the others loads them here, too. */
+	rc = domu_plugins_load_first(ctx, DOMU_PLUGIN_FS);
 	if (rc == 0)
 		rc = open_disks(s);
 	if (rc != 0)
@@ -228,7 +229,8 @@ int domu_session_replay_log(struct domu_session *s)
 	return fd >= 0 ? fd : domu_replay_log(s->ctx, NULL);
 }
 
-int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc)
+/* replay: with the layer for a journal's replay, which is made when it is first needed. */
+static int make_stack(struct domu_session *s, size_t disk, bool replay, struct domu_stack_desc *desc)
 {
 	const struct domu_backing *b = &s->backings[disk];
 
@@ -246,12 +248,17 @@ int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_de
 			return 0;
 		desc->stage_readonly = true;
 	}
-	if (s->replay_fd < 0)
+	if (s->replay_fd < 0 && replay)
 		s->replay_fd = domu_session_replay_log(s);
-	if (s->replay_fd < 0)
+	if (s->replay_fd < 0 && replay)
 		return s->replay_fd;
 	desc->replay_fd = s->replay_fd;
 	return 0;
+}
+
+int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc)
+{
+	return make_stack(s, disk, true, desc);
 }
 
 int domu_session_end_worker(struct domu_session *s, bool flush)
@@ -422,7 +429,8 @@ static int start_worker(struct domu_session *s)
 	}
 	for (size_t i = 0; i < s->n_backings && rc == 0; i++) {
 		snprintf(disks[i].vdev, sizeof disks[i].vdev, "%s", s->backings[i].disk->vdev);
-		rc = domu_session_stack(s, i, &disks[i].stack);
+		/* A lean worker ends where there is a journal to replay: a file for it would cost a tenth of a cat. */
+		rc = make_stack(s, i, s->not_lean, &disks[i].stack);
 		/* Journals are replayed by programs; what a worker wrote here would be lost. */
 		disks[i].stack.replay_readonly = true;
 		disks[i].base_fd = s->base_fd;

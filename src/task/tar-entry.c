@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "base/lib-archive.h"
 #include "base/num.h"
 #include "task/tar-entry.h"
@@ -41,7 +42,6 @@ static void unescape(char *name)
 static int add_xattr(struct domu_tar_entry *t, const char *name, const void *value, size_t len)
 {
 	struct domu_treeio_entry *e = &t->e;
-	struct domu_treeio_xattr *x;
 	char *own = malloc(strlen(name) + 1 + len);
 
 	if (own == NULL)
@@ -54,16 +54,9 @@ static int add_xattr(struct domu_tar_entry *t, const char *name, const void *val
 			t->xattrs[i] = t->xattrs[--e->n_xattrs];
 			break;
 		}
-	if (e->n_xattrs == t->cap) {
-		size_t cap = t->cap != 0 ? 2 * t->cap : 16;
-
-		x = realloc(t->xattrs, cap * sizeof *x);
-		if (x == NULL) {
-			free(own);
-			return -ENOMEM;
-		}
-		t->xattrs = x;
-		t->cap = cap;
+	if (!DOMU_ARRAY_ROOM(t->xattrs, t->cap, e->n_xattrs + 1)) {
+		free(own);
+		return -ENOMEM;
 	}
 	memcpy(own + strlen(name) + 1, value, len);
 	t->xattrs[e->n_xattrs++] =

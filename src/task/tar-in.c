@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/lib-archive.h"
 #include "fs/label.h"
 #include "task/tar-entry.h"
@@ -154,15 +155,8 @@ static int later(struct tar_in *t, struct domu_fs *fs, uint64_t ino)
 		if (rc != 0)
 			return rc;
 	}
-	if (t->n_dirs == t->cap_dirs) {
-		size_t cap = t->cap_dirs != 0 ? 2 * t->cap_dirs : 64;
-		struct tar_dir *v = realloc(t->dirs, cap * sizeof *v);
-
-		if (v == NULL)
-			return domu_nomem(t->ctx);
-		t->dirs = v;
-		t->cap_dirs = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(t->dirs, t->cap_dirs, t->n_dirs + 1))
+		return domu_nomem(t->ctx);
 	t->dirs[t->n_dirs++] = d;
 	return 0;
 }
@@ -345,12 +339,6 @@ static int put_link(struct tar_in *t, struct archive_entry *ae, const char *path
 	return rc == -ENOSPC || rc == -EIO ? rc : pass_over(t);
 }
 
-static bool type_ok(uint32_t mode)
-{
-	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) ||
-	       S_ISSOCK(mode);
-}
-
 static int one(struct tar_in *t, struct archive_entry *ae)
 {
 	const char *path = archive_entry_pathname(ae), *link = archive_entry_hardlink(ae);
@@ -375,7 +363,7 @@ static int one(struct tar_in *t, struct archive_entry *ae)
 		return rc;
 	if (name[0] == '\0')
 		return put_base(t, &d);
-	if (!type_ok(t->entry.e.st.mode) || (S_ISLNK(t->entry.e.st.mode) && t->entry.e.target == NULL)) {
+	if (!domu_type_known(t->entry.e.st.mode) || (S_ISLNK(t->entry.e.st.mode) && t->entry.e.target == NULL)) {
 		domu_fail(t->ctx, DOMU_FAILED, -EINVAL, "'%s' is of no type that a file can have", path);
 		return pass_over(t);
 	}

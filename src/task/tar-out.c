@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "task/tar-data.h"
 #include "task/tar-regions.h"
 #include "task/treeio-links.h"
@@ -99,15 +100,8 @@ static int keep_xattr(void *user, const char *name, const void *value, size_t le
 {
 	struct tar_out *t = user;
 
-	if (t->n_xattrs == t->cap_xattrs) {
-		size_t cap = t->cap_xattrs != 0 ? 2 * t->cap_xattrs : 16;
-		struct domu_treeio_xattr *v = realloc(t->xattrs, cap * sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		t->xattrs = v;
-		t->cap_xattrs = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(t->xattrs, t->cap_xattrs, t->n_xattrs + 1))
+		return -ENOMEM;
 	t->xattrs[t->n_xattrs++].len = len;
 	domu_tar_put(&t->values, name, strlen(name) + 1);
 	domu_tar_put(&t->values, value, len);
@@ -400,12 +394,6 @@ static void find_place(struct tar_out *t, struct item *it)
 	w->bytes += run;
 }
 
-static bool known_type(uint32_t mode)
-{
-	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode) ||
-	       S_ISSOCK(mode);
-}
-
 /* "./" and what comes after the start; a directory's ends with '/'. */
 static void put_path(struct tar_out *t, struct item *it, const struct domu_walk_entry *e)
 {
@@ -437,7 +425,7 @@ static int take(void *user, const struct domu_walk_entry *e)
 	}
 	*it = (struct item){ .fs = e->where->fs, .st = e->where->st, .mount = e->where->mount };
 	it->st.ino = e->where->ino;
-	if (!known_type(it->st.mode)) {
+	if (!domu_type_known(it->st.mode)) {
 		left_out(t, e->path, -EUCLEAN, "");
 		return DOMU_WALK_GO;
 	}

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "task/tar-path.h"
 
 #define MAX_DEPTH 4096
@@ -154,16 +155,9 @@ static void cut(struct domu_tar_walk *w, size_t n)
 
 static int push(struct domu_tar_walk *w, const char *name, const struct domu_tar_dir *d)
 {
-	if (w->n == w->cap) {
-		size_t cap = w->cap != 0 ? 2 * w->cap : 16;
-		struct tar_level *v = realloc(w->v, cap * sizeof *v);
-
-		if (v == NULL) {
-			free((char *)(uintptr_t)d->path);
-			return domu_nomem(w->ctx);
-		}
-		w->v = v;
-		w->cap = cap;
+	if (!DOMU_ARRAY_ROOM(w->v, w->cap, w->n + 1)) {
+		free((char *)(uintptr_t)d->path);
+		return domu_nomem(w->ctx);
 	}
 	memcpy(w->v[w->n].name, name, strlen(name) + 1);
 	w->v[w->n++].dir = *d;

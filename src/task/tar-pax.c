@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/escape.h"
 #include "base/num.h"
 #include "task/tar.h"
@@ -30,21 +31,9 @@ _Static_assert(sizeof(struct ustar) == BLOCK, "a header is a block");
 
 static bool reserve(struct domu_tar_buf *b, size_t len)
 {
-	size_t cap = b->cap != 0 ? b->cap : 4096;
-	char *p;
-
-	if (b->err != 0 || len <= b->cap - b->n)
-		return b->err == 0;
-	while (cap - b->n < len)
-		cap *= 2;
-	p = realloc(b->p, cap);
-	if (p == NULL) {
+	if (b->err == 0 && !DOMU_ARRAY_ROOM(b->p, b->cap, b->n + len))
 		b->err = -ENOMEM;
-		return false;
-	}
-	b->p = p;
-	b->cap = cap;
-	return true;
+	return b->err == 0;
 }
 
 void domu_tar_put(struct domu_tar_buf *b, const void *bytes, size_t len)

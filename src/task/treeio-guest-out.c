@@ -210,22 +210,6 @@ static int leave_to(struct source *s, unsigned depth)
 	return rc;
 }
 
-static bool known_type(uint32_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFDIR:
-	case S_IFLNK:
-	case S_IFCHR:
-	case S_IFBLK:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static int send_one(void *user, const struct domu_walk_entry *e)
 {
 	struct source *s = user;
@@ -237,7 +221,7 @@ static int send_one(void *user, const struct domu_walk_entry *e)
 	rc = leave_to(s, e->depth);
 	if (rc != 0)
 		return rc;
-	if (e->err != 0 || !known_type(e->where->st.mode))
+	if (e->err != 0 || !domu_type_known(e->where->st.mode))
 		return left_out(s, e->path, e->err != 0 ? e->err : -EINVAL, true);
 	rc = send_entry(s, e->where, e->path);
 	if (rc > 0)

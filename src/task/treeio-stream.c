@@ -197,19 +197,7 @@ static int read_full(struct reader *r, void *buf, size_t len)
 
 static bool type_ok(uint32_t mode, bool has_target)
 {
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFDIR:
-	case S_IFCHR:
-	case S_IFBLK:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return !has_target && (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
-	case S_IFLNK:
-		return has_target && (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
-	default:
-		return false;
-	}
+	return domu_type_known(mode) && has_target == S_ISLNK(mode) && (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
 }
 
 static struct timespec get_time(struct domu_msg *m)

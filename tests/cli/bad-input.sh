@@ -3,7 +3,6 @@
 # bad-input.sh - damaged, hostile and absurd disks, tables, configs and paths: a message and a status, never a crash.
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
-time_limit=${DOMU_TIME_LIMIT:-20}
 
 # bad NAME STATUSES ARG...: one of the statuses, a message, no signal, not much output.
 bad() {
@@ -196,7 +195,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	chmod 755 "$T"
 	if setpriv --reuid 65534 --clear-groups test -x "$DOMU"; then
 		DOMU_RESCUE_STATE_DIR=$T/other setpriv --reuid 65534 --regid 65534 --clear-groups \
-			timeout 20 "$DOMU" cat "$T/good.img:/etc/hostname" >"$T/out" 2>"$T/err"
+			timeout "$time_limit" "$DOMU" cat "$T/good.img:/etc/hostname" >"$T/out" 2>"$T/err"
 		is "an unreadable disk" "$?" 1
 		has "an unreadable disk: why" "$(err)" '[Pp]ermission'
 	else

@@ -11,7 +11,7 @@ export LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=$T/lvm
 mkdir "$T/lvm"
 
 lvm() {
-	timeout 30 lvm "$@" --driverloaded n 2>>"$T/lvm.log" --config "$lvm_config"
+	timeout "$time_limit" lvm "$@" --driverloaded n 2>>"$T/lvm.log" --config "$lvm_config"
 }
 
 # volumes DISK...: loops of them that lvm sees; nothing else.

@@ -167,15 +167,19 @@ waive=(--waive writers)
 works "a device: a change" "${waive[@]}" mkdir loop:/0
 # shellcheck disable=SC2016
 domu "${waive[@]}" shell loop -c 'mkdir /a; !kill -HUP $PPID'
-spare=$(losetup -f)
+spare=$(losetup -f --show "$disk")
+: >"$T/loops/${spare##*/}"
 losetup -d "$loop"
-losetup "$loop" "$T/base.img" && : >"$T/loops/${loop##*/}"
-losetup "$spare" "$disk" && : >"$T/loops/${spare##*/}"
+rm "$T/loops/${loop##*/}"
+# Where somebody else was faster it is another's, too.
+losetup "$loop" "$T/base.img" 2>/dev/null && : >"$T/loops/${loop##*/}"
 config loop "phy:$spare,xvda,w"
 refused "another number: a change" loop mkdir loop:/b "${waive[@]}"
 works "another number: commit" commit loop "${waive[@]}"
 is "another number: it is on the disk" "$(domu ls loop:/; out | grep -c '^a$')" 1
-losetup -d "$loop" "$spare"
+for loop in "$T"/loops/*; do
+	losetup -d "/dev/${loop##*/}"
+done
 rm "$T/xen/loop.cfg" "$T/loops/"*
 
 # ---- what is kept is synced

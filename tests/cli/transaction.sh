@@ -47,7 +47,7 @@ is "its output" "$(out)" x
 is "what it wrote" "$(content /srv/x)" "$(cat "$T/xen/test.cfg")"
 fresh
 status=0
-timeout 30 "$DOMU" shell test <"$T/script" >"$T/out" 2>"$T/err" || status=$?
+timeout "$time_limit" "$DOMU" shell test <"$T/script" >"$T/out" 2>"$T/err" || status=$?
 is "a script on stdin" "$status" 0
 is "a script on stdin: its effect" "$(content /srv/x)" "$(cat "$T/xen/test.cfg")"
 fresh

@@ -61,13 +61,13 @@ ends "5: nobody answers" 5 --no-undo mkdir web1:/x
 has "a message names the program" "$(err)" '^domu-rescue: '
 
 # A closed pipe is no reason to complain
-timeout 20 bash -c "set -o pipefail; '$DOMU' cat web1:/boot/initrd.img-6.1.0-18-amd64 2>'$T/err' | head -c 10 >/dev/null"
+timeout "$time_limit" bash -c "set -o pipefail; '$DOMU' cat web1:/boot/initrd.img-6.1.0-18-amd64 2>'$T/err' | head -c 10 >/dev/null"
 is "a reader that goes away: no message" "$(err)" ""
 if [ -w /dev/full ]; then
-	timeout 20 "$DOMU" cat web1:/etc/passwd >/dev/full 2>"$T/err"
+	timeout "$time_limit" "$DOMU" cat web1:/etc/passwd >/dev/full 2>"$T/err"
 	is "a full disk is a failure" "$?" 1
 	has "and says so" "$(err)" '[Nn]o space'
-	timeout 20 "$DOMU" list >/dev/full 2>"$T/err"
+	timeout "$time_limit" "$DOMU" list >/dev/full 2>"$T/err"
 	is "for a table too" "$?" 1
 fi
 

@@ -18,39 +18,14 @@ fresh() {
 	cp --sparse=always "$T/other.img" "$other"
 }
 
-# A script whose lines come one by one: each is waited for.
-open_script() {
-	rm -f "$T/in"
-	mkfifo "$T/in"
-	: >"$T/said"
-	"$DOMU" shell "$@" <"$T/in" >>"$T/said" 2>&1 &
-	script=$!
-	exec 5>"$T/in"
-	did=0
-}
-
-enters() {
-	local from
-	from=$(wc -l <"$T/said")
-	did=$((did + 1))
-	printf '%s\n!echo "did "%s\n' "$1" $did >&5
-	wait_until 60 grep -q "^did $did" "$T/said" || echo "# no answer to $1"
-	tail -n +$((from + 1)) "$T/said" >"$T/answer"
-}
-
-answer() {
-	cat "$T/answer"
-}
-
 ends_script() {
-	exec 5>&-
-	wait "$script"
+	leave_shell
 	is "$1" "$?" "$2"
 }
 
 # ---- nothing comes, nothing is said
 fresh
-open_script "$disk"
+open_shell "$DOMU" shell "$disk"
 enters 'mkdir /a'
 appear elsewhere 3 "$other"
 enters 'mkdir /b'
@@ -61,7 +36,7 @@ vanish elsewhere
 
 # ---- the guest runs and is stopped over what is staged
 fresh
-open_script -k "$disk"
+open_shell "$DOMU" shell -k "$disk"
 enters 'mkdir /a'
 appear web1 7 "$disk"
 enters 'mkdir /b'
@@ -109,7 +84,7 @@ check "e2fsck finds nothing" e2fsck -fn "$disk"
 
 # ---- it was built and never ran: the stage still fits
 fresh
-open_script -k "$disk"
+open_shell "$DOMU" shell -k "$disk"
 enters 'mkdir /a'
 appear web1 8 "$disk"
 enters 'mkdir /b'
@@ -125,7 +100,7 @@ is "with what was staged before" "$("$DOMU" ls "$disk:/" | grep -c '^[ac]$')" 2
 
 # ---- a script that does not go on is dropped
 fresh
-open_script "$disk"
+open_shell "$DOMU" shell "$disk"
 enters 'mkdir /a'
 appear web1 9 "$disk"
 printf 'mkdir /b\n' >&5
@@ -135,7 +110,7 @@ ends "another begins with 3" 3 shell "$disk" -c 'mkdir /b'
 vanish web1
 
 # ---- who tells has gone: said once, and the verdict is what decides
-open_script -k "$disk"
+open_shell "$DOMU" shell -k "$disk"
 enters 'mkdir /a'
 mv "$T/domains" "$T/moved"
 enters 'mkdir /b'
@@ -172,7 +147,7 @@ runs() {
 	kmount "$disk" 0 0 "$T/mnt" rw && echo "$1" >"$T/mnt/etc/hostname" && kumount "$T/mnt"
 }
 # In a container what pid 1 has open cannot be seen, and it could be the device.
-open_script --waive writers -k "$device"
+open_shell "$DOMU" shell --waive writers -k "$device"
 enters 'cat /etc/hostname'
 appear web1 9 "$device"
 enters pwd
@@ -195,7 +170,7 @@ unloop "$device"
 fresh
 device=$(loop "$disk" 0 0)
 second=$(loop "$other" 0 0)
-open_script --waive writers -k --disk "$device" --disk "$second"
+open_shell "$DOMU" shell --waive writers -k --disk "$device" --disk "$second"
 enters 'mkdir /a'
 mkdir -p /run/xen-hotplug
 exec 6>/run/xen-hotplug/block

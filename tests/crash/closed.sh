@@ -50,7 +50,7 @@ unchanged() {
 
 # refused COMMAND...: it fails, and writes nothing.
 refused() {
-	if timeout 20 "$@" >"$T/said" 2>&1 </dev/null; then
+	if timeout "$time_limit" "$@" >"$T/said" 2>&1 </dev/null; then
 		bad "$* was content: $(head -n 3 "$T/said" | tr '\n' ' ')"
 	fi
 	unchanged "$*"

@@ -172,9 +172,10 @@ config() {
 	} >"$T/xen/$name.cfg"
 }
 
-# wait_until SECONDS COMMAND...: polls; for what another process does.
+# wait_until SECONDS COMMAND...: polls; for what another process does.  A minute at least: the bound ends a hang, and a
+# busy machine may take that for what is done at once on an idle one.
 wait_until() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + ($1 > 60 ? $1 : 60)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
@@ -182,6 +183,41 @@ wait_until() {
 	done
 	return 0
 }
+
+# ---- a shell whose lines come one by one: each is waited for
+
+# open_shell COMMAND...: what it prints is in $T/said, what is typed goes to descriptor 5.
+open_shell() {
+	rm -f "$T/in"
+	mkfifo "$T/in"
+	: >"$T/said"
+	"$@" <"$T/in" >>"$T/said" 2>&1 &
+	shell=$!
+	exec 5>"$T/in"
+	shell_lines=0
+}
+
+# enters LINE: it was run when the line after it was, and what it said is in $T/answer.
+enters() {
+	local from
+	from=$(wc -l <"$T/said")
+	shell_lines=$((shell_lines + 1))
+	printf '%s\n!echo "did "%s\n' "$1" $shell_lines >&5
+	wait_until "$time_limit" grep -q "^did $shell_lines" "$T/said" || echo "# no answer to $1"
+	tail -n +$((from + 1)) "$T/said" >"$T/answer"
+}
+
+answer() {
+	cat "$T/answer"
+}
+
+# leave_shell: its status is the shell's.
+leave_shell() {
+	exec 5>&-
+	wait "$shell"
+}
+
+# ---- disks
 
 sha() {
 	sha256sum <"$1" | cut -d' ' -f1

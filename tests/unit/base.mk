@@ -11,3 +11,10 @@ tests_unit_test_base_msg_SOURCES = tests/unit/test-base-msg.c
 tests_unit_test_base_msg_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_base_msg_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_base_msg_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
+# The plugins that it loads take the library from it.
+check_PROGRAMS += tests/unit/test-base-plugins
+TESTS += tests/unit/test-base-plugins
+tests_unit_test_base_plugins_SOURCES = tests/unit/test-base-plugins.c
+tests_unit_test_base_plugins_CFLAGS = $(UNIT_CFLAGS) -DBUILDDIR='"$(abs_top_builddir)"'
+tests_unit_test_base_plugins_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_base_plugins_LDADD = $(UNIT_LDADD)

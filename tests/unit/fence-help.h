@@ -21,6 +21,12 @@ extern struct bench bench;
 int sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A folder, DIR/disk (opened read-only) that has the filesystem DIR/fs made by mkfs, which runs there; an empty log. */
 void bench_open(uint64_t fs_size, const char *mkfs);
+/*
+ * Of root: /dev/shm and /run of this test's own, where fences are made, so that nobody else's folders are there.
+ * bench_left: what was left in them; called when nothing should be.
+ */
+void bench_private(void);
+bool bench_left(void);
 void bench_close(void);
 struct domu_stack_desc bench_stack(void);
 /* The filesystem as the stage has it, to DIR/name. */

@@ -100,7 +100,7 @@ static inline void refused(const char *word)
 static inline void until_free(enum domu_verdict_depth depth)
 {
 	look(depth);
-	for (int i = 0; i < 250 && v.in_use; i++) {
+	for (int i = 0; i < 2000 && v.in_use; i++) {
 		usleep(20000);
 		look(depth);
 	}

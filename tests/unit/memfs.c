@@ -2,10 +2,14 @@
 /* memfs.c - a filesystem in memory, for tests of what stands above drivers. */
 #include "config.h"
 
+#include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "memfs.h"
 
@@ -485,4 +489,46 @@ void memfs_subvolume(struct domu_fs *fs, unsigned id, uint64_t ino)
 void memfs_break(struct domu_fs *fs, uint64_t ino, int err)
 {
 	((struct memfs *)fs->priv)->nodes[ino].broken = err;
+}
+
+/* ---- trees over it --------------------------------------------------------------------- */
+
+struct domu_block *memfs_disk(struct domu_ctx *ctx, const char *vdev, const char *label, int *fd)
+{
+	char path[] = "/tmp/memfs-XXXXXX";
+	struct domu_block *disk;
+	int status;
+	pid_t pid;
+
+	*fd = mkstemp(path);
+	cr_assert_geq(*fd, 0);
+	cr_assert_eq(ftruncate(*fd, 1 << 20), 0);
+	pid = fork();
+	if (pid == 0) {
+		execlp("mke2fs", "mke2fs", "-q", "-F", "-L", label, path, (char *)NULL);
+		_exit(127);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0);
+	unlink(path);
+	cr_assert_eq(domu_raw_open(ctx, *fd, vdev, 0, 0, &disk), 0);
+	return disk;
+}
+
+int memfs_open(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
+{
+	struct domu_fs *mem = ((struct domu_fs **)user)[node->disk];
+
+	(void)flags;
+	*fs = memfs_share(mem, mem->ctx);
+	return 0;
+}
+
+void memfs_say(void *user, enum domu_level level, const char *text)
+{
+	char *said = user;
+	size_t len = strlen(said);
+
+	if (level >= DOMU_WARNING)
+		snprintf(said + len, MEMFS_SAID - len, "%s\n", text);
 }

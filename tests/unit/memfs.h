@@ -20,4 +20,15 @@ void memfs_subvolume(struct domu_fs *fs, unsigned id, uint64_t ino);
 /* Every call of an inode from now on fails with err. */
 void memfs_break(struct domu_fs *fs, uint64_t ino, int err);
 
+/*
+ * A real disk of 1 MiB with an ext filesystem of that label, so that probing finds it: what a tree then opens is in
+ * memory.  *fd is the caller's.
+ */
+struct domu_block *memfs_disk(struct domu_ctx *ctx, const char *vdev, const char *label, int *fd);
+/* The hook "appliance" of a tree; user: an array of filesystems in memory, one a disk. */
+int memfs_open(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs);
+/* The callback "message" of a context, for warnings: a line each; user: MEMFS_SAID bytes. */
+#define MEMFS_SAID 4096
+void memfs_say(void *user, enum domu_level level, const char *text);
+
 #endif

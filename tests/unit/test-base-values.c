@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/crc32c.h"
 #include "base/ctx.h"
 #include "base/escape.h"
@@ -146,4 +147,39 @@ Test(base, the_first_failure_is_kept)
 	cr_assert_eq(domu_error_status(&ctx), DOMU_FAILED);
 	cr_assert_eq(domu_fail(NULL, DOMU_FAILED, -EIO, "nobody listens"), -EIO);
 	domu_ctx_free(&ctx);
+}
+
+Test(array, grows_and_keeps_what_is_there)
+{
+	uint64_t *v = NULL;
+	size_t cap = 0;
+
+	for (size_t n = 0; n < 5000; n++) {
+		cr_assert(DOMU_ARRAY_ROOM(v, cap, n + 1));
+		cr_assert(cap > n && cap <= 2 * n + 128);
+		v[n] = n;
+	}
+	for (size_t n = 0; n < 5000; n++)
+		cr_assert_eq(v[n], n);
+	cr_assert(DOMU_ARRAY_ROOM(v, cap, 1000000));
+	cr_assert_eq(cap, 1000000);
+	cr_assert_eq(v[4999], 4999);
+	free(v);
+}
+
+Test(array, more_than_there_can_be_changes_nothing)
+{
+	volatile size_t huge = SIZE_MAX / sizeof(uint64_t) + 2; /* unknown to the compiler, which would warn */
+	uint64_t *v = NULL, *before;
+	size_t cap = 0, first;
+
+	cr_assert(DOMU_ARRAY_ROOM(v, cap, 1));
+	before = v;
+	first = cap;
+	cr_assert_not(DOMU_ARRAY_ROOM(v, cap, huge));
+	huge = SIZE_MAX;
+	cr_assert_not(DOMU_ARRAY_ROOM(v, cap, huge));
+	cr_assert_eq(v, before);
+	cr_assert_eq(cap, first);
+	free(v);
 }

@@ -220,7 +220,7 @@ Test(lvm, origins)
 }
 
 /* As many segments and PVs as a text can have are read in a moment. */
-Test(lvm, many_segments, .timeout = 10)
+Test(lvm, many_segments, .timeout = 120)
 {
 	char *text;
 	size_t size;

@@ -270,9 +270,9 @@ Test(list, of_a_thousand_commits_is_quick)
 		domu_seal_free(&s);
 	}
 	domu_state_list_free(v, n);
-	clock_gettime(CLOCK_MONOTONIC, &a);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 	cr_assert(domu_state_list(r.st, r.disk[0], false, &v, &n) == 0);
-	clock_gettime(CLOCK_MONOTONIC, &b);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
 	cr_assert(n == 1001, "%zu", n);
 	domu_state_list_free(v, n);
 	ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;

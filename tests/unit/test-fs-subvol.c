@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "memfs.h"
@@ -18,25 +17,7 @@ static int fd;
 static struct domu_fs *mem;
 static struct domu_tree *tree;
 static struct domu_path at;
-static char said[4096];
-
-static int open_mem(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
-{
-	(void)user;
-	(void)node;
-	(void)flags;
-	*fs = memfs_share(mem, &ctx);
-	return 0;
-}
-
-static void keep_message(void *user, enum domu_level level, const char *text)
-{
-	size_t len = strlen(said);
-
-	(void)user;
-	if (level >= DOMU_WARNING)
-		snprintf(said + len, sizeof said - len, "%s\n", text);
-}
+static char said[MEMFS_SAID];
 
 /* A directory that looks like a root, and says in /me which one it is. */
 static uint64_t make_root(const char *dir, const char *fstab)
@@ -61,24 +42,10 @@ static uint64_t make_root(const char *dir, const char *fstab)
 
 static void setup(void)
 {
-	char path[] = "/tmp/test-fs-subvol-XXXXXX";
-	int status;
-	pid_t pid;
-
 	domu_ctx_init(&ctx);
-	ctx.cb.message = keep_message;
-	fd = mkstemp(path);
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(ftruncate(fd, 1 << 20), 0);
-	pid = fork();
-	if (pid == 0) {
-		execlp("mke2fs", "mke2fs", "-q", "-F", "-L", "root", path, (char *)NULL);
-		_exit(127);
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert_eq(status, 0);
-	unlink(path);
-	cr_assert_eq(domu_raw_open(&ctx, fd, "xvda", 0, 0, &disk), 0);
+	ctx.cb.message = memfs_say;
+	ctx.cb.user = said;
+	disk = memfs_disk(&ctx, "xvda", "root", &fd);
 	mem = memfs_new(&ctx);
 }
 
@@ -93,7 +60,7 @@ static void teardown(void)
 
 static void open_tree(const char *use)
 {
-	static const struct domu_tree_hooks hooks = { .appliance = open_mem };
+	const struct domu_tree_hooks hooks = { .appliance = memfs_open, .user = &mem };
 	struct domu_tree_opts opts = { .engine_guestfs = true, .use = use };
 
 	cr_assert_eq(domu_tree_open(&ctx, &disk, 1, &opts, &hooks, &tree), 0);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "memfs.h"
@@ -23,48 +22,10 @@ static int fds[DISKS];
 static struct domu_fs *mem[DISKS];
 static struct domu_tree *tree;
 static struct domu_path at;
-static char said[4096];
+static char said[MEMFS_SAID];
 
 static const char *const vdevs[DISKS] = { "xvda1", "xvda2", "xvdb" };
 static const char *const labels[DISKS] = { "root", "home", "data" };
-
-/* The disks are real, so that probing finds their labels; what is on them is in memory. */
-static void make_disk(int i)
-{
-	char path[] = "/tmp/test-fs-walk-XXXXXX";
-	int fd = mkstemp(path), status;
-	pid_t pid;
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(ftruncate(fd, 1 << 20), 0);
-	pid = fork();
-	if (pid == 0) {
-		execlp("mke2fs", "mke2fs", "-q", "-F", "-L", labels[i], path, (char *)NULL);
-		_exit(127);
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert_eq(status, 0);
-	unlink(path);
-	fds[i] = fd;
-	cr_assert_eq(domu_raw_open(&ctx, fd, vdevs[i], 0, 0, &disks[i]), 0);
-}
-
-static int open_mem(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
-{
-	(void)user;
-	(void)flags;
-	*fs = memfs_share(mem[node->disk], &ctx);
-	return 0;
-}
-
-static void keep_message(void *user, enum domu_level level, const char *text)
-{
-	size_t len = strlen(said);
-
-	(void)user;
-	if (level >= DOMU_WARNING)
-		snprintf(said + len, sizeof said - len, "%s\n", text);
-}
 
 static void fill(void)
 {
@@ -101,7 +62,7 @@ static void fill(void)
 
 static void open_tree(const char *fstab, const struct domu_tree_opts *more)
 {
-	static const struct domu_tree_hooks hooks = { .appliance = open_mem };
+	static const struct domu_tree_hooks hooks = { .appliance = memfs_open, .user = mem };
 	struct domu_tree_opts opts = { .engine_guestfs = true };
 
 	if (more != NULL)
@@ -114,9 +75,10 @@ static void open_tree(const char *fstab, const struct domu_tree_opts *more)
 static void setup(void)
 {
 	domu_ctx_init(&ctx);
-	ctx.cb.message = keep_message;
+	ctx.cb.message = memfs_say;
+	ctx.cb.user = said;
 	for (int i = 0; i < DISKS; i++) {
-		make_disk(i);
+		disks[i] = memfs_disk(&ctx, vdevs[i], labels[i], &fds[i]);
 		mem[i] = memfs_new(&ctx);
 	}
 	fill();
@@ -349,7 +311,7 @@ Test(walk, bind_mounts_show_a_directory_again, .init = setup, .fini = teardown)
 	cr_assert_str_eq(said, "/etc/fstab: /nowhere cannot be bound to /a: there is no such directory\n");
 }
 
-Test(walk, bind_mounts_of_each_other_end, .init = setup, .fini = teardown, .timeout = 20)
+Test(walk, bind_mounts_of_each_other_end, .init = setup, .fini = teardown, .timeout = 120)
 {
 	memfs_dir(mem[ROOT], "/one");
 	memfs_dir(mem[ROOT], "/two");
@@ -515,7 +477,7 @@ Test(walktree, damage_is_entries_not_the_end, .init = setup, .fini = teardown)
 	cr_assert_str_eq(walk_all("/a", "a", (struct domu_walk_opts){ .max_depth = ~0u }), "a\na/b!\na/bad!\n");
 }
 
-Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .timeout = 20)
+Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .timeout = 120)
 {
 	uint64_t a, b;
 
@@ -540,7 +502,7 @@ Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .tim
 	cr_assert_leq(seen.n, 41 + 40 * 2);
 }
 
-Test(walktree, a_very_deep_tree_ends_in_an_error_entry, .init = setup, .fini = teardown, .timeout = 20)
+Test(walktree, a_very_deep_tree_ends_in_an_error_entry, .init = setup, .fini = teardown, .timeout = 120)
 {
 	uint64_t dir = memfs_dir(mem[ROOT], "/deepest");
 
@@ -553,4 +515,32 @@ Test(walktree, a_very_deep_tree_ends_in_an_error_entry, .init = setup, .fini = t
 	walk_all("/deepest", "d", (struct domu_walk_opts){ .max_depth = ~0u });
 	cr_assert_eq(seen.errors, 1);
 	cr_assert_gt(seen.n, 2000);
+}
+
+Test(walk, one_attribute_of_an_inode, .init = setup, .fini = teardown)
+{
+	struct domu_fs *fs = mem[ROOT];
+	uint64_t ino = memfs_file(fs, "/attr", "x");
+	char *value = NULL;
+	size_t len;
+
+	cr_assert_eq(domu_fs_setxattr(fs, ino, "user.first", "one", 3), 0);
+	cr_assert_eq(domu_fs_setxattr(fs, ino, "user.empty", "", 0), 0);
+	cr_assert_eq(domu_fs_setxattr(fs, ino, "user.bytes", "a\0b", 3), 0);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.bytes", 3, &value, &len), 0);
+	cr_assert(len == 3 && memcmp(value, "a\0b", 4) == 0);
+	free(value);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.empty", 0, &value, &len), 0);
+	cr_assert(len == 0 && value[0] == '\0');
+	free(value);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.bytes", 2, &value, &len), -ERANGE);
+	cr_assert_null(value);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.byte", 3, &value, &len), -ENODATA);
+	cr_assert_null(value);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.first", SIZE_MAX, NULL, NULL), 0);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.gone", SIZE_MAX, NULL, NULL), -ENODATA);
+	cr_assert_eq(ctx.error.status, DOMU_OK);
+	memfs_break(fs, ino, -EUCLEAN);
+	cr_assert_eq(domu_fs_getxattr(fs, ino, "user.first", 9, &value, &len), -EUCLEAN);
+	cr_assert_null(value);
 }

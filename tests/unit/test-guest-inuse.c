@@ -260,7 +260,7 @@ static void remove_partitions(void)
 	domu_backing_close(&k);
 	for (int i = 1; i <= 2; i++) {
 		snprintf(path, sizeof path, "%sp%d", loop, i);
-		for (int tries = 0; tries < 100 && access(path, F_OK) == 0; tries++) {
+		for (int tries = 0; tries < 1000 && access(path, F_OK) == 0; tries++) {
 			if (run("delpart", loop, i == 1 ? "1" : "2") != 0)
 				usleep(20000);
 		}
@@ -428,7 +428,7 @@ static void qemu(const char *option)
 	snprintf(script, sizeof script, "echo; exec qemu-io -f raw %s -c 'sleep 60000' %s >/dev/null", option, image);
 	pid = run_start("sh", "-c", script, NULL);
 	open_disk(image);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 800; i++) {
 		look(DOMU_VERDICT_CHANGE);
 		if (line("image-lock")->result == DOMU_CHECK_FAIL && strstr(line("image-lock")->detail, "qemu") != NULL)
 			break;

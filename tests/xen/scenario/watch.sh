@@ -11,36 +11,6 @@ image $disk 24M
 guest watched "phy:$disk"
 echo staged >"$T/staged"
 
-# open_shell COMMAND...: what it prints is in $T/said, what is typed goes to descriptor 5.
-open_shell() {
-	rm -f "$T/in"
-	mkfifo "$T/in"
-	: >"$T/said"
-	"$@" <"$T/in" >>"$T/said" 2>&1 &
-	shell=$!
-	exec 5>"$T/in"
-	did=0
-}
-
-# enters LINE: it was run when the line after it was, and what it said is in $T/answer.
-enters() {
-	local from
-	from=$(wc -l <"$T/said")
-	did=$((did + 1))
-	printf '%s\n!echo "did "%s\n' "$1" $did >&5
-	wait_until 60 grep -q "^did $did" "$T/said"
-	tail -n +$((from + 1)) "$T/said" >"$T/answer"
-}
-
-answer() {
-	cat "$T/answer"
-}
-
-leave_shell() {
-	exec 5>&-
-	wait "$shell"
-}
-
 # As the device has it, whatever this host remembers of it.
 sum() {
 	dd if=$disk iflag=direct bs=1M status=none | md5sum
