@@ -12,7 +12,6 @@
 
 #include "base/ctx.h"
 #include "base/num.h"
-#include "block/lvm.h"
 #include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
@@ -25,9 +24,8 @@ void domu_nodes_free(struct domu_nodes *nodes)
 	for (size_t i = 0; i < nodes->n_problems; i++)
 		free(nodes->problems[i]);
 	free(nodes->problems);
-	for (size_t i = 0; i < nodes->n_maps; i++)
-		domu_lv_map_free(nodes->maps[i]);
-	free((void *)nodes->maps);
+	for (size_t i = 0; i < nodes->n; i++)
+		domu_lv_map_free(nodes->v[i].map);
 	free(nodes->v);
 	memset(nodes, 0, sizeof *nodes);
 }
@@ -49,6 +47,23 @@ struct domu_node *domu_nodes_add(struct domu_nodes *nodes)
 	memset(v, 0, sizeof *v);
 	v->parent = -1;
 	return v;
+}
+
+const char *domu_frozen_text(enum domu_frozen why)
+{
+	static const char *const texts[] = {
+		[DOMU_NOT_FROZEN] = "can be changed",
+		[DOMU_FROZEN_SNAPSHOT] = "has a snapshot, which would miss the change",
+		[DOMU_FROZEN_GROUP] = "is read-only in its group",
+		[DOMU_FROZEN_PIECES] = "lies in more pieces than are followed here",
+	};
+
+	return texts[why];
+}
+
+struct domu_place domu_node_place(const struct domu_node *n)
+{
+	return (struct domu_place){ .disk = n->disk, .offset = n->start, .size = n->size, .map = n->map };
 }
 
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...)

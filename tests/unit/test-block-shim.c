@@ -422,5 +422,5 @@ Test(shim, the_environment_is_read_as_it_was_written)
 	cr_assert_eq(domu_shim_parse(text + 10, &out), -EINVAL);
 	free(text);
 	cr_assert_eq(domu_shim_parse("", &out), -EINVAL);
-	cr_assert_eq(domu_shim_parse("v2 base=3", &out), -EINVAL);
+	cr_assert_eq(domu_shim_parse("v3 base=3", &out), -EINVAL);
 }
