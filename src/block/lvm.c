@@ -16,6 +16,7 @@
 #define MAX_PIECES 65536u /* of one volume */
 #define MAX_LEGS   128u /* of one piece, as lvm has it */
 #define MAX_NAMED  1024u /* PVs in the text of a group: each leg is looked for among them */
+#define DAMAGED    "its metadata is damaged"
 #define MAX_TEXTS  (UINT64_C(24) << 20) /* bytes of all texts together */
 
 /* A volume that something else rests on. */
@@ -79,9 +80,9 @@ static const char *find_leg(const struct reader *r, const char *name, uint64_t e
 	if (section == 0 && lvm_text_find(r->t, r->volumes, name, LVM_SECTION) != 0)
 		return "it lies on another volume, as with a pvmove that has not ended";
 	if (section == 0 || !lvm_text_number(r->t, section, "pe_start", &start))
-		return "its metadata is damaged";
+		return DAMAGED;
 	if (pv == NULL || lvm_text_lists(r->t, section, "flags", "MISSING"))
-		return "a physical volume is missing";
+		return "a physical volume is missing (name every disk that has one)";
 	if (pv->twice)
 		return "two physical volumes have the same UUID";
 	if (!domu_mul(start, SECTOR, &start) || !domu_mul(extent, r->extent, &offset) ||
@@ -147,7 +148,7 @@ static const char *read_legs(const struct reader *r, size_t stripes, uint64_t ea
 		const char *why;
 
 		if (number == 0 || r->t->v[i].kind != LVM_STRING || r->t->v[number].kind != LVM_NUMBER)
-			return "its metadata is damaged";
+			return DAMAGED;
 		why =
 		    find_leg(r, r->t->v[i].text, r->t->v[number].number, each, &v->map.legs[v->map.n_legs + k], &node);
 		if (why != NULL)
@@ -156,7 +157,7 @@ static const char *read_legs(const struct reader *r, size_t stripes, uint64_t ea
 			v->pv_node = node;
 		i = r->t->v[number].next;
 	}
-	return i != 0 ? "its metadata is damaged" : NULL;
+	return i != 0 ? DAMAGED : NULL;
 }
 
 /* segmentN { start_extent extent_count type stripe_count stripe_size stripes }.  Why not, or NULL. */
@@ -173,10 +174,10 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	    !lvm_text_number(r->t, seg, "extent_count", &count) || !lvm_text_number(r->t, seg, "stripe_count", &legs) ||
 	    !domu_mul(start, r->extent, &start) || start != v->size || count == 0 ||
 	    !domu_mul(count, r->extent, &len) || legs == 0 || legs > MAX_LEGS || m->n_pieces >= MAX_PIECES)
-		return "its metadata is damaged";
+		return DAMAGED;
 	if (legs > 1 && (!lvm_text_number(r->t, seg, "stripe_size", &stripe) || !domu_mul(stripe, SECTOR, &stripe) ||
 	                 stripe == 0 || len % legs != 0 || len / legs % stripe != 0))
-		return "its metadata is damaged";
+		return DAMAGED;
 	*rc = make_room(v, (unsigned)legs);
 	if (*rc != 0)
 		return NULL;
@@ -184,7 +185,7 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	if (why != NULL)
 		return why;
 	if (!domu_add(v->size, len, &v->size) || v->size > INT64_MAX)
-		return "its metadata is damaged";
+		return DAMAGED;
 	if (legs == 1 && goes_on(m, &m->legs[m->n_legs])) {
 		m->pieces[m->n_pieces - 1].len += len;
 		return NULL;
@@ -204,14 +205,14 @@ static const char *read_segments(const struct reader *r, size_t lv, struct volum
 	char name[32];
 
 	if (!lvm_text_number(r->t, lv, "segment_count", &n) || n == 0 || n > MAX_PIECES)
-		return "its metadata is damaged";
+		return DAMAGED;
 	for (uint64_t i = 1; i <= n && *rc == 0; i++, seg = r->t->v[seg].next) {
 		const char *why;
 
 		snprintf(name, sizeof name, "segment%" PRIu64, i);
 		while (seg != 0 && (r->t->v[seg].kind != LVM_SECTION || strcmp(r->t->v[seg].name, name) != 0))
 			seg = r->t->v[seg].next;
-		why = seg != 0 ? read_segment(r, seg, v, rc) : "its metadata is damaged";
+		why = seg != 0 ? read_segment(r, seg, v, rc) : DAMAGED;
 		if (why != NULL)
 			return why;
 	}
@@ -320,6 +321,24 @@ static const char *look_over(const struct reader *r, const struct domu_lv_map *m
 	return *rc == 0 ? NULL : "two pieces of it are in one place";
 }
 
+/* why is a sentence, or the word that the group has for its type. */
+static int refuse_volume(struct reader *r, const char *name, const char *why)
+{
+	bool type = strchr(why, ' ') == NULL;
+	char *full = NULL, *text = NULL;
+	int rc = -ENOMEM;
+
+	if (asprintf(&full, "%s/%s", r->vg, name) < 0)
+		full = NULL;
+	if (asprintf(&text, "%s%s", type ? "a volume of type " : "", why) < 0)
+		text = NULL;
+	if (full != NULL && text != NULL)
+		rc = domu_nodes_refuse(r->nodes, full, text, strcmp(why, DAMAGED) == 0);
+	free(full);
+	free(text);
+	return rc;
+}
+
 static int read_volume(struct reader *r, size_t lv)
 {
 	struct volume v = { 0 };
@@ -346,8 +365,7 @@ static int read_volume(struct reader *r, size_t lv)
 	if (why == NULL && merging)
 		why = "a snapshot is being merged into it";
 	if (why != NULL)
-		rc = domu_nodes_problem(r->nodes, "%s/%s cannot be opened: %s%s", r->vg, r->t->v[lv].name,
-		                        strchr(why, ' ') == NULL ? "a volume of type " : "", why);
+		rc = refuse_volume(r, r->t->v[lv].name, why);
 	else if (rc == 0)
 		rc = add_volume(r, name, &v);
 	free(v.map.pieces);
@@ -406,7 +424,7 @@ static int read_group(struct reader *r, size_t i)
 	r->physical = lvm_text_find(r->t, r->in, "physical_volumes", LVM_SECTION);
 	if (r->physical == 0 || !lvm_text_number(r->t, r->in, "extent_size", &r->extent) || r->extent == 0 ||
 	    !domu_mul(r->extent, SECTOR, &r->extent) || too_many(r))
-		return domu_nodes_problem(r->nodes, "the volume group %s: its metadata is damaged", r->vg);
+		return domu_nodes_problem(r->nodes, "the volume group %s: " DAMAGED, r->vg);
 	/* A group without volumes has no such section. */
 	r->volumes = lvm_text_find(r->t, r->in, "logical_volumes", LVM_SECTION);
 	r->n_origins = 0;

@@ -24,6 +24,9 @@ void domu_nodes_free(struct domu_nodes *nodes)
 	for (size_t i = 0; i < nodes->n_problems; i++)
 		free(nodes->problems[i]);
 	free(nodes->problems);
+	for (size_t i = 0; i < nodes->n_refused; i++)
+		free(nodes->refused[i].why);
+	free(nodes->refused);
 	for (size_t i = 0; i < nodes->n; i++)
 		domu_lv_map_free(nodes->v[i].map);
 	free(nodes->v);
@@ -47,6 +50,25 @@ struct domu_node *domu_nodes_add(struct domu_nodes *nodes)
 	memset(v, 0, sizeof *v);
 	v->parent = -1;
 	return v;
+}
+
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged)
+{
+	struct domu_refused *v, r = { .damaged = damaged };
+	int rc = domu_nodes_problem(nodes, "%s cannot be opened: %s", name, why);
+
+	if (rc != 0 || nodes->n_refused >= MAX_PROBLEMS)
+		return rc;
+	v = reallocarray(nodes->refused, nodes->n_refused + 1, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	nodes->refused = v;
+	snprintf(r.name, sizeof r.name, "%s", name);
+	r.why = strdup(why);
+	if (r.why == NULL)
+		return -ENOMEM;
+	v[nodes->n_refused++] = r;
+	return 0;
 }
 
 const char *domu_frozen_text(enum domu_frozen why)

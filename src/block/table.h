@@ -37,9 +37,18 @@ struct domu_node {
 	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */
 };
 
+/* A volume that there is and that cannot be opened. */
+struct domu_refused {
+	char name[64];
+	char *why; /* a sentence; it is among the problems too */
+	bool damaged; /* else it is not known how, and the guest may know */
+};
+
 struct domu_nodes {
 	struct domu_node *v;
 	size_t n;
+	struct domu_refused *refused; /* only where they were read, not where they were sent */
+	size_t n_refused;
 	char **problems; /* what is wrong with tables: one line each, for a warning */
 	size_t n_problems;
 };
@@ -48,6 +57,7 @@ void domu_nodes_free(struct domu_nodes *nodes);
 const char *domu_frozen_text(enum domu_frozen why); /* "has a snapshot" */
 struct domu_place domu_node_place(const struct domu_node *n); /* as long as the nodes live */
 struct domu_node *domu_nodes_add(struct domu_nodes *nodes); /* zeroed, parent -1; NULL: no memory or too many */
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged);
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRINTF(2, 3);
 
 /*
