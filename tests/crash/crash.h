@@ -66,6 +66,7 @@ struct workload {
 	unsigned rounds; /* commits that go before: 1 with an undo, 2 with its undo */
 	bool doors; /* false: nothing that is changed has one */
 	bool no_undo, undo_dir;
+	bool volume; /* the root is on all disks, one after the other, as a logical volume may be: one door */
 	void (*make)(void); /* old-N and new-N in DIR */
 	uint64_t root; /* offset of the root filesystem on disk 0 */
 	/* Filled by make and by the recording: */
@@ -133,7 +134,7 @@ void explore_failing(const struct workload *w, const struct model *start, const 
 
 /* ---- a guest that runs in between (guest.c) -------------------------------------------- */
 
-/* Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of disk 0.  Made once for each content. */
+/* Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of its image.  Made once for each content. */
 const struct image *guest_run(const struct workload *w, const struct image *before);
 /* What does the guest's part: "the kernel", or what there is without loop mounts. */
 const char *guest_kind(void);

@@ -259,6 +259,83 @@ static void put_image(int fd, int inode, const struct image *im)
 	}
 }
 
+/* Of a disk of a volume, in sectors; an image may have more in memory. */
+static size_t length(const struct workload *w, unsigned i)
+{
+	return (size_t)(w->old[i].size / SECTOR);
+}
+
+/* What the guest has its root on: the first disk, or a volume on all of them.  Freed by drop_seen(). */
+static struct image see(const struct workload *w, const struct model *m)
+{
+	const struct inode *disk = &m->v[world.disk[0]];
+	struct image im = { disk->data, disk->size, disk->hash, disk->sectors };
+	size_t n = 0;
+
+	if (!w->volume)
+		return im;
+	im = (struct image){ 0 };
+	for (unsigned i = 0; i < w->n_disks; i++)
+		im.sectors += length(w, i);
+	im.size = im.sectors * SECTOR;
+	im.data = must(calloc(im.sectors, SECTOR));
+	im.hash = must(calloc(im.sectors, sizeof *im.hash));
+	for (unsigned i = 0; i < w->n_disks; n += length(w, i++)) {
+		size_t there;
+
+		disk = &m->v[world.disk[i]];
+		there = disk->sectors < length(w, i) ? disk->sectors : length(w, i);
+		memcpy(im.data + n * SECTOR, disk->data, there * SECTOR);
+		memcpy(im.hash + n, disk->hash, there * sizeof *disk->hash);
+	}
+	return im;
+}
+
+static void drop_seen(const struct workload *w, struct image *im)
+{
+	if (w->volume) {
+		free(im->data);
+		free(im->hash);
+	}
+}
+
+/* The part of such an image that is on disk i. */
+static struct image part(const struct workload *w, const struct image *im, unsigned i)
+{
+	struct image p = *im;
+	size_t n = 0;
+
+	if (!w->volume)
+		return p;
+	for (unsigned k = 0; k < i; k++)
+		n += length(w, k);
+	p.sectors = length(w, i);
+	p.size = p.sectors * SECTOR;
+	p.data = im->data + n * SECTOR;
+	p.hash = im->hash + n;
+	return p;
+}
+
+static void put_seen(const struct workload *w, struct rig *r, const struct image *im)
+{
+	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
+		const struct image p = part(w, im, i);
+
+		put_image(r->fd[i], world.disk[i], &p);
+	}
+}
+
+static bool is_seen(const struct workload *w, const struct image *im)
+{
+	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
+		const struct image p = part(w, im, i);
+
+		if (!is_image(&world.act.v[world.disk[i]], &p))
+			return false;
+	}
+	return true;
+}
+
 /* ---- after recover -------------------------------------------------------------------------- */
 
 /* True: the folders hold what belongs there when nothing is under way. */
@@ -328,7 +405,6 @@ static bool try_stage(const struct visit *v, bool whole)
 /* The other way, to the byte; and not after a guest has run. */
 static bool try_undo(const struct visit *v)
 {
-	const struct inode *disk = &world.act.v[world.disk[0]];
 	char id[DOMU_ID_LEN + 1];
 	bool good = true;
 	struct rig r;
@@ -337,13 +413,14 @@ static bool try_undo(const struct visit *v)
 	if (!rig_newest(&r, id))
 		good = violation(v, "what was committed cannot be undone: it is not in the history");
 	if (good && v->w->doors) {
-		const struct image before = { disk->data, disk->size, disk->hash, disk->sectors };
+		struct image before = see(v->w, &world.act);
 		const struct image *ran = guest_run(v->w, &before);
 		struct model kept;
 
+		drop_seen(v->w, &before);
 		if (ran != NULL) {
 			model_copy(&kept, &world.act);
-			put_image(r.fd[0], world.disk[0], ran);
+			put_seen(v->w, &r, ran);
 			world.writes = 0;
 			if (rig_undo(&r, v->w, id) == 0)
 				good = violation(v, "undo went over what a guest wrote");
@@ -424,8 +501,7 @@ static bool stale_stage(const struct visit *v)
 /* Between cut and recover a guest ran on the open disk: nothing of what it wrote is lost. */
 static bool with_guest(const struct visit *v)
 {
-	const struct inode *disk = &v->state->v[world.disk[0]];
-	const struct image before = { disk->data, disk->size, disk->hash, disk->sectors };
+	struct image before = see(v->w, v->state);
 	const struct image *ran = guest_run(v->w, &before);
 	enum domu_recover_result result = DOMU_RECOVER_NOTHING;
 	struct rig r;
@@ -433,15 +509,16 @@ static bool with_guest(const struct visit *v)
 	bool good = true;
 	int rc;
 
+	drop_seen(v->w, &before);
 	if (ran == NULL)
 		return true;
 	rig_open(&r, v->w);
-	put_image(r.fd[0], world.disk[0], ran);
+	put_seen(v->w, &r, ran);
 	world.writes = 0;
 	rc = recover(&r, v->w, &n, &result);
 	if (rc < 0)
 		good = violation(v, "after a guest ran recover fails: %s", why(&r));
-	else if (world.writes > 0 || !is_image(&world.act.v[world.disk[0]], ran))
+	else if (world.writes > 0 || !is_seen(v->w, ran))
 		good = violation(v, "recover has written over a guest that ran");
 	else if (n > 0 && result != DOMU_RECOVER_SUPERSEDED)
 		good = violation(v, "after a guest ran recover does not say superseded (%d)", (int)result);
@@ -489,8 +566,10 @@ static int half_and_open(const struct workload *w, const struct model *m)
 		bool closed = is_image(disk, &w->old[i]) || is_image(disk, &w->new[i]);
 
 		for (size_t k = 0; k < w->n_doors; k++)
-			if (w->door[k].disk == i)
-				closed = closed || domu_door_is_closed(disk->data + w->door[k].offset, SECTOR, id);
+			if (w->door[k].disk == i || w->volume)
+				closed = closed || domu_door_is_closed(m->v[world.disk[w->door[k].disk]].data +
+				                                           w->door[k].offset,
+				                                       SECTOR, id);
 		if (!closed)
 			return (int)i;
 	}
