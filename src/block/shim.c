@@ -51,9 +51,8 @@ static bool get_disk(const char **text, struct domu_stack_desc *d)
 	int at = -1;
 
 	memset(d, 0, sizeof *d);
-	if (sscanf(*text,
-	           " disk=%u base=%d stage=%d replay=%d disksize=%" SCNu64 " sector=%" SCNu32 " stagero=%u%n", &d->disk,
-	           &d->base_fd, &d->stage_fd, &d->replay_fd, &d->size, &d->sector_size, &stagero, &at) != 7 ||
+	if (sscanf(*text, " disk=%u base=%d stage=%d replay=%d disksize=%" SCNu64 " sector=%" SCNu32 " stagero=%u%n",
+	           &d->disk, &d->base_fd, &d->stage_fd, &d->replay_fd, &d->size, &d->sector_size, &stagero, &at) != 7 ||
 	    at < 0 || d->base_fd < 0 || stagero > 1)
 		return false;
 	d->stage_readonly = stagero != 0;

@@ -204,8 +204,7 @@ static bool parse_piece(const char **p, struct domu_lv_map *m)
 		m->n_legs++;
 		piece->legs++;
 	} while (taken(p, ','));
-	if ((piece->legs > 1) != (stripe > 0) || 
-	    (stripe > 0 && (len % stripe != 0 || len / stripe % piece->legs != 0)))
+	if ((piece->legs > 1) != (stripe > 0) || (stripe > 0 && (len % stripe != 0 || len / stripe % piece->legs != 0)))
 		return false;
 	if (m->n_pieces > 0)
 		piece->offset = piece[-1].offset + piece[-1].len;

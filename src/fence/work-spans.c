@@ -122,14 +122,19 @@ static int add_part(struct spans *s, const struct units *u, const struct domu_lv
 
 static void merge(struct spans *s)
 {
-	struct spans out = { .v = s->v, .room = s->n };
+	size_t k = 0;
 
 	if (s->n > 1)
 		qsort(s->v, s->n, sizeof *s->v, by_offset);
-	/* In place: what is written is never ahead of what is read. */
-	for (size_t i = 0; i < s->n; i++)
-		add(&out, s->v[i].offset, s->v[i].len);
-	s->n = out.n;
+	for (size_t i = 0; i < s->n; i++) {
+		uint64_t end = s->v[i].offset + s->v[i].len;
+
+		if (k == 0 || s->v[i].offset > s->v[k - 1].offset + s->v[k - 1].len)
+			s->v[k++] = s->v[i];
+		else if (end > s->v[k - 1].offset + s->v[k - 1].len)
+			s->v[k - 1].len = end - s->v[k - 1].offset;
+	}
+	s->n = k;
 }
 
 static int add_volume(struct spans *s, const struct units u[DOMU_MAX_DISKS], const struct domu_lv_map *m)

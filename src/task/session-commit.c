@@ -123,8 +123,8 @@ static bool wants_door(const struct domu_session *s, const struct domu_node *n, 
 }
 
 /* Known for a node of which it is told where it lies, in one part of a disk. */
-bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk,
-                              uint64_t *offset, uint32_t *size)
+bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk, uint64_t *offset,
+                              uint32_t *size)
 {
 	const struct domu_place place = domu_node_place(n);
 
@@ -309,7 +309,8 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = domu_session_check_supers(s);
 	/* An appliance takes long to start: while it lives, it is asked rather than another. */
 	if (rc == 0)
-		rc = domu_session_in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
+		rc = domu_session_in_appliance(s) ? domu_session_nodes(s, true, &nodes)
+		                                  : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
 		rc = domu_session_verify(s, &nodes);
 	if (rc == 0)

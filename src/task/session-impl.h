@@ -126,8 +126,8 @@ int domu_session_recheck(void *session);
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
 /* Where the sector of a node's door is, which has one in probe. */
-bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk,
-                              uint64_t *offset, uint32_t *size);
+bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk, uint64_t *offset,
+                              uint32_t *size);
 /* The doors of every filesystem that the stage changes, and of the root; nodes were checked; freed by the caller. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out);

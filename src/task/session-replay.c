@@ -92,7 +92,7 @@ int domu_session_settle(struct domu_session *s, const struct domu_shown *shown, 
 	rc = domu_program_run(s->ctx, &p, &status);
 	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
 		rc = domu_fail(s->ctx, DOMU_FAILED, -EUCLEAN,
-		               "%s has errors after the replay of its journal: run domu-rescue fsck -y %s",
-		               disk, domu_guest_shown(s->guest));
+		               "%s has errors after the replay of its journal: run domu-rescue fsck -y %s", disk,
+		               domu_guest_shown(s->guest));
 	return rc;
 }

@@ -418,10 +418,10 @@ int domu_session_check_door(struct domu_session *s, const struct domu_node *node
 {
 	/* A volume whose pieces the worker keeps to itself is none to work with either. */
 	if (node->frozen != DOMU_NOT_FROZEN || (node->scattered && node->map == NULL))
-		return domu_fail(
-		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		    "%s: a volume that %s can only be read from here: use the guest's own tools", node->name,
-		    domu_frozen_text(node->frozen != DOMU_NOT_FROZEN ? node->frozen : DOMU_FROZEN_PIECES));
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s: a volume that %s can only be read from here: use the guest's own tools",
+		                 node->name,
+		                 domu_frozen_text(node->frozen != DOMU_NOT_FROZEN ? node->frozen : DOMU_FROZEN_PIECES));
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,

@@ -134,8 +134,18 @@ void explore_failing(const struct workload *w, const struct model *start, const 
 
 /* ---- a guest that runs in between (guest.c) -------------------------------------------- */
 
-/* Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of its image.  Made once for each content. */
+/*
+ * Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of
+ * its image.  Made once for each content.
+ */
 const struct image *guest_run(const struct workload *w, const struct image *before);
+/* What it has its root on: the first disk, or a volume on all of them; and what is allocated for that. */
+struct image guest_see(const struct workload *w, const struct model *m);
+void guest_forget(const struct workload *w, struct image *im);
+/* Somebody else writes to the disks: what is in such an image; and is it there? */
+void guest_write(const struct workload *w, struct rig *r, const struct image *im);
+bool guest_wrote(const struct workload *w, const struct image *im);
+bool is_image(const struct inode *f, const struct image *im);
 /* What does the guest's part: "the kernel", or what there is without loop mounts. */
 const char *guest_kind(void);
 

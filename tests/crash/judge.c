@@ -216,16 +216,6 @@ int rig_retry(struct rig *r, const struct workload *w)
 
 /* ---- what a disk holds ------------------------------------------------------------------- */
 
-static bool is_image(const struct inode *f, const struct image *im)
-{
-	size_t n = f->sectors > im->sectors ? f->sectors : im->sectors;
-
-	for (size_t k = 0; k < n; k++)
-		if ((k < f->sectors ? f->hash[k] : 0) != (k < im->sectors ? im->hash[k] : 0))
-			return false;
-	return true;
-}
-
 static enum content content(const struct workload *w, const struct model *m)
 {
 	bool is_old = true, is_new = true;
@@ -243,97 +233,6 @@ static bool root_is_closed(const struct workload *w, const struct model *m)
 	char id[DOMU_ID_LEN + 1];
 
 	return w->doors && domu_door_is_closed(m->v[world.disk[0]].data + w->root + 1024, SECTOR, id);
-}
-
-/* Somebody else writes to a disk: what is in image. */
-static void put_image(int fd, int inode, const struct image *im)
-{
-	for (size_t k = 0; k < im->sectors; k++) {
-		const struct inode *f = &world.act.v[inode];
-
-		if (im->hash[k] == (k < f->sectors ? f->hash[k] : 0))
-			continue;
-		if (pwrite(fd, im->data + k * SECTOR, SECTOR, (off_t)(k * SECTOR)) != (ssize_t)SECTOR)
-			bail("a guest's write: %s", strerror(errno));
-		model_write(&world.act, inode, k * SECTOR, im->data + k * SECTOR, SECTOR);
-	}
-}
-
-/* Of a disk of a volume, in sectors; an image may have more in memory. */
-static size_t length(const struct workload *w, unsigned i)
-{
-	return (size_t)(w->old[i].size / SECTOR);
-}
-
-/* What the guest has its root on: the first disk, or a volume on all of them.  Freed by drop_seen(). */
-static struct image see(const struct workload *w, const struct model *m)
-{
-	const struct inode *disk = &m->v[world.disk[0]];
-	struct image im = { disk->data, disk->size, disk->hash, disk->sectors };
-	size_t n = 0;
-
-	if (!w->volume)
-		return im;
-	im = (struct image){ 0 };
-	for (unsigned i = 0; i < w->n_disks; i++)
-		im.sectors += length(w, i);
-	im.size = im.sectors * SECTOR;
-	im.data = must(calloc(im.sectors, SECTOR));
-	im.hash = must(calloc(im.sectors, sizeof *im.hash));
-	for (unsigned i = 0; i < w->n_disks; n += length(w, i++)) {
-		size_t there;
-
-		disk = &m->v[world.disk[i]];
-		there = disk->sectors < length(w, i) ? disk->sectors : length(w, i);
-		memcpy(im.data + n * SECTOR, disk->data, there * SECTOR);
-		memcpy(im.hash + n, disk->hash, there * sizeof *disk->hash);
-	}
-	return im;
-}
-
-static void drop_seen(const struct workload *w, struct image *im)
-{
-	if (w->volume) {
-		free(im->data);
-		free(im->hash);
-	}
-}
-
-/* The part of such an image that is on disk i. */
-static struct image part(const struct workload *w, const struct image *im, unsigned i)
-{
-	struct image p = *im;
-	size_t n = 0;
-
-	if (!w->volume)
-		return p;
-	for (unsigned k = 0; k < i; k++)
-		n += length(w, k);
-	p.sectors = length(w, i);
-	p.size = p.sectors * SECTOR;
-	p.data = im->data + n * SECTOR;
-	p.hash = im->hash + n;
-	return p;
-}
-
-static void put_seen(const struct workload *w, struct rig *r, const struct image *im)
-{
-	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
-		const struct image p = part(w, im, i);
-
-		put_image(r->fd[i], world.disk[i], &p);
-	}
-}
-
-static bool is_seen(const struct workload *w, const struct image *im)
-{
-	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
-		const struct image p = part(w, im, i);
-
-		if (!is_image(&world.act.v[world.disk[i]], &p))
-			return false;
-	}
-	return true;
 }
 
 /* ---- after recover -------------------------------------------------------------------------- */
@@ -413,14 +312,14 @@ static bool try_undo(const struct visit *v)
 	if (!rig_newest(&r, id))
 		good = violation(v, "what was committed cannot be undone: it is not in the history");
 	if (good && v->w->doors) {
-		struct image before = see(v->w, &world.act);
+		struct image before = guest_see(v->w, &world.act);
 		const struct image *ran = guest_run(v->w, &before);
 		struct model kept;
 
-		drop_seen(v->w, &before);
+		guest_forget(v->w, &before);
 		if (ran != NULL) {
 			model_copy(&kept, &world.act);
-			put_seen(v->w, &r, ran);
+			guest_write(v->w, &r, ran);
 			world.writes = 0;
 			if (rig_undo(&r, v->w, id) == 0)
 				good = violation(v, "undo went over what a guest wrote");
@@ -501,7 +400,7 @@ static bool stale_stage(const struct visit *v)
 /* Between cut and recover a guest ran on the open disk: nothing of what it wrote is lost. */
 static bool with_guest(const struct visit *v)
 {
-	struct image before = see(v->w, v->state);
+	struct image before = guest_see(v->w, v->state);
 	const struct image *ran = guest_run(v->w, &before);
 	enum domu_recover_result result = DOMU_RECOVER_NOTHING;
 	struct rig r;
@@ -509,16 +408,16 @@ static bool with_guest(const struct visit *v)
 	bool good = true;
 	int rc;
 
-	drop_seen(v->w, &before);
+	guest_forget(v->w, &before);
 	if (ran == NULL)
 		return true;
 	rig_open(&r, v->w);
-	put_seen(v->w, &r, ran);
+	guest_write(v->w, &r, ran);
 	world.writes = 0;
 	rc = recover(&r, v->w, &n, &result);
 	if (rc < 0)
 		good = violation(v, "after a guest ran recover fails: %s", why(&r));
-	else if (world.writes > 0 || !is_seen(v->w, ran))
+	else if (world.writes > 0 || !guest_wrote(v->w, ran))
 		good = violation(v, "recover has written over a guest that ran");
 	else if (n > 0 && result != DOMU_RECOVER_SUPERSEDED)
 		good = violation(v, "after a guest ran recover does not say superseded (%d)", (int)result);
@@ -567,9 +466,9 @@ static int half_and_open(const struct workload *w, const struct model *m)
 
 		for (size_t k = 0; k < w->n_doors; k++)
 			if (w->door[k].disk == i || w->volume)
-				closed = closed || domu_door_is_closed(m->v[world.disk[w->door[k].disk]].data +
-				                                           w->door[k].offset,
-				                                       SECTOR, id);
+				closed = closed ||
+				         domu_door_is_closed(m->v[world.disk[w->door[k].disk]].data + w->door[k].offset,
+				                             SECTOR, id);
 		if (!closed)
 			return (int)i;
 	}

@@ -96,7 +96,7 @@ static struct domu_nodes read_pv(const char *text, uint64_t offset)
 	" stripes = [ " more " ] } "
 #define ONE(segment) PV "segment_count = 1 segment1 { " segment "} } } # end"
 
-#define TWO(a, b)             PV "segment_count = 2 segment1 { " a "segment2 { " b "} } }"
+#define TWO(a, b) PV "segment_count = 2 segment1 { " a "segment2 { " b "} } }"
 
 Test(lvm, linear)
 {
@@ -204,7 +204,8 @@ Test(lvm, why_it_is_refused_is_kept)
 {
 	/* A name of its own among the volumes: pvmove's mirror is one. */
 	expect_refused(ONE(SEGMENT("0", "2", "1", "\"root\", 0")), "pvmove", false);
-	expect_refused("vg { id = \"g\" extent_size = 2048 physical_volumes { pv0 { id = \"" ID "\" flags = [\"MISSING\"] "
+	expect_refused("vg { id = \"g\" extent_size = 2048 physical_volumes { pv0 { id = \"" ID
+	               "\" flags = [\"MISSING\"] "
 	               "pe_start = 2048 } } logical_volumes { root { status = [\"VISIBLE\"] segment_count = 1 segment1 "
 	               "{ " SEGMENT("0", "4", "1", "\"pv0\", 3") "} } }",
 	               "missing", false);
@@ -220,7 +221,8 @@ Test(lvm, pieces_are_whole_sectors)
 	sector = 4096;
 	expect_refused("vg { id = \"g\" extent_size = 1 physical_volumes { pv0 { id = \"" ID "\" pe_start = 2048 } } "
 	               "logical_volumes { root { status = [\"VISIBLE\", \"WRITE\"] segment_count = 2 segment1 "
-	               "{ " SEGMENT("0", "9", "1", "\"pv0\", 0") "segment2 { " SEGMENT("9", "8", "1", "\"pv0\", 16") "} } }",
+	               "{ " SEGMENT("0", "9", "1", "\"pv0\", 0") "segment2 { " SEGMENT("9", "8", "1",
+	                                                                               "\"pv0\", 16") "} } }",
 	               "midst of a sector", false);
 }
 
@@ -341,7 +343,8 @@ Test(lvm, mutants)
 			if (m == NULL)
 				cr_assert(domu_inside(n.v[v].start, n.v[v].size, DISK), "mutant %d", i);
 			else
-				cr_assert(domu_lv_check(m, &size, 1) == 0 && domu_lv_size(m) == n.v[v].size, "mutant %d", i);
+				cr_assert(domu_lv_check(m, &size, 1) == 0 && domu_lv_size(m) == n.v[v].size,
+				          "mutant %d", i);
 		}
 		domu_nodes_free(&n);
 	}

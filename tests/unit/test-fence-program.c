@@ -91,12 +91,13 @@ static void repair_of_a_volume_is_as_direct(bool shim)
 	int status, fd;
 
 	setenv("E2FSCK_TIME", "1700000000", 1);
-	cr_assert_eq(sh("cd %s; for d in first second; do truncate -s 48M $d; done; dd if=fs of=first bs=1M count=16 seek=20 "
-	                "conv=notrunc status=none; for i in $(seq 0 255); do\n"
-	                "dd if=fs of=first bs=64k skip=$((256 + 2 * i)) seek=$((16 + i)) count=1 conv=notrunc status=none\n"
-	                "dd if=fs of=second bs=64k skip=$((257 + 2 * i)) seek=$i count=1 conv=notrunc status=none; done",
-	                bench.dir),
-	             0);
+	cr_assert_eq(
+	    sh("cd %s; for d in first second; do truncate -s 48M $d; done; dd if=fs of=first bs=1M count=16 seek=20 "
+	       "conv=notrunc status=none; for i in $(seq 0 255); do\n"
+	       "dd if=fs of=first bs=64k skip=$((256 + 2 * i)) seek=$((16 + i)) count=1 conv=notrunc status=none\n"
+	       "dd if=fs of=second bs=64k skip=$((257 + 2 * i)) seek=$i count=1 conv=notrunc status=none; done",
+	       bench.dir),
+	    0);
 	cr_assert_eq(sh("cd %s; e2fsck -fy fs >direct.txt 2>&1", bench.dir), 1);
 	cr_assert_eq(domu_lv_parse(map, &m), 0);
 	v.map = m;

@@ -530,7 +530,8 @@ Test(nodes, in_very_many_pieces)
 		n->map->pieces = calloc(DOMU_MAX_LEGS, sizeof *n->map->pieces);
 		n->map->legs = calloc(DOMU_MAX_LEGS, sizeof *n->map->legs);
 		for (unsigned k = 0; k < DOMU_MAX_LEGS; k++) {
-			n->map->pieces[k] = (struct domu_lv_piece){ .offset = k * 512, .len = 512, .legs = 1, .first = k };
+			n->map->pieces[k] =
+			    (struct domu_lv_piece){ .offset = k * 512, .len = 512, .legs = 1, .first = k };
 			n->map->legs[k].at = (i * (uint64_t)DOMU_MAX_LEGS + k) * 1024;
 		}
 		n->map->n_pieces = n->map->n_legs = DOMU_MAX_LEGS;
