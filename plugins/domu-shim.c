@@ -29,8 +29,6 @@ static int prepare(void)
 	domu_ctx_init(&ctx);
 	if (text == NULL || domu_shim_parse(text, &shim) < 0)
 		return domu_fail(&ctx, DOMU_FAILED, -EINVAL, "%s does not say what to open", DOMU_SHIM_ENV);
-	if (!shim.writable && shim.stack.replay_fd < 0)
-		shim.stack.stage_readonly = true;
 	rc = domu_stack_open(&ctx, &shim.stack, shim.name, &stack);
 	if (rc == 0)
 		rc = domu_slice_open(&ctx, stack.top, shim.name, shim.offset, shim.size, &fs);

@@ -153,9 +153,10 @@ static int compare_node(struct diff *f, size_t node, const char *at)
 		                  .n_paths = f->n_paths,
 		                  .found = found,
 		                  .user = f };
+	const struct domu_place place = domu_node_place(n);
 	struct domu_span *spans = NULL;
 	size_t n_spans;
-	int rc = domu_work_spans(f->r->work, n->disk, n->start, n->size, &spans, &n_spans);
+	int rc = domu_work_spans(f->r->work, &place, &spans, &n_spans);
 
 	free(spans);
 	if (rc != 0 || n_spans == 0)

@@ -88,6 +88,8 @@ struct domu_block {
 	bool readonly;
 	char name[64]; /* as a user would say it: xvda, xvda3, vg/lv */
 	void *priv;
+	/* With readonly, where it stays so whoever opens it: what it is or has ("has a snapshot"); static, or NULL. */
+	const char *why_readonly;
 };
 
 /* The only callers of the ops: check the range and the read-only flag once, here. */

@@ -74,6 +74,69 @@ int domu_log_read(struct domu_ctx *ctx, int log_fd, const struct domu_log_entry 
 /* A checksum, but no CRC: see domu_hash64() why. */
 uint32_t domu_unit_crc(const void *unit);
 
+/* ---- a volume of several pieces: volume.c, joined.c ------------------------ */
+
+/* Where a logical volume has its bytes; stripes lie round robin on legs, len / legs bytes on each. */
+struct domu_lv_piece {
+	uint64_t offset, len; /* bytes in the volume */
+	uint64_t stripe; /* bytes, of which len / legs is a multiple; 0: one leg */
+	unsigned legs, first; /* in the map's */
+};
+
+struct domu_lv_leg {
+	unsigned disk; /* of the guest, by index */
+	uint64_t at; /* bytes */
+};
+
+struct domu_lv_map {
+	struct domu_lv_piece *pieces; /* at least one; ascending, without gaps, from 0 on */
+	struct domu_lv_leg *legs;
+	size_t n_pieces, n_legs;
+};
+
+/* One that has more can only be read, and only by who read its group. */
+#define DOMU_MAX_LEGS 1024u
+
+void domu_lv_map_free(struct domu_lv_map *m);
+uint64_t domu_lv_size(const struct domu_lv_map *m); /* bytes */
+bool domu_lv_uses(const struct domu_lv_map *m, unsigned disk);
+bool domu_lv_same(const struct domu_lv_map *a, const struct domu_lv_map *b); /* either may be NULL */
+/* Which disk has the byte at offset (below the size), where, and how many follow it there. */
+void domu_lv_locate(const struct domu_lv_map *m, uint64_t offset, unsigned *disk, uint64_t *at, uint64_t *run);
+/*
+ * No piece goes beyond its disk (-ERANGE), and none has bytes of another
+ * (-EEXIST).  Nothing is recorded.
+ */
+int domu_lv_check(const struct domu_lv_map *m, const uint64_t *sizes, size_t n_disks);
+/* The part of a disk that a leg has; all n_legs of them by disk and place.  The caller frees; NULL: no memory. */
+struct domu_lv_part {
+	unsigned disk;
+	uint64_t at, len; /* bytes */
+};
+struct domu_lv_part *domu_lv_parts(const struct domu_lv_map *m);
+/*
+ * As text between processes, in sectors of 512 bytes: LEN@DISK:AT for a
+ * piece, LEN/STRIPE@DISK:AT,DISK:AT... for one with stripes, pieces parted by
+ * ';'.  The reader makes sure of all but what domu_lv_check() does: 0,
+ * -EINVAL (also more than DOMU_MAX_LEGS), -ENOMEM.  The caller frees.
+ */
+char *domu_lv_format(const struct domu_lv_map *m); /* NULL: no memory */
+int domu_lv_parse(const char *text, struct domu_lv_map **m);
+
+/* Map and disks stay the caller's.  Read-only where one of its disks is. */
+int domu_lv_open(struct domu_ctx *ctx, struct domu_block *const *disks, const struct domu_lv_map *map, const char *name,
+                 struct domu_block **b);
+
+/* What a filesystem lies on: a part of a disk, or with a map several of one or more disks. */
+struct domu_place {
+	unsigned disk; /* with a map: of the first byte, as offset is */
+	uint64_t offset, size; /* bytes */
+	const struct domu_lv_map *map; /* NULL: one part */
+};
+
+/* Where on the disks len bytes at offset of it are.  False: not inside, or not in one part. */
+bool domu_place_find(const struct domu_place *p, uint64_t offset, uint64_t len, unsigned *disk, uint64_t *at);
+
 /* ---- a whole stack ------------------------------------------------------ */
 
 /* The layers of one disk, by descriptors: how front, worker, shim and export all build the same view. */
@@ -86,12 +149,28 @@ struct domu_stack_desc {
 	int replay_fd; /* -1: none */
 	bool stage_readonly; /* the stage may be looked at only (a replay layer above takes the writes) */
 	bool replay_readonly; /* the same for the replay layer: only programs write there, never a worker */
+	/*
+	 * Not NULL: a volume is meant, on stacks of the guest's disks.  Then of the above only base_fd (not -1)
+	 * and sector_size, the largest of them, count.
+	 */
+	const struct domu_volume *volume;
+};
+
+struct domu_volume {
+	const struct domu_lv_map *map;
+	struct domu_stack_desc disks[DOMU_MAX_DISKS]; /* by the map's index; base_fd -1: none of it lies there */
 };
 
 struct domu_stack {
-	struct domu_block *raw, *stage, *replay; /* stage and replay may be NULL */
-	struct domu_block *top; /* the highest of them */
+	struct domu_block *raw, *stage, *replay; /* stage and replay may be NULL, all are with a volume */
+	struct domu_block *top; /* the highest of them, or the volume */
+	struct domu_stack *parts; /* of a volume: of each disk */
+	struct domu_block **tops; /* of the parts */
 };
+
+#define DOMU_STACK_FDS (3 * DOMU_MAX_DISKS)
+/* The descriptors that a process needs to open it; returns how many. */
+size_t domu_stack_fds(const struct domu_stack_desc *desc, int fds[DOMU_STACK_FDS]);
 
 int domu_stack_open(struct domu_ctx *ctx, const struct domu_stack_desc *desc, const char *name, struct domu_stack *s);
 int domu_stack_refresh(struct domu_stack *s);

@@ -2,8 +2,9 @@
 libdomu_a_SOURCES += \
 	src/block/block.c src/block/block.h \
 	src/block/ext_io.c src/block/ext_io.h \
+	src/block/joined.c \
 	src/block/log.c src/block/log.h \
-	src/block/lvm.c src/block/lvm-label.c src/block/lvm-map.c src/block/lvm-text.c src/block/lvm.h \
+	src/block/lvm.c src/block/lvm-label.c src/block/lvm-text.c src/block/lvm.h \
 	src/block/overlay.c \
 	src/block/probe.c \
 	src/block/raw.c \
@@ -11,6 +12,7 @@ libdomu_a_SOURCES += \
 	src/block/slice.c \
 	src/block/stack.c \
 	src/block/unitmap.c src/block/unitmap.h \
+	src/block/volume.c \
 	src/block/commit.h src/block/table.h \
 	src/block/table.c \
 	src/block/table-find.c \

@@ -16,6 +16,7 @@
 #define MAX_PIECES 65536u /* of one volume */
 #define MAX_LEGS   128u /* of one piece, as lvm has it */
 #define MAX_NAMED  1024u /* PVs in the text of a group: each leg is looked for among them */
+#define DAMAGED    "its metadata is damaged"
 #define MAX_TEXTS  (UINT64_C(24) << 20) /* bytes of all texts together */
 
 /* A volume that something else rests on. */
@@ -27,13 +28,14 @@ struct origin {
 struct reader {
 	struct domu_ctx *ctx;
 	struct domu_block *const *disks;
+	size_t n_disks;
 	struct domu_nodes *nodes;
 	struct lvm_pv *pvs;
 	size_t n;
 	/* The group being read. */
 	const struct lvm_text *t;
 	const char *vg; /* its name */
-	size_t in, physical; /* its sections in the text */
+	size_t in, physical, volumes; /* its sections in the text; volumes 0: it has none */
 	uint64_t extent; /* bytes */
 	struct origin *origins;
 	size_t n_origins, cap_origins;
@@ -74,10 +76,13 @@ static const char *find_leg(const struct reader *r, const char *name, uint64_t e
 	const struct lvm_pv *pv = section != 0 ? find_pv(r, section) : NULL;
 	uint64_t start, offset;
 
+	/* A volume that is being moved lies on another volume meanwhile. */
+	if (section == 0 && lvm_text_find(r->t, r->volumes, name, LVM_SECTION) != 0)
+		return "it lies on another volume, as with a pvmove that has not ended";
 	if (section == 0 || !lvm_text_number(r->t, section, "pe_start", &start))
-		return "its metadata is damaged";
-	if (pv == NULL)
-		return "a physical volume is missing";
+		return DAMAGED;
+	if (pv == NULL || lvm_text_lists(r->t, section, "flags", "MISSING"))
+		return "a physical volume is missing (name every disk that has one)";
 	if (pv->twice)
 		return "two physical volumes have the same UUID";
 	if (!domu_mul(start, SECTOR, &start) || !domu_mul(extent, r->extent, &offset) ||
@@ -96,7 +101,7 @@ struct volume {
 	size_t cap_pieces, cap_legs; /* of map */
 	size_t pv_node; /* of its first byte */
 	uint64_t size;
-	bool frozen;
+	enum domu_frozen frozen;
 };
 
 /* Room for one more piece with that many legs. */
@@ -143,7 +148,7 @@ static const char *read_legs(const struct reader *r, size_t stripes, uint64_t ea
 		const char *why;
 
 		if (number == 0 || r->t->v[i].kind != LVM_STRING || r->t->v[number].kind != LVM_NUMBER)
-			return "its metadata is damaged";
+			return DAMAGED;
 		why =
 		    find_leg(r, r->t->v[i].text, r->t->v[number].number, each, &v->map.legs[v->map.n_legs + k], &node);
 		if (why != NULL)
@@ -152,7 +157,7 @@ static const char *read_legs(const struct reader *r, size_t stripes, uint64_t ea
 			v->pv_node = node;
 		i = r->t->v[number].next;
 	}
-	return i != 0 ? "its metadata is damaged" : NULL;
+	return i != 0 ? DAMAGED : NULL;
 }
 
 /* segmentN { start_extent extent_count type stripe_count stripe_size stripes }.  Why not, or NULL. */
@@ -169,10 +174,10 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	    !lvm_text_number(r->t, seg, "extent_count", &count) || !lvm_text_number(r->t, seg, "stripe_count", &legs) ||
 	    !domu_mul(start, r->extent, &start) || start != v->size || count == 0 ||
 	    !domu_mul(count, r->extent, &len) || legs == 0 || legs > MAX_LEGS || m->n_pieces >= MAX_PIECES)
-		return "its metadata is damaged";
+		return DAMAGED;
 	if (legs > 1 && (!lvm_text_number(r->t, seg, "stripe_size", &stripe) || !domu_mul(stripe, SECTOR, &stripe) ||
 	                 stripe == 0 || len % legs != 0 || len / legs % stripe != 0))
-		return "its metadata is damaged";
+		return DAMAGED;
 	*rc = make_room(v, (unsigned)legs);
 	if (*rc != 0)
 		return NULL;
@@ -180,7 +185,7 @@ static const char *read_segment(const struct reader *r, size_t seg, struct volum
 	if (why != NULL)
 		return why;
 	if (!domu_add(v->size, len, &v->size) || v->size > INT64_MAX)
-		return "its metadata is damaged";
+		return DAMAGED;
 	if (legs == 1 && goes_on(m, &m->legs[m->n_legs])) {
 		m->pieces[m->n_pieces - 1].len += len;
 		return NULL;
@@ -200,14 +205,14 @@ static const char *read_segments(const struct reader *r, size_t lv, struct volum
 	char name[32];
 
 	if (!lvm_text_number(r->t, lv, "segment_count", &n) || n == 0 || n > MAX_PIECES)
-		return "its metadata is damaged";
+		return DAMAGED;
 	for (uint64_t i = 1; i <= n && *rc == 0; i++, seg = r->t->v[seg].next) {
 		const char *why;
 
 		snprintf(name, sizeof name, "segment%" PRIu64, i);
 		while (seg != 0 && (r->t->v[seg].kind != LVM_SECTION || strcmp(r->t->v[seg].name, name) != 0))
 			seg = r->t->v[seg].next;
-		why = seg != 0 ? read_segment(r, seg, v, rc) : "its metadata is damaged";
+		why = seg != 0 ? read_segment(r, seg, v, rc) : DAMAGED;
 		if (why != NULL)
 			return why;
 	}
@@ -258,7 +263,7 @@ static bool has_snapshot(const struct reader *r, const char *name, bool *merging
 static int add_volume(struct reader *r, const char *name, struct volume *v)
 {
 	struct domu_nodes *nodes = r->nodes;
-	struct domu_lv_map **maps, *m = NULL;
+	struct domu_lv_map *m = NULL;
 	struct domu_node *n = domu_nodes_add(nodes);
 
 	if (n == NULL)
@@ -269,22 +274,18 @@ static int add_volume(struct reader *r, const char *name, struct volume *v)
 	n->disk = v->map.legs[0].disk;
 	n->start = v->map.legs[0].at;
 	n->size = v->size;
-	n->frozen = v->frozen;
 	n->scattered = v->map.n_pieces != 1 || v->map.pieces[0].legs != 1;
-	if (!n->scattered && !n->frozen)
+	n->frozen = v->frozen == DOMU_NOT_FROZEN && v->map.n_legs > DOMU_MAX_LEGS ? DOMU_FROZEN_PIECES : v->frozen;
+	if (!n->scattered)
 		return 0;
-	maps = realloc((void *)nodes->maps, (nodes->n_maps + 1) * sizeof *maps);
-	m = maps != NULL ? malloc(sizeof *m) : NULL;
-	if (maps != NULL)
-		nodes->maps = maps;
+	m = malloc(sizeof *m);
 	if (m == NULL) {
 		nodes->n--;
 		return -ENOMEM;
 	}
 	*m = v->map;
 	v->map = (struct domu_lv_map){ 0 };
-	nodes->maps[nodes->n_maps] = m;
-	n->map = nodes->n_maps++;
+	n->map = m;
 	return 0;
 }
 
@@ -294,6 +295,48 @@ static bool name_known(const struct reader *r, const char *name)
 		if (strcmp(r->nodes->v[i].name, name) == 0)
 			return true;
 	return false;
+}
+
+/* What a kernel would not have either: pieces on top of each other, or in the midst of a sector.  Why, or NULL. */
+static const char *look_over(const struct reader *r, const struct domu_lv_map *m, int *rc)
+{
+	uint64_t sizes[DOMU_MAX_DISKS] = { 0 };
+	uint32_t sector = SECTOR;
+	bool even = true;
+
+	for (unsigned i = 0; i < DOMU_MAX_DISKS && i < r->n_disks; i++) {
+		sizes[i] = r->disks[i]->size;
+		if (r->disks[i]->sector_size > sector && domu_lv_uses(m, i))
+			sector = r->disks[i]->sector_size;
+	}
+	for (size_t i = 0; i < m->n_pieces; i++)
+		even = even && m->pieces[i].len % sector == 0 && m->pieces[i].stripe % sector == 0;
+	for (size_t i = 0; i < m->n_legs; i++)
+		even = even && m->legs[i].at % sector == 0;
+	if (!even)
+		return "a piece of it begins or ends in the midst of a sector";
+	*rc = domu_lv_check(m, sizes, DOMU_MAX_DISKS);
+	if (*rc == -ENOMEM)
+		return NULL;
+	return *rc == 0 ? NULL : "two pieces of it are in one place";
+}
+
+/* why is a sentence, or the word that the group has for its type. */
+static int refuse_volume(struct reader *r, const char *name, const char *why)
+{
+	bool type = strchr(why, ' ') == NULL;
+	char *full = NULL, *text = NULL;
+	int rc = -ENOMEM;
+
+	if (asprintf(&full, "%s/%s", r->vg, name) < 0)
+		full = NULL;
+	if (asprintf(&text, "%s%s", type ? "a volume of type " : "", why) < 0)
+		text = NULL;
+	if (full != NULL && text != NULL)
+		rc = domu_nodes_refuse(r->nodes, full, text, strcmp(why, DAMAGED) == 0);
+	free(full);
+	free(text);
+	return rc;
 }
 
 static int read_volume(struct reader *r, size_t lv)
@@ -313,12 +356,16 @@ static int read_volume(struct reader *r, size_t lv)
 		why = "its name is there twice";
 	else
 		why = read_segments(r, lv, &v, &rc);
-	v.frozen = has_snapshot(r, r->t->v[lv].name, &merging) || !lvm_text_lists(r->t, lv, "status", "WRITE");
+	if (why == NULL && rc == 0)
+		why = look_over(r, &v.map, &rc);
+	if (has_snapshot(r, r->t->v[lv].name, &merging))
+		v.frozen = DOMU_FROZEN_SNAPSHOT;
+	else if (!lvm_text_lists(r->t, lv, "status", "WRITE"))
+		v.frozen = DOMU_FROZEN_GROUP;
 	if (why == NULL && merging)
 		why = "a snapshot is being merged into it";
 	if (why != NULL)
-		rc = domu_nodes_problem(r->nodes, "%s/%s cannot be opened: %s%s", r->vg, r->t->v[lv].name,
-		                        strchr(why, ' ') == NULL ? "a volume of type " : "", why);
+		rc = refuse_volume(r, r->t->v[lv].name, why);
 	else if (rc == 0)
 		rc = add_volume(r, name, &v);
 	free(v.map.pieces);
@@ -367,7 +414,6 @@ static bool too_many(const struct reader *r)
 
 static int read_group(struct reader *r, size_t i)
 {
-	size_t volumes;
 	int rc = 0;
 
 	r->t = &r->pvs[i].vg;
@@ -378,13 +424,13 @@ static int read_group(struct reader *r, size_t i)
 	r->physical = lvm_text_find(r->t, r->in, "physical_volumes", LVM_SECTION);
 	if (r->physical == 0 || !lvm_text_number(r->t, r->in, "extent_size", &r->extent) || r->extent == 0 ||
 	    !domu_mul(r->extent, SECTOR, &r->extent) || too_many(r))
-		return domu_nodes_problem(r->nodes, "the volume group %s: its metadata is damaged", r->vg);
+		return domu_nodes_problem(r->nodes, "the volume group %s: " DAMAGED, r->vg);
 	/* A group without volumes has no such section. */
-	volumes = lvm_text_find(r->t, r->in, "logical_volumes", LVM_SECTION);
+	r->volumes = lvm_text_find(r->t, r->in, "logical_volumes", LVM_SECTION);
 	r->n_origins = 0;
-	for (size_t lv = volumes != 0 ? r->t->v[volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
+	for (size_t lv = r->volumes != 0 ? r->t->v[r->volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
 		rc = note_origin(r, lv);
-	for (size_t lv = volumes != 0 ? r->t->v[volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
+	for (size_t lv = r->volumes != 0 ? r->t->v[r->volumes].first : 0; lv != 0 && rc == 0; lv = r->t->v[lv].next)
 		rc = read_volume(r, lv);
 	return rc;
 }
@@ -398,7 +444,7 @@ static bool has_children(const struct domu_nodes *nodes, size_t node)
 }
 
 /* Every disk without a table, every partition. */
-static int find_pvs(struct reader *r, size_t n_disks)
+static int find_pvs(struct reader *r)
 {
 	size_t n = r->nodes->n;
 	uint64_t room = MAX_TEXTS;
@@ -408,7 +454,7 @@ static int find_pvs(struct reader *r, size_t n_disks)
 		struct lvm_pv *pv = &r->pvs[r->n];
 		int rc;
 
-		if (node->extended || node->disk >= n_disks || has_children(r->nodes, i))
+		if (node->extended || node->disk >= r->n_disks || has_children(r->nodes, i))
 			continue;
 		*pv = (struct lvm_pv){ .node = i, .disk = node->disk, .start = node->start, .size = node->size };
 		rc = lvm_label_read(r->ctx, r->disks[node->disk], r->nodes, pv, &room);
@@ -427,13 +473,13 @@ static int find_pvs(struct reader *r, size_t n_disks)
 
 int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes)
 {
-	struct reader r = { .ctx = ctx, .disks = disks, .nodes = nodes };
+	struct reader r = { .ctx = ctx, .disks = disks, .n_disks = n_disks, .nodes = nodes };
 	int rc;
 
 	r.pvs = calloc(MAX_PVS, sizeof *r.pvs);
 	if (r.pvs == NULL)
 		return domu_nomem(ctx);
-	rc = find_pvs(&r, n_disks);
+	rc = find_pvs(&r);
 	for (size_t i = 0; i < r.n && rc == 0; i++)
 		rc = read_group(&r, i);
 	if (rc == -ENOMEM)

@@ -63,29 +63,4 @@ int lvm_label_read(struct domu_ctx *ctx, struct domu_block *disk, struct domu_no
  */
 int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes);
 
-/* ---- a volume of several pieces: lvm-map.c --------------------------------------- */
-
-/* Where an LV has its bytes; stripes lie round robin on legs. */
-struct domu_lv_piece {
-	uint64_t offset, len; /* bytes in the LV */
-	uint64_t stripe; /* bytes; 0: one leg */
-	unsigned legs, first; /* in the map's */
-};
-
-struct domu_lv_leg {
-	unsigned disk;
-	uint64_t at; /* bytes */
-};
-
-struct domu_lv_map {
-	struct domu_lv_piece *pieces; /* ascending, without gaps */
-	struct domu_lv_leg *legs;
-	size_t n_pieces, n_legs;
-};
-
-void domu_lv_map_free(struct domu_lv_map *m);
-/* Read-only: programs of the host and the commit know disks and parts of them.  map and disks stay the caller's. */
-int domu_lv_open(struct domu_ctx *ctx, struct domu_block *const *disks, const struct domu_lv_map *map, const char *name,
-                 uint64_t size, struct domu_block **b);
-
 #endif

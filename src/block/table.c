@@ -12,7 +12,6 @@
 
 #include "base/ctx.h"
 #include "base/num.h"
-#include "block/lvm.h"
 #include "block/lib-fdisk.h"
 #include "block/table-image.h"
 
@@ -25,9 +24,11 @@ void domu_nodes_free(struct domu_nodes *nodes)
 	for (size_t i = 0; i < nodes->n_problems; i++)
 		free(nodes->problems[i]);
 	free(nodes->problems);
-	for (size_t i = 0; i < nodes->n_maps; i++)
-		domu_lv_map_free(nodes->maps[i]);
-	free((void *)nodes->maps);
+	for (size_t i = 0; i < nodes->n_refused; i++)
+		free(nodes->refused[i].why);
+	free(nodes->refused);
+	for (size_t i = 0; i < nodes->n; i++)
+		domu_lv_map_free(nodes->v[i].map);
 	free(nodes->v);
 	memset(nodes, 0, sizeof *nodes);
 }
@@ -49,6 +50,42 @@ struct domu_node *domu_nodes_add(struct domu_nodes *nodes)
 	memset(v, 0, sizeof *v);
 	v->parent = -1;
 	return v;
+}
+
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged)
+{
+	struct domu_refused *v, r = { .damaged = damaged };
+	int rc = domu_nodes_problem(nodes, "%s cannot be opened: %s", name, why);
+
+	if (rc != 0 || nodes->n_refused >= MAX_PROBLEMS)
+		return rc;
+	v = reallocarray(nodes->refused, nodes->n_refused + 1, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	nodes->refused = v;
+	snprintf(r.name, sizeof r.name, "%s", name);
+	r.why = strdup(why);
+	if (r.why == NULL)
+		return -ENOMEM;
+	v[nodes->n_refused++] = r;
+	return 0;
+}
+
+const char *domu_frozen_text(enum domu_frozen why)
+{
+	static const char *const texts[] = {
+		[DOMU_NOT_FROZEN] = "can be changed",
+		[DOMU_FROZEN_SNAPSHOT] = "has a snapshot, which would miss the change",
+		[DOMU_FROZEN_GROUP] = "is read-only in its group",
+		[DOMU_FROZEN_PIECES] = "lies in more pieces than are followed here",
+	};
+
+	return texts[why];
+}
+
+struct domu_place domu_node_place(const struct domu_node *n)
+{
+	return (struct domu_place){ .disk = n->disk, .offset = n->start, .size = n->size, .map = n->map };
 }
 
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...)

@@ -10,6 +10,9 @@ enum domu_node_kind { DOMU_NODE_DISK, DOMU_NODE_PARTITION, DOMU_NODE_LV };
 #define DOMU_MAX_NODES 4096
 #define DOMU_MAX_DEPTH 4
 
+/* Why an LV can only be read. */
+enum domu_frozen { DOMU_NOT_FROZEN, DOMU_FROZEN_SNAPSHOT, DOMU_FROZEN_GROUP, DOMU_FROZEN_PIECES };
+
 struct domu_node {
 	char name[64]; /* xvda, xvda1, vg/lv */
 	int parent; /* index, -1: none */
@@ -19,12 +22,11 @@ struct domu_node {
 	uint64_t size; /* bytes */
 	/*
 	 * An LV that is not one part of one disk: disk and start are those of its
-	 * first byte, and only who has the nodes' maps can read it.
+	 * first byte.
 	 */
 	bool scattered;
-	/* An LV that can only be read: a snapshot rests on what it has, or its group says so. */
-	bool frozen;
-	size_t map; /* with scattered or frozen: in maps */
+	enum domu_frozen frozen;
+	struct domu_lv_map *map; /* with scattered; the nodes' own.  NULL: it has more pieces than are told of */
 	unsigned partno; /* 0: not a partition */
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];
@@ -35,17 +37,27 @@ struct domu_node {
 	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */
 };
 
+/* A volume that there is and that cannot be opened. */
+struct domu_refused {
+	char name[64];
+	char *why; /* a sentence; it is among the problems too */
+	bool damaged; /* else it is not known how, and the guest may know */
+};
+
 struct domu_nodes {
 	struct domu_node *v;
 	size_t n;
+	struct domu_refused *refused; /* only where they were read, not where they were sent */
+	size_t n_refused;
 	char **problems; /* what is wrong with tables: one line each, for a warning */
 	size_t n_problems;
-	struct domu_lv_map **maps; /* only where they were read, not where they were sent */
-	size_t n_maps;
 };
 
 void domu_nodes_free(struct domu_nodes *nodes);
+const char *domu_frozen_text(enum domu_frozen why); /* "has a snapshot" */
+struct domu_place domu_node_place(const struct domu_node *n); /* as long as the nodes live */
 struct domu_node *domu_nodes_add(struct domu_nodes *nodes); /* zeroed, parent -1; NULL: no memory or too many */
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged);
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRINTF(2, 3);
 
 /*

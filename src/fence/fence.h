@@ -19,7 +19,7 @@ enum domu_msg_type {
 	DOMU_MSG_PROGRESS, /* str what, u64 done, u64 total */
 	DOMU_MSG_ROWS, /* rows of a table, see shell/rows.h */
 	DOMU_MSG_DATA, /* bytes for the terminal */
-	/* str "replay", "replay-base" or "appliance", u64 disk, u64 offset, u64 size, str type, u64 flags */
+	/* str "replay", "replay-base" or "appliance", u64 disk, offset, size, str volume (NULL), str type, u64 flags */
 	DOMU_MSG_UPCALL,
 	DOMU_MSG_END, /* u64 0 or negative errno, u64 status, str message or NULL; then the op's reply */
 };
@@ -58,11 +58,10 @@ int domu_work_disk(struct domu_work *w, uint64_t disk, struct domu_block **top);
 int domu_work_base_tree(struct domu_work *w, int log_fd, struct domu_tree **t);
 void domu_work_base_close(struct domu_work *w);
 /*
- * What of [offset, offset+size) of a disk may differ between that and the
- * tree of domu_work_tree(): relative to offset, ascending, apart; the caller frees.
+ * What of a place may differ between that and the tree of domu_work_tree():
+ * relative to its begin, ascending, apart; the caller frees.
  */
-int domu_work_spans(struct domu_work *w, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **spans,
-                    size_t *n);
+int domu_work_spans(struct domu_work *w, const struct domu_place *p, struct domu_span **spans, size_t *n);
 /*
  * A device of domu_work_tree() and what it was in domu_work_base_tree(), both
  * asked for before: c gets both sides and what of their blocks may differ, in
@@ -103,10 +102,9 @@ struct domu_worker_handlers {
 	int (*rows)(void *user, struct domu_msg *m);
 	int (*data)(void *user, const void *bytes, size_t len);
 	/* Upcalls: 0 or a negative errno; *fd is handed to the worker when not -1, and closed. */
-	int (*replay)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type);
-	int (*replay_base)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type);
-	int (*appliance)(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
-	                 int *fd);
+	int (*replay)(void *user, const struct domu_place *p, const char *type);
+	int (*replay_base)(void *user, const struct domu_place *p, const char *type);
+	int (*appliance)(void *user, const struct domu_place *p, const char *type, unsigned flags, int *fd);
 	void *user;
 	/*
 	 * Looked at a few times a second while an answer is waited for, in the
@@ -142,7 +140,7 @@ int domu_worker_end(struct domu_worker *w, bool flush);
 struct domu_program {
 	const char *const *argv; /* "@" elements are replaced by the device; argv[0] is found in PATH of the system */
 	struct domu_stack_desc stack; /* the disk's layers; base_fd -1: it has no device */
-	uint64_t offset, size; /* the part of the disk that the program sees, bytes */
+	uint64_t offset, size; /* the part of the disk, or volume, that the program sees, bytes */
 	bool shim; /* may go through the shim (dynamically linked, libext2fs) */
 	bool writable;
 	const char *const *env; /* NAME=VALUE, added to a minimal environment; NULL-terminated, or NULL */

@@ -16,5 +16,5 @@ libdomu_a_SOURCES += \
 	src/fence/serve-node.c src/fence/serve-read.c src/fence/serve-tree.c src/fence/serve-tree.h src/fence/serve-write.c \
 	src/fence/server.c src/fence/server.h src/fence/lib-fuse.h \
 	src/fence/target.h \
-	src/fence/work.c src/fence/work.h \
+	src/fence/work.c src/fence/work.h src/fence/work-spans.c \
 	src/fence/worker.c

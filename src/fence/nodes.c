@@ -4,15 +4,16 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
-#include "block/lvm.h"
 #include "fence/nodes.h"
 #include "fence/work.h"
 
 #define MAX_PROBLEMS 256
 #define MAX_SECTOR   4096
+#define MAX_LEGS     16384u /* of all volumes in one message */
 
 /* ---- in the worker ---------------------------------------------------------- */
 
@@ -32,7 +33,21 @@ static void put_probe(struct domu_msg *m, const struct domu_probe *p)
 	domu_msg_put_str(m, p->features);
 }
 
-static void put_node(struct domu_msg *m, const struct domu_node *n)
+/* Where the pieces are; NULL: there are too many. */
+static void put_map(struct domu_msg *m, const struct domu_lv_map *map, size_t *legs)
+{
+	bool told = map != NULL && map->n_legs <= DOMU_MAX_LEGS && map->n_legs <= MAX_LEGS - *legs;
+	char *text = told ? domu_lv_format(map) : NULL;
+
+	if (told && text == NULL)
+		m->err = m->err != 0 ? m->err : -ENOMEM;
+	domu_msg_put_str(m, text);
+	free(text);
+	*legs += told ? map->n_legs : 0;
+}
+
+/* *legs: of the volumes that were put so far. */
+static void put_node(struct domu_msg *m, const struct domu_node *n, size_t *legs)
 {
 	domu_msg_put_str(m, n->name);
 	domu_msg_put_u64(m, (uint64_t)(int64_t)n->parent);
@@ -42,6 +57,7 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->size);
 	domu_msg_put_u64(m, n->scattered);
 	domu_msg_put_u64(m, n->frozen);
+	put_map(m, n->map, legs);
 	domu_msg_put_u64(m, n->partno);
 	domu_msg_put_u64(m, n->extended);
 	domu_msg_put_str(m, n->partuuid);
@@ -50,14 +66,6 @@ static void put_node(struct domu_msg *m, const struct domu_node *n)
 	domu_msg_put_u64(m, n->root);
 	domu_msg_put_str(m, n->mountpoint);
 	put_probe(m, &n->probe);
-}
-
-/* A door that lies in an LV's first piece is at that place of its disk, as the front will look for it. */
-static bool door_is_whole(const struct domu_nodes *nodes, const struct domu_node *n)
-{
-	const struct domu_lv_piece *p = &nodes->maps[n->map]->pieces[0];
-
-	return domu_inside(n->probe.door, MAX_SECTOR, p->legs > 1 ? p->stripe : p->len);
 }
 
 static void put_problems(struct domu_msg *m, const struct domu_nodes *nodes)
@@ -71,9 +79,11 @@ static void put_problems(struct domu_msg *m, const struct domu_nodes *nodes)
 
 void domu_nodes_encode(struct domu_msg *m, const struct domu_nodes *nodes)
 {
+	size_t legs = 0;
+
 	domu_msg_put_u64(m, nodes->n);
 	for (size_t i = 0; i < nodes->n; i++)
-		put_node(m, &nodes->v[i]);
+		put_node(m, &nodes->v[i], &legs);
 	put_problems(m, nodes);
 }
 
@@ -81,17 +91,17 @@ void domu_nodes_encode(struct domu_msg *m, const struct domu_nodes *nodes)
 static void put_nodes(struct domu_msg *m, const struct domu_nodes *nodes, size_t root, const struct domu_mount *v,
                       size_t n)
 {
+	size_t legs = 0;
+
 	domu_msg_put_u64(m, nodes->n);
 	for (size_t i = 0; i < nodes->n; i++) {
 		struct domu_node node = nodes->v[i];
 
 		node.root |= i == root;
-		if (node.scattered && node.probe.has_door)
-			node.probe.has_door = door_is_whole(nodes, &node);
 		for (size_t j = 0; j < n; j++)
 			if (v[j].node == i && node.mountpoint[0] == '\0')
 				snprintf(node.mountpoint, sizeof node.mountpoint, "%s", v[j].target);
-		put_node(m, &node);
+		put_node(m, &node, &legs);
 	}
 	put_problems(m, nodes);
 }
@@ -157,23 +167,42 @@ static void get_probe(struct domu_msg *m, uint64_t size, struct domu_probe *p)
 		m->err = m->err != 0 ? m->err : -EBADMSG;
 }
 
-/* Parents come before their children, so there are no cycles; how deep a node is follows by counting. */
-static bool placed(const struct domu_nodes *nodes, const struct domu_node *n, const uint64_t *sizes, size_t n_disks)
+static bool is_child(const struct domu_nodes *nodes, const struct domu_node *n)
 {
 	unsigned depth = 1;
 
-	/* The front reads nothing of a volume in several pieces, and may believe what size it has. */
-	if (n->disk >= n_disks || !domu_inside(n->start, n->scattered ? 0 : n->size, sizes[n->disk]))
-		return false;
-	if (n->scattered && (n->kind != DOMU_NODE_LV ||
-	                     (n->probe.has_door && !domu_inside(n->start, n->probe.door + MAX_SECTOR, sizes[n->disk]))))
-		return false;
 	if ((n->kind == DOMU_NODE_DISK) != (n->parent < 0))
 		return false;
 	for (int p = n->parent; p >= 0; p = nodes->v[p].parent)
 		if (++depth > DOMU_MAX_DEPTH)
 			return false;
 	return true;
+}
+
+/*
+ * Parents come before their children, so there are no cycles; how deep a node
+ * is follows by counting.  What is in pieces lies in them: inside the disks,
+ * apart, as long as it says, and it begins where it says.
+ */
+static bool placed(const struct domu_nodes *nodes, const struct domu_node *n, const uint64_t *sizes, size_t n_disks)
+{
+	if (n->disk >= n_disks || !is_child(nodes, n) || (n->scattered && n->kind != DOMU_NODE_LV) ||
+	    (n->map != NULL && !n->scattered))
+		return false;
+	/* Nothing is done with one whose pieces are not told. */
+	if (n->map == NULL)
+		return domu_inside(n->start, n->scattered ? 0 : n->size, sizes[n->disk]);
+	return domu_lv_check(n->map, sizes, n_disks) == 0 && domu_lv_size(n->map) == n->size &&
+	       n->map->legs[0].disk == n->disk && n->map->legs[0].at == n->start;
+}
+
+static void get_map(struct domu_msg *m, struct domu_lv_map **map)
+{
+	const char *text = domu_msg_get_str(m);
+	int rc = m->err == 0 && text != NULL ? domu_lv_parse(text, map) : 0;
+
+	if (rc != 0)
+		m->err = rc == -ENOMEM ? rc : -EBADMSG;
 }
 
 static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_t *sizes, size_t n_disks)
@@ -192,7 +221,8 @@ static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_
 	n->start = domu_msg_get_u64(m);
 	n->size = domu_msg_get_u64(m);
 	n->scattered = get_upto(m, 1) != 0;
-	n->frozen = get_upto(m, 1) != 0;
+	n->frozen = (enum domu_frozen)get_upto(m, DOMU_FROZEN_PIECES);
+	get_map(m, &n->map);
 	n->partno = (unsigned)get_upto(m, UINT32_MAX);
 	n->extended = get_upto(m, 1) != 0;
 	get_text(m, n->partuuid, sizeof n->partuuid);

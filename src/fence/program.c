@@ -30,7 +30,7 @@
 #define MAX_FILES      64
 #define MIN_MEMORY     (UINT64_C(512) << 20)
 #define MAX_FDS        4 /* handed over */
-#define MAX_KEEP       (8 + MAX_FDS)
+#define MAX_KEEP       (5 + MAX_FDS + DOMU_STACK_FDS)
 
 struct run {
 	struct domu_ctx *ctx;
@@ -102,7 +102,7 @@ static int execute(struct run *r, const char *device, const char *const extra[])
 	const char *argv[MAX_ARGS + 3], *env[MAX_ENV + 6];
 	char report[16], clock[64];
 	size_t n = make_env(r, clock, sizeof clock, env);
-	int err;
+	int err, fds[DOMU_STACK_FDS];
 
 	for (size_t i = 0; extra != NULL && extra[i] != NULL; i++)
 		env[n++] = extra[i];
@@ -112,11 +112,9 @@ static int execute(struct run *r, const char *device, const char *const extra[])
 		keep_open(r->report[1]);
 		keep_open(r->shim_fd);
 		keep_open(r->image_fd);
-		if (r->shim_fd >= 0) {
-			keep_open(r->p->stack.base_fd);
-			keep_open(r->p->stack.stage_fd);
-			keep_open(r->p->stack.replay_fd);
-		}
+		n = r->shim_fd >= 0 ? domu_stack_fds(&r->p->stack, fds) : 0;
+		while (n > 0)
+			keep_open(fds[--n]);
 		for (size_t i = 0; i < r->p->n_fds; i++)
 			keep_open(r->p->fds[i]);
 		signal(SIGPIPE, SIG_DFL);
@@ -161,7 +159,6 @@ static uint64_t memory_limit(void)
 
 static struct domu_confine fence(const struct run *r, int keep[MAX_KEEP])
 {
-	const struct domu_stack_desc *d = &r->p->stack;
 	struct domu_confine c = { .keep = keep, .files = MAX_FILES, .memory = memory_limit(), .uid = DOMU_WORKER_UID };
 
 	keep[c.n_keep++] = r->out[1];
@@ -172,9 +169,7 @@ static struct domu_confine fence(const struct run *r, int keep[MAX_KEEP])
 	if (r->shim_fd >= 0) {
 		keep[c.n_keep++] = r->shim_fd;
 		keep[c.n_keep++] = r->image_fd;
-		keep[c.n_keep++] = d->base_fd;
-		keep[c.n_keep++] = d->stage_fd;
-		keep[c.n_keep++] = d->replay_fd;
+		c.n_keep += domu_stack_fds(&r->p->stack, keep + c.n_keep);
 	}
 	return c;
 }

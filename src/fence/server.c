@@ -233,10 +233,9 @@ static int make_mount(struct server *s)
 
 static int confine(struct server *s, pid_t parent)
 {
-	const struct domu_stack_desc *d = &s->opts->stack;
-	int keep[] = { s->ctl, s->fuse_fd, s->ns_fd, d->base_fd, d->stage_fd, d->replay_fd };
+	int keep[3 + DOMU_STACK_FDS] = { s->ctl, s->fuse_fd, s->ns_fd };
 	const struct domu_confine c = { .keep = keep,
-		                        .n_keep = sizeof keep / sizeof *keep,
+		                        .n_keep = 3 + domu_stack_fds(&s->opts->stack, keep + 3),
 		                        .parent = parent,
 		                        .empty_root = true,
 		                        .no_fork = true,

@@ -42,12 +42,21 @@ int domu_work_send(struct domu_work *w, struct domu_msg *m)
 static int upcall(struct worker *w, const char *name, const struct domu_node *node, unsigned flags, int *fd)
 {
 	struct domu_msg ask = DOMU_MSG_INIT(DOMU_MSG_UPCALL), answer = DOMU_MSG_INIT(0);
+	char *volume = NULL;
 	int rc, r;
 
+	if (node->scattered && node->map->n_legs > DOMU_MAX_LEGS)
+		return domu_fail(&w->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s: lies in more than %u pieces: start the guest, which can do it", node->name,
+		                 DOMU_MAX_LEGS);
+	if (node->scattered && (volume = domu_lv_format(node->map)) == NULL)
+		return domu_nomem(&w->ctx);
 	domu_msg_put_str(&ask, name);
 	domu_msg_put_u64(&ask, node->disk);
 	domu_msg_put_u64(&ask, node->start);
 	domu_msg_put_u64(&ask, node->size);
+	domu_msg_put_str(&ask, volume);
+	free(volume);
 	domu_msg_put_str(&ask, node->probe.type);
 	domu_msg_put_u64(&ask, flags);
 	r = domu_msg_send(w->work.sock, &ask);
@@ -71,8 +80,8 @@ static int replay(void *user, const struct domu_node *node)
 	struct worker *w = user;
 	int rc = upcall(w, "replay", node, 0, NULL);
 
-	if (rc == 0 && node->disk < w->n_stacks)
-		rc = domu_stack_refresh(&w->stacks[node->disk]);
+	for (size_t i = 0; rc == 0 && i < w->n_stacks; i++)
+		rc = domu_stack_refresh(&w->stacks[i]);
 	return rc;
 }
 
@@ -273,77 +282,23 @@ void domu_work_base_close(struct domu_work *work)
 	w->base_log = -1;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The units of both layers, ascending; some twice. */
-static int both_units(struct domu_block *stage, struct domu_block *base, uint64_t **units, size_t *n)
-{
-	uint64_t *a = NULL, *b = NULL, *all;
-	size_t n_a = 0, n_b = 0;
-	int rc = stage != NULL ? domu_overlay_units(stage, &a, &n_a) : 0;
-
-	if (rc == 0 && base != NULL)
-		rc = domu_overlay_units(base, &b, &n_b);
-	all = rc == 0 ? realloc(a, (n_a + n_b + 1) * sizeof *a) : NULL;
-	if (all == NULL) {
-		free(a);
-		free(b);
-		return rc != 0 ? rc : -ENOMEM;
-	}
-	if (n_b > 0)
-		memcpy(all + n_a, b, n_b * sizeof *b);
-	free(b);
-	*units = all;
-	*n = n_a + n_b;
-	qsort(all, *n, sizeof *all, by_number);
-	return 0;
-}
-
-int domu_work_spans(struct domu_work *work, unsigned disk, uint64_t offset, uint64_t size, struct domu_span **out,
-                    size_t *n_out)
+int domu_work_layers(struct domu_work *work, unsigned disk, struct domu_block **stage, struct domu_block **base)
 {
 	struct worker *w = work->private_;
-	struct domu_span *v;
-	uint64_t *units = NULL;
-	size_t n = 0, k = 0;
-	int rc;
 
 	if (disk >= w->n_stacks)
 		return domu_fail(&w->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
+	*stage = w->stacks[disk].stage;
+	*base = w->base_top[disk];
 	/* An appliance's export writes there, too. */
-	rc = domu_stack_refresh(&w->stacks[disk]);
-	if (rc == 0)
-		rc = both_units(w->stacks[disk].stage, w->base_top[disk], &units, &n);
-	v = rc == 0 ? calloc(n + 1, sizeof *v) : NULL;
-	for (size_t i = 0; v != NULL && i < n; i++) {
-		uint64_t from = units[i] * DOMU_UNIT, to = from + DOMU_UNIT;
-
-		if (to <= offset || from >= offset + size)
-			continue;
-		from = from > offset ? from - offset : 0;
-		to = to - offset < size ? to - offset : size;
-		if (k > 0 && v[k - 1].offset + v[k - 1].len >= from) {
-			v[k - 1].len = to - v[k - 1].offset;
-			continue;
-		}
-		v[k++] = (struct domu_span){ .offset = from, .len = to - from };
-	}
-	if (rc == 0)
-		free(units);
-	*out = v;
-	*n_out = k;
-	return v != NULL ? 0 : rc != 0 && rc != -ENOMEM ? rc : domu_nomem(&w->ctx);
+	return domu_stack_refresh(&w->stacks[disk]);
 }
 
 int domu_work_sides(struct domu_work *work, size_t node, struct domu_compare *c, struct domu_span **spans)
 {
 	struct worker *w = work->private_;
 	const struct domu_node *n = &domu_tree_nodes(work->tree)->v[node], *before;
+	const struct domu_place place = domu_node_place(n);
 	size_t old;
 	int rc = domu_tree_find(w->base, n->name, &old);
 
@@ -354,12 +309,12 @@ int domu_work_sides(struct domu_work *work, size_t node, struct domu_compare *c,
 		rc = domu_tree_fs(work->tree, node, &c->new);
 	/* Only now: a journal may have been replayed when they were opened. */
 	if (rc == 0)
-		rc = domu_work_spans(work, n->disk, n->start, n->size, spans, &c->n_spans);
+		rc = domu_work_spans(work, &place, spans, &c->n_spans);
 	if (rc != 0)
 		return rc;
 	before = &domu_tree_nodes(w->base)->v[old];
 	/* On one that was moved every block may differ. */
-	if (before->disk == n->disk && before->start == n->start)
+	if (before->disk == n->disk && before->start == n->start && domu_lv_same(before->map, n->map))
 		c->spans = *spans;
 	return 0;
 }

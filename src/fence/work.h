@@ -30,4 +30,7 @@ int domu_work_heard(struct domu_ctx *ctx, struct domu_msg *m);
 
 int domu_nodes_op(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 
+/* What of a disk differs from it in the tree, and in the tree without the stage; NULL: there is no such layer. */
+int domu_work_layers(struct domu_work *w, unsigned disk, struct domu_block **stage, struct domu_block **base);
+
 #endif

@@ -188,27 +188,54 @@ static int answer(struct domu_worker *w, int result, int fd, const struct domu_e
 	return rc;
 }
 
+/* What the worker wants something of.  It is not believed: the handler looks at it. */
+struct asked {
+	const char *name, *type;
+	struct domu_place place;
+	struct domu_lv_map *map;
+	uint64_t flags;
+};
+
+static int get_asked(struct domu_msg *m, struct asked *a)
+{
+	uint64_t disk;
+	const char *volume;
+
+	a->name = domu_msg_get_str(m);
+	disk = domu_msg_get_u64(m);
+	a->place.offset = domu_msg_get_u64(m);
+	a->place.size = domu_msg_get_u64(m);
+	volume = domu_msg_get_str(m);
+	a->type = domu_msg_get_str(m);
+	a->flags = domu_msg_get_u64(m);
+	if (m->err != 0 || a->name == NULL || a->type == NULL || strlen(a->type) > 31 || disk >= DOMU_MAX_DISKS ||
+	    a->flags > UINT32_MAX)
+		return -EBADMSG;
+	if (volume != NULL && domu_lv_parse(volume, &a->map) != 0)
+		return -EBADMSG;
+	a->place.disk = (unsigned)disk;
+	a->place.map = a->map;
+	return 0;
+}
+
 static int upcall(struct domu_worker *w, struct domu_msg *m, const struct domu_worker_handlers *h)
 {
 	const struct domu_error before = w->ctx->error;
-	const char *name = domu_msg_get_str(m);
-	uint64_t disk = domu_msg_get_u64(m), offset = domu_msg_get_u64(m), size = domu_msg_get_u64(m);
-	const char *type = domu_msg_get_str(m);
-	uint64_t flags = domu_msg_get_u64(m);
-	int fd = -1, rc;
+	struct asked a = { 0 };
+	int fd = -1, rc = get_asked(m, &a);
 
-	if (m->err != 0 || name == NULL || type == NULL || strlen(type) > 31 || disk >= DOMU_MAX_DISKS ||
-	    flags > UINT32_MAX)
-		return -EBADMSG;
-	if (strcmp(name, "replay") == 0 && h != NULL && h->replay != NULL)
-		rc = h->replay(h->user, (unsigned)disk, offset, size, type);
-	else if (strcmp(name, "replay-base") == 0 && h != NULL && h->replay_base != NULL)
-		rc = h->replay_base(h->user, (unsigned)disk, offset, size, type);
-	else if (strcmp(name, "appliance") == 0 && h != NULL && h->appliance != NULL)
-		rc = h->appliance(h->user, (unsigned)disk, offset, size, type, (unsigned)flags, &fd);
+	if (rc != 0)
+		return rc;
+	if (strcmp(a.name, "replay") == 0 && h != NULL && h->replay != NULL)
+		rc = h->replay(h->user, &a.place, a.type);
+	else if (strcmp(a.name, "replay-base") == 0 && h != NULL && h->replay_base != NULL)
+		rc = h->replay_base(h->user, &a.place, a.type);
+	else if (strcmp(a.name, "appliance") == 0 && h != NULL && h->appliance != NULL)
+		rc = h->appliance(h->user, &a.place, a.type, (unsigned)a.flags, &fd);
 	else
 		rc = domu_fail(w->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s needs %s, which this command does not use",
-		               type, strncmp(name, "replay", 6) == 0 ? "a journal replay" : "the appliance");
+		               a.type, strncmp(a.name, "replay", 6) == 0 ? "a journal replay" : "the appliance");
+	domu_lv_map_free(a.map);
 	if (rc == -EINTR && domu_interrupted(w->ctx))
 		return -EINTR;
 	rc = answer(w, rc, fd, &before);

@@ -172,6 +172,21 @@ static void list_nodes(struct domu_tree *t, char *text, size_t size)
 		len += (size_t)snprintf(text + len, size - len, "%s%s", i == 0 ? "" : ", ", t->nodes.v[i].name);
 }
 
+int domu_tree_refused(struct domu_tree *t, const char *dev)
+{
+	const struct domu_refused *r = t->nodes.refused;
+	char word[WORD];
+
+	if (dev != NULL && take_apart(dev, word) != TAG_NAME)
+		return 0;
+	for (size_t i = 0; i < t->nodes.n_refused; i++)
+		if (dev == NULL || strcmp(r[i].name, word) == 0)
+			return domu_fail(t->ctx, r[i].damaged ? DOMU_FAILED : DOMU_UNSUPPORTED,
+			                 r[i].damaged ? -EUCLEAN : -EOPNOTSUPP, "%s cannot be opened: %s%s", r[i].name,
+			                 r[i].why, r[i].damaged ? "" : "; the guest's own kernel may do it: start it");
+	return 0;
+}
+
 int domu_tree_find(struct domu_tree *t, const char *dev, size_t *node)
 {
 	int rc = domu_tree_find_quietly(t, dev, node);
@@ -182,6 +197,9 @@ int domu_tree_find(struct domu_tree *t, const char *dev, size_t *node)
 	if (rc == -ENOTUNIQ)
 		return domu_fail(t->ctx, DOMU_USAGE, rc, "%s: several devices of %s are called so", dev,
 		                 domu_tree_guest(t));
+	rc = domu_tree_refused(t, dev);
+	if (rc != 0)
+		return rc;
 	list_nodes(t, have, sizeof have);
 	return domu_fail(t->ctx, DOMU_NOTFOUND, -ENODEV, "%s: no such device in %s; it has %s", dev, domu_tree_guest(t),
 	                 have[0] != '\0' ? have : "none");

@@ -34,11 +34,10 @@ static int may_change(struct domu_fs *fs)
 {
 	if (fs->writable)
 		return 0;
-	if (fs->block != NULL && strcmp(fs->block->ops->name, "joined") == 0)
+	if (fs->block != NULL && fs->block->why_readonly != NULL)
 		return domu_fail(fs->ctx, DOMU_UNSUPPORTED, -EROFS,
-		                 "%s: a volume that lies in several pieces, has a snapshot or is read-only in its "
-		                 "group can only be read from here: change it in the guest",
-		                 shown(fs));
+		                 "%s: a volume that %s can only be read from here: change it in the guest", shown(fs),
+		                 fs->block->why_readonly);
 	return domu_fail(fs->ctx, DOMU_FAILED, -EROFS, "%s: the filesystem is opened read-only", shown(fs));
 }
 

@@ -143,6 +143,10 @@ static int only_one(struct domu_tree *t, bool *found)
 	for (size_t i = 0; i < t->nodes.n; i++)
 		if (domu_tree_is_fs(t, i))
 			add_name(t, &all, i);
+	/* It may be where nobody here can look. */
+	rc = domu_tree_refused(t, NULL);
+	if (rc != 0)
+		return rc;
 	if (all.n == 0 && t->nodes.n == 1)
 		return closed_door(t, 0); /* says what is there instead */
 	if (all.n == 0)

@@ -164,14 +164,18 @@ static int node_block(struct domu_tree *t, size_t node, struct domu_block **b)
 	struct tree_node *s = &t->state[node];
 	int rc = 0;
 
-	if (s->block == NULL && (n->scattered || n->frozen)) {
-		rc = domu_lv_open(t->ctx, t->disks, t->nodes.maps[n->map], n->name, n->size, &s->block);
+	if (s->block == NULL && n->scattered) {
+		rc = domu_lv_open(t->ctx, t->disks, n->map, n->name, &s->block);
 		s->block_owned = rc == 0;
-	} else if (s->block == NULL && n->start == 0 && n->size == disk->size) {
+	} else if (s->block == NULL && n->start == 0 && n->size == disk->size && n->frozen == DOMU_NOT_FROZEN) {
 		s->block = disk;
 	} else if (s->block == NULL) {
 		rc = domu_slice_open(t->ctx, disk, n->name, n->start, n->size, &s->block);
 		s->block_owned = rc == 0;
+	}
+	if (rc == 0 && n->frozen != DOMU_NOT_FROZEN) {
+		s->block->readonly = true;
+		s->block->why_readonly = domu_frozen_text(n->frozen);
 	}
 	*b = s->block;
 	return rc;
@@ -287,10 +291,6 @@ static int open_in_appliance(struct domu_tree *t, size_t node, unsigned flags, s
 	const struct domu_node *n = &t->nodes.v[node];
 	int rc;
 
-	if (n->scattered)
-		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: a volume in several pieces with %s, which the appliance cannot be shown", n->name,
-		                 n->probe.type);
 	if (t->hooks.appliance == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: %s needs the appliance: install libguestfs0, and leave --engine at auto", n->name,
@@ -320,6 +320,20 @@ static int appliance_instead(struct domu_tree *t, size_t node, unsigned flags, s
 	return rc;
 }
 
+/* All disks that it may lie on. */
+static int refresh(struct domu_tree *t, const struct domu_node *n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < t->n_disks; i++) {
+		if (n->scattered ? !domu_lv_uses(n->map, (unsigned)i) : i != n->disk)
+			continue;
+		rc = t->hooks.refresh != NULL ? t->hooks.refresh(t->hooks.user, (unsigned)i)
+		                              : domu_overlay_refresh(t->disks[i]);
+	}
+	return rc;
+}
+
 static int replay(struct domu_tree *t, size_t node)
 {
 	struct domu_node *n = &t->nodes.v[node];
@@ -327,11 +341,11 @@ static int replay(struct domu_tree *t, size_t node)
 	int rc;
 
 	/* For a reader the layer of the replay is dropped at the end. */
-	if (n->scattered || (n->frozen && t->opts.writable))
+	if (n->frozen != DOMU_NOT_FROZEN && t->opts.writable)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: its journal has to be replayed, which is not possible on a volume %s: start the "
-		                 "guest and shut it down",
-		                 n->name, n->scattered ? "in several pieces" : "that has a snapshot or is read-only");
+		                 "%s: its journal has to be replayed, which is not possible on a volume that %s: start "
+		                 "the guest and shut it down",
+		                 n->name, domu_frozen_text(n->frozen));
 	if (t->hooks.replay == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: its journal has to be replayed first",
 		                 n->name);
@@ -339,8 +353,7 @@ static int replay(struct domu_tree *t, size_t node)
 	if (rc != 0)
 		return domu_fail(t->ctx, DOMU_FAILED, rc, "%s: its journal cannot be replayed: run domu-rescue fsck %s",
 		                 n->name, domu_tree_guest(t));
-	rc = t->hooks.refresh != NULL ? t->hooks.refresh(t->hooks.user, n->disk)
-	                              : domu_overlay_refresh(t->disks[n->disk]);
+	rc = refresh(t, n);
 	if (rc != 0)
 		return domu_fail(t->ctx, DOMU_FAILED, rc, "%s: what the journal replay wrote cannot be read", n->name);
 	s->asked_drivers = s->asked_blkid = false;

@@ -55,6 +55,8 @@ bool domu_tree_has_partitions(const struct domu_tree *t, size_t node);
 bool domu_tree_is_fs(const struct domu_tree *t, size_t node);
 const char *domu_tree_guest(const struct domu_tree *t);
 
+/* Fails where that volume (NULL: any) is there and cannot be opened, saying why; 0: it is not. */
+int domu_tree_refused(struct domu_tree *t, const char *dev);
 /* Like domu_tree_find(), without a failure recorded: -ENOENT, -ENOTUNIQ. */
 int domu_tree_find_quietly(struct domu_tree *t, const char *dev, size_t *node);
 

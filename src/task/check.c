@@ -138,16 +138,16 @@ static void sink_progress(void *user, unsigned pass, uint64_t done, uint64_t tot
 }
 
 static int run_tool(struct domu_session *s, const struct domu_node *node, const char *const *argv, bool shim,
-                    const struct domu_stack_desc *stack, struct domu_log *log,
+                    const struct domu_shown *shown, struct domu_log *log,
                     void (*progress)(void *, unsigned, uint64_t, uint64_t), void *user, int *exit_code)
 {
 	struct sink sink = { .log = log, .progress = progress, .user = user };
 	struct domu_program p = {
 		.argv = argv,
 		.name = node->name,
-		.stack = *stack,
-		.offset = node->start,
-		.size = node->size,
+		.stack = shown->stack,
+		.offset = shown->offset,
+		.size = shown->size,
 		.shim = shim,
 		.writable = true,
 		.line = sink_line,
@@ -170,7 +170,8 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 {
 	const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
 	struct domu_log ignored = { 0 };
-	struct domu_stack_desc stack;
+	const struct domu_place place = domu_node_place(node);
+	struct domu_shown shown;
 	int own_log = -1, code, rc;
 
 	if (fs == NULL || (fs->tools == NULL && fs->check == NULL))
@@ -188,22 +189,20 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 	if (fs->tools == NULL || s->opts.engine_guestfs)
 		return check_by_driver(s, node, mode, log, exit_code);
 	rc = domu_session_end_worker(s, s->stage != NULL);
-	if (rc == 0)
-		rc = domu_session_stack(s, node->disk, &stack);
-	if (rc != 0)
-		return rc;
-	if (view == DOMU_VIEW_BASE) {
+	if (rc == 0 && view == DOMU_VIEW_BASE) {
 		own_log = domu_session_replay_log(s);
-		if (own_log < 0)
-			return own_log;
-		stack.stage_fd = -1;
-		stack.replay_fd = own_log;
+		rc = own_log < 0 ? own_log : domu_session_show_base(s, &place, own_log, &shown);
+	} else if (rc == 0) {
+		rc = domu_session_show(s, &place, &shown);
 	}
+	if (rc != 0)
+		goto out;
 	/* e2fsck -n looks at the unreplayed state: replay first, in the same layer, to judge what a mount would see. */
 	if (mode == DOMU_CHECK_NO && node->probe.needs_replay && fs->tools->replay != NULL)
-		rc = run_tool(s, node, fs->tools->replay, fs->tools->shim, &stack, &ignored, NULL, NULL, &code);
+		rc = run_tool(s, node, fs->tools->replay, fs->tools->shim, &shown, &ignored, NULL, NULL, &code);
 	if (rc == 0)
-		rc = run_tool(s, node, fs->tools->check[mode], fs->tools->shim, &stack, log, progress, user, exit_code);
+		rc = run_tool(s, node, fs->tools->check[mode], fs->tools->shim, &shown, log, progress, user, exit_code);
+out:
 	if (own_log >= 0)
 		close(own_log);
 	domu_log_free(&ignored);

@@ -13,6 +13,7 @@ libdomu_a_SOURCES += \
 	src/task/session-stage.c \
 	src/task/session-super.c \
 	src/task/session-undo.c \
+	src/task/session-upcall.c \
 	src/task/session-watch.c \
 	src/task/session.c src/task/session.h \
 	src/task/tar-acl.c \

@@ -40,6 +40,8 @@ static uint64_t room_on(const struct domu_node *n, const struct domu_node *disk,
 
 	if (n->kind == DOMU_NODE_DISK)
 		return disk_size;
+	if (n->kind == DOMU_NODE_LV)
+		return n->size;
 	if (strcmp(disk->probe.type, "gpt") == 0)
 		end = disk_size > GPT_TAIL ? disk_size - GPT_TAIL : 0;
 	end -= end % ALIGN;
@@ -99,9 +101,6 @@ static int check_kind(struct domu_session *s, const struct domu_nodes *nodes, co
 		    "%s has the feature bigalloc, with which resize2fs cannot be trusted: make a larger filesystem "
 		    "and copy the files",
 		    n->name);
-	if (n->kind == DOMU_NODE_LV)
-		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s is a logical volume of the guest: growing those is not supported", n->name);
 	return n->kind == DOMU_NODE_PARTITION ? last_on_disk(s, nodes, n) : 0;
 }
 
@@ -126,6 +125,12 @@ static int check_limits(struct domu_session *s, const struct domu_node *n, const
 	if (p->to < p->from)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s has %s: it cannot be made smaller yet (%s was asked)", n->name, now, then);
+	/* Its group is the guest's own to write. */
+	if (n->kind == DOMU_NODE_LV && p->to > n->size)
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
+		                 "%s has %s and volumes are not grown from here (%s was asked): lvextend in the guest; "
+		                 "max grows the filesystem to what the volume has",
+		                 n->name, now, then);
 	if (n->kind == DOMU_NODE_PARTITION && strcmp(disk->probe.type, "dos") == 0 &&
 	    (n->start + p->to) / b->sector_size > UINT32_MAX)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
@@ -160,7 +165,9 @@ int domu_resize_plan(struct domu_session *s, const struct domu_nodes *nodes, siz
 		return rc;
 	/* Whole units of the filesystem's largest block, so that nothing is cut off at the end. */
 	p->to -= p->to % DOMU_UNIT;
-	p->disk_size = p->to > room_on(n, disk, backing) ? disk_needed(n, disk, p->to) : backing;
+	p->disk_size = backing;
+	if (n->kind != DOMU_NODE_LV && p->to > room_on(n, disk, backing))
+		p->disk_size = disk_needed(n, disk, p->to);
 	rc = check_limits(s, n, disk, p);
 	if (rc != 0)
 		return rc;

@@ -41,23 +41,40 @@ void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disk
 
 /* ---- doors ------------------------------------------------------------------------ */
 
-static bool overlaps(const struct domu_node *n, const struct domu_log_entry *e, size_t n_entries)
+/* Is a unit of [start, start+size) of the disk among the entries? */
+static bool overlaps(unsigned disk, uint64_t start, uint64_t size, const struct domu_log_entry *e, size_t n_entries)
 {
-	uint64_t first = n->start / DOMU_UNIT, last = (n->start + n->size - 1) / DOMU_UNIT;
+	uint64_t first = start / DOMU_UNIT, last = (start + size - 1) / DOMU_UNIT;
 	size_t lo = 0, hi = n_entries;
 
-	/* It is never written, and start and size are of no part of the disk. */
-	if (n->scattered)
-		return false;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (e[mid].disk < n->disk || (e[mid].disk == n->disk && e[mid].unit < first))
+		if (e[mid].disk < disk || (e[mid].disk == disk && e[mid].unit < first))
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < n_entries && e[lo].disk == n->disk && e[lo].unit <= last;
+	return lo < n_entries && e[lo].disk == disk && e[lo].unit <= last;
+}
+
+static bool is_touched(const struct domu_node *n, const struct domu_log_entry *e, size_t n_entries)
+{
+	const struct domu_lv_map *m = n->map;
+
+	if (n->size == 0 || n->extended)
+		return false;
+	/* One whose pieces are not told is never written. */
+	if (m == NULL)
+		return !n->scattered && overlaps(n->disk, n->start, n->size, e, n_entries);
+	for (size_t i = 0; i < m->n_pieces; i++)
+		for (unsigned k = 0; k < m->pieces[i].legs; k++) {
+			const struct domu_lv_leg *leg = &m->legs[m->pieces[i].first + k];
+
+			if (overlaps(leg->disk, leg->at, m->pieces[i].len / m->pieces[i].legs, e, n_entries))
+				return true;
+		}
+	return false;
 }
 
 /* A door is there only when the disk itself, not the stage, has this filesystem now. */
@@ -93,7 +110,7 @@ int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes,
 		return rc;
 	v = calloc(nodes->n + 1, sizeof *v);
 	for (size_t i = 0; v != NULL && i < nodes->n; i++)
-		v[i] = nodes->v[i].size > 0 && !nodes->v[i].extended && overlaps(&nodes->v[i], entries, n_entries);
+		v[i] = is_touched(&nodes->v[i], entries, n_entries);
 	free(entries);
 	*out = v;
 	return v != NULL ? 0 : domu_nomem(s->ctx);
@@ -103,6 +120,22 @@ int domu_session_touched(struct domu_session *s, const struct domu_nodes *nodes,
 static bool wants_door(const struct domu_session *s, const struct domu_node *n, bool touched)
 {
 	return touched || (n->root && !s->backings[n->disk].disk->readonly);
+}
+
+/* Known for a node of which it is told where it lies, in one part of a disk. */
+bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk, uint64_t *offset,
+                              uint32_t *size)
+{
+	const struct domu_place place = domu_node_place(n);
+
+	if (!n->probe.has_door || (n->scattered && n->map == NULL))
+		return false;
+	/* The largest sector is the volume's, as it is the kernel's. */
+	*size = s->backings[n->disk].sector_size;
+	for (size_t i = 0; n->map != NULL && i < n->map->n_legs; i++)
+		if (s->backings[n->map->legs[i].disk].sector_size > *size)
+			*size = s->backings[n->map->legs[i].disk].sector_size;
+	return domu_place_find(&place, n->probe.door, *size, disk, offset);
 }
 
 /* The doors of those filesystems; nodes come from the worker and were checked. */
@@ -120,13 +153,11 @@ int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nod
 	for (size_t i = 0; rc == 0 && i < nodes->n; i++) {
 		const struct domu_node *node = &nodes->v[i];
 		const struct domu_fs_ops *fs = domu_fs_driver(node->probe.type);
-		struct domu_door d = { .disk = node->disk, .fs = fs, .size = s->backings[node->disk].sector_size };
+		struct domu_door d = { .fs = fs, .root = node->root };
 
-		if (!wants_door(s, node, touched[i]) || !node->probe.has_door || fs == NULL || fs->door_close == NULL ||
-		    !domu_inside(node->probe.door, d.size, node->size))
+		if (!wants_door(s, node, touched[i]) || fs == NULL || fs->door_close == NULL ||
+		    !domu_session_door_sector(s, node, &d.disk, &d.offset, &d.size))
 			continue;
-		d.offset = node->start + node->probe.door;
-		d.root = node->root;
 		rc = door_on_disk(s, &d);
 		if (rc > 0) {
 			doors[n++] = d;
@@ -237,15 +268,6 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 	return rc;
 }
 
-/* An appliance takes long to start: while it lives, it is asked rather than another. */
-static bool in_appliance(const struct domu_session *s)
-{
-	for (size_t i = 0; i < DOMU_MAX_DISKS; i++)
-		if (s->appliance[i] != NULL)
-			return true;
-	return false;
-}
-
 /* A disk that is to be longer than its backing is compared when the commit has made it so. */
 static bool grown(const struct domu_session *s)
 {
@@ -285,8 +307,10 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 		rc = domu_session_fits(s);
 	if (rc == 0)
 		rc = domu_session_check_supers(s);
+	/* An appliance takes long to start: while it lives, it is asked rather than another. */
 	if (rc == 0)
-		rc = in_appliance(s) ? domu_session_nodes(s, true, &nodes) : domu_session_look(s, true, &nodes);
+		rc = domu_session_in_appliance(s) ? domu_session_nodes(s, true, &nodes)
+		                                  : domu_session_look(s, true, &nodes);
 	if (rc == 0 && !s->verified)
 		rc = domu_session_verify(s, &nodes);
 	if (rc == 0)

@@ -39,11 +39,45 @@ struct domu_session {
 
 	struct domu_worker *worker;
 	bool not_lean; /* its worker needs what a lean one lacks (fence.h) */
-	struct domu_appliance *appliance[DOMU_MAX_DISKS]; /* one a disk, where it was needed */
+	/* Where they were needed: one a disk, and one a volume of several pieces. */
+	struct domu_session_appliance {
+		struct domu_appliance *a; /* NULL: this place is free */
+		unsigned disk;
+		char *volume; /* as domu_lv_format(); NULL: the disk */
+	} appliance[DOMU_MAX_DISKS];
 };
+
+/* What the session sees of a disk, in bytes. */
+uint64_t domu_session_size(const struct domu_session *s, size_t disk);
+/* As it is on the disk, whatever its journal holds: who uses it would not see what was replayed for us. */
+bool domu_session_unreplayed(const struct domu_session *s);
 
 /* The layers of a disk as this session sees it now. */
 int domu_session_stack(struct domu_session *s, size_t disk, struct domu_stack_desc *desc);
+
+/* ---- session-upcall.c ---- */
+
+/* What a program is shown.  It may point into itself: not to be copied. */
+struct domu_shown {
+	struct domu_stack_desc stack;
+	uint64_t offset, size; /* bytes */
+	struct domu_volume volume;
+};
+/* The layers of a place, as this session sees its disks now. */
+int domu_session_show(struct domu_session *s, const struct domu_place *p, struct domu_shown *out);
+/* The same without the stage, under the layer of that log. */
+int domu_session_show_base(struct domu_session *s, const struct domu_place *p, int log_fd, struct domu_shown *out);
+/* What a worker's call needs while it is answered. */
+struct domu_relay {
+	struct domu_session *s;
+	const struct domu_worker_handlers *h; /* the caller's, or NULL */
+};
+extern const struct domu_worker_handlers domu_session_handlers; /* their user is a domu_relay */
+bool domu_session_in_appliance(const struct domu_session *s);
+int domu_session_end_appliances(struct domu_session *s);
+
+/* ---- */
+
 /* A throw-away log for this session; the caller closes it. */
 int domu_session_replay_log(struct domu_session *s);
 /* Ends worker and appliance; flush: what they hold reaches the stage first. */
@@ -91,6 +125,9 @@ int domu_session_recheck(void *session);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
+/* Where the sector of a node's door is, which has one in probe. */
+bool domu_session_door_sector(const struct domu_session *s, const struct domu_node *n, unsigned *disk, uint64_t *offset,
+                              uint32_t *size);
 /* The doors of every filesystem that the stage changes, and of the root; nodes were checked; freed by the caller. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out);
@@ -121,11 +158,10 @@ int domu_session_describe(struct domu_session *s, struct domu_commit_info *ci);
 
 /* ---- session-replay.c ---- */
 
-/* The journal of what is at offset is replayed in the top layer of stack, or that is left as it was. */
-int domu_session_replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                                const struct domu_stack_desc *stack);
+/* A journal is replayed in the top layer of what is shown, or that is left as it was. */
+int domu_session_replay_journal(struct domu_session *s, const struct domu_shown *shown, const char *type,
+                                const char *disk);
 /* Before a change: what a kernel does besides when it mounts. */
-int domu_session_settle(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                        const struct domu_stack_desc *stack);
+int domu_session_settle(struct domu_session *s, const struct domu_shown *shown, const char *type, const char *disk);
 
 #endif

@@ -212,7 +212,8 @@ static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 	uint8_t head[EXT_CHECKSUM_TYPE + 1] = { 0 };
 	char *way = NULL, *text = NULL, *guest = shell_word(domu_guest_shown(s->guest));
 
-	if (domu_pread_full(b->fd, head, sizeof head, n->start) == 0) {
+	/* No program of the host finds the pieces of a volume by itself. */
+	if (!n->scattered && domu_pread_full(b->fd, head, sizeof head, n->start) == 0) {
 		if (strncmp(n->probe.type, "ext", 3) == 0)
 			way = open_ext(b, n, head);
 		else if (strcmp(n->probe.type, "xfs") == 0)

@@ -23,29 +23,32 @@ static void log_line(void *user, const char *line)
 	domu_say(h->s->ctx, DOMU_DEBUG, "%s", line);
 }
 
-static int cannot_replay(struct domu_session *s, unsigned disk)
+static int cannot_replay(struct domu_session *s, const char *disk)
 {
 	return domu_fail(
 	    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 	    "the journal on %s has what the e2fsck of this host cannot replay, and it would be lost: start the "
 	    "guest, or use --engine guestfs; fsck -y drops it",
-	    s->backings[disk].disk->vdev);
+	    disk);
 }
 
 /*
- * The journal of a filesystem is replayed in the top layer of stack.  Where
+ * The journal of a filesystem is replayed in the top layer of what is shown.  Where
  * e2fsck fails half way it empties the journal all the same, and ends with 0:
  * what it wrote is cut off again.
  */
-int domu_session_replay_journal(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                                const struct domu_stack_desc *stack)
+int domu_session_replay_journal(struct domu_session *s, const struct domu_shown *shown, const char *type,
+                                const char *disk)
 {
 	const struct domu_fs_ops *ops = domu_fs_driver(type);
 	struct heard heard = { .s = s };
-	struct domu_program p = {
-		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = &heard
-	};
-	int status, rc, top = stack->stage_fd >= 0 ? stack->stage_fd : stack->replay_fd;
+	struct domu_program p = { .stack = shown->stack,
+		                  .offset = shown->offset,
+		                  .size = shown->size,
+		                  .writable = true,
+		                  .line = log_line,
+		                  .user = &heard };
+	int status, rc, top = shown->stack.stage_fd >= 0 ? shown->stack.stage_fd : shown->stack.replay_fd;
 	struct stat before;
 
 	p.argv = ops->tools->replay;
@@ -61,7 +64,7 @@ int domu_session_replay_journal(struct domu_session *s, unsigned disk, uint64_t 
 	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
 		rc =
 		    domu_fail(s->ctx, DOMU_FAILED, -EIO, "the journal on %s cannot be replayed: domu-rescue fsck -y %s",
-		              s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+		              disk, domu_guest_shown(s->guest));
 	return rc;
 }
 
@@ -70,14 +73,16 @@ int domu_session_replay_journal(struct domu_session *s, unsigned disk, uint64_t 
  * of some time ago, and an orphan file is not empty: a kernel sees to both when
  * it mounts.  Before a change e2fsck does.
  */
-int domu_session_settle(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type,
-                        const struct domu_stack_desc *stack)
+int domu_session_settle(struct domu_session *s, const struct domu_shown *shown, const char *type, const char *disk)
 {
 	const struct domu_fs_ops *ops = domu_fs_driver(type);
 	struct heard heard = { .s = s };
-	struct domu_program p = {
-		.stack = *stack, .offset = offset, .size = size, .writable = true, .line = log_line, .user = &heard
-	};
+	struct domu_program p = { .stack = shown->stack,
+		                  .offset = shown->offset,
+		                  .size = shown->size,
+		                  .writable = true,
+		                  .line = log_line,
+		                  .user = &heard };
 	int status, rc;
 
 	p.argv = ops->tools->check[DOMU_CHECK_PREEN];
@@ -87,7 +92,7 @@ int domu_session_settle(struct domu_session *s, unsigned disk, uint64_t offset, 
 	rc = domu_program_run(s->ctx, &p, &status);
 	if (rc == 0 && (!WIFEXITED(status) || (WEXITSTATUS(status) & ~3) != 0))
 		rc = domu_fail(s->ctx, DOMU_FAILED, -EUCLEAN,
-		               "%s has errors after the replay of its journal: run domu-rescue fsck -y %s",
-		               s->backings[disk].disk->vdev, domu_guest_shown(s->guest));
+		               "%s has errors after the replay of its journal: run domu-rescue fsck -y %s", disk,
+		               domu_guest_shown(s->guest));
 	return rc;
 }

@@ -69,6 +69,19 @@ int domu_session_keep_supers(struct domu_session *s)
 	return 0;
 }
 
+/*
+ * The label, and the head of the metadata area where every tool since 2003
+ * puts it, which changes with all that a group is told: what lies where.
+ */
+static int note_pv(struct domu_session *s, struct domu_commit_info *ci, const struct domu_node *n)
+{
+	int rc = 0;
+
+	for (uint64_t at = 0; rc == 0 && at < 2 * DOMU_UNIT && domu_inside(at, DOMU_UNIT, n->size); at += DOMU_UNIT)
+		rc = note(s, ci, n->name, n->disk, n->start + at, DOMU_UNIT);
+	return rc;
+}
+
 int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci)
 {
 	struct domu_nodes nodes;
@@ -81,12 +94,17 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 		rc = domu_nomem(s->ctx);
 	for (size_t i = 0; rc == 0 && i < nodes.n; i++) {
 		const struct domu_node *n = &nodes.v[i];
-		uint32_t sector = s->backings[n->disk].sector_size;
+		unsigned disk = n->disk;
+		uint64_t offset;
+		uint32_t size;
+		bool door = domu_session_door_sector(s, n, &disk, &offset, &size);
 
-		if (s->backings[n->disk].disk->readonly)
+		if (s->backings[disk].disk->readonly)
 			continue;
-		if (n->probe.has_door && domu_inside(n->probe.door, sector, n->size))
-			rc = note(s, ci, n->name, n->disk, n->start + n->probe.door, sector);
+		if (door)
+			rc = note(s, ci, n->name, disk, offset, size);
+		else if (strcmp(n->probe.type, "LVM2_member") == 0)
+			rc = note_pv(s, ci, n);
 		else if (n->kind == DOMU_NODE_DISK)
 			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT);
 	}

@@ -215,8 +215,7 @@ void domu_session_use(struct domu_session *s, const char *dev)
 
 /* ---- the worker ------------------------------------------------------------ */
 
-/* What the session sees of a disk, in bytes. */
-static uint64_t view_size(const struct domu_session *s, size_t disk)
+uint64_t domu_session_size(const struct domu_session *s, size_t disk)
 {
 	return s->view[disk] != 0 ? s->view[disk] : s->backings[disk].size;
 }
@@ -236,7 +235,7 @@ static int make_stack(struct domu_session *s, size_t disk, bool replay, struct d
 
 	*desc = (struct domu_stack_desc){
 		.base_fd = b->fd,
-		.size = view_size(s, disk),
+		.size = domu_session_size(s, disk),
 		.sector_size = b->sector_size,
 		.disk = (unsigned)disk,
 		.stage_fd = -1,
@@ -272,13 +271,8 @@ int domu_session_end_worker(struct domu_session *s, bool flush)
 	if (s->base_fd >= 0)
 		close(s->base_fd);
 	s->base_fd = -1;
-	for (size_t i = 0; i < DOMU_MAX_DISKS; i++) {
-		r = domu_appliance_end(s->ctx, s->appliance[i]);
-		if (rc == 0)
-			rc = r;
-		s->appliance[i] = NULL;
-	}
-	return rc;
+	r = domu_session_end_appliances(s);
+	return rc != 0 ? rc : r;
 }
 
 int domu_session_look(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
@@ -317,102 +311,9 @@ int domu_session_look_call(struct domu_session *s, struct domu_msg *req, struct 
 	return rc != 0 ? rc : r;
 }
 
-/* As it is on the disk, whatever its journal holds: who uses it would not see what was replayed for us. */
-static bool unreplayed(const struct domu_session *s)
+bool domu_session_unreplayed(const struct domu_session *s)
 {
 	return s->opts.live || s->opts.in_use_ok || (s->taken != NULL && s->in_use);
-}
-
-/* What a worker's call needs while it is answered. */
-struct relay {
-	struct domu_session *s;
-	const struct domu_worker_handlers *h; /* the caller's, or NULL */
-};
-
-/* The worker is not believed: a part of a disk that there is, of a type whose journal can be replayed, or nothing. */
-static int check_replay(struct domu_session *s, unsigned disk, uint64_t offset, uint64_t size, const char *type)
-{
-	const struct domu_fs_ops *ops = domu_fs_driver(type);
-
-	if (ops == NULL || ops->tools == NULL || ops->tools->replay == NULL)
-		return -EOPNOTSUPP;
-	if (unreplayed(s))
-		return -EBUSY;
-	if (disk >= s->n_backings || !domu_inside(offset, size, view_size(s, disk)))
-		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the worker asked for what is on no disk of %s",
-		                 domu_guest_shown(s->guest));
-	return 0;
-}
-
-/* Upcall: the worker met a journal.  Nobody else writes the layer: the worker waits for the answer. */
-static int upcall_replay(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
-{
-	struct domu_session *s = ((struct relay *)user)->s;
-	struct domu_stack_desc stack;
-	int rc = s->looking ? -EBUSY : check_replay(s, disk, offset, size, type);
-
-	if (rc == 0)
-		rc = domu_session_stack(s, disk, &stack);
-	if (rc == 0)
-		rc = domu_session_replay_journal(s, disk, offset, size, type, &stack);
-	if (rc == 0 && s->stage != NULL)
-		rc = domu_session_settle(s, disk, offset, size, type, &stack);
-	if (rc == 0)
-		domu_say(
-		    s->ctx, DOMU_INFO, "the journal on %s was replayed%s", s->backings[disk].disk->vdev,
-		    s->stage != NULL
-		        ? ": it was not unmounted; of a guest saved to a file elsewhere (xl save) restore that instead"
-		        : " in a layer that is dropped at the end");
-	return rc;
-}
-
-/* The same for the disk as it is without the stage, which the stage is compared with. */
-static int upcall_replay_base(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type)
-{
-	struct domu_session *s = ((struct relay *)user)->s;
-	struct domu_stack_desc stack;
-	int rc = s->base_fd >= 0 ? check_replay(s, disk, offset, size, type) : -EOPNOTSUPP;
-
-	if (rc == 0)
-		rc = domu_session_stack(s, disk, &stack);
-	if (rc != 0)
-		return rc;
-	stack.stage_fd = -1;
-	stack.replay_fd = s->base_fd;
-	return domu_session_replay_journal(s, disk, offset, size, type, &stack);
-}
-
-static int upcall_appliance(void *user, unsigned disk, uint64_t offset, uint64_t size, const char *type, unsigned flags,
-                            int *fd)
-{
-	struct domu_session *s = ((struct relay *)user)->s;
-	struct domu_export_opts e = { .writable = true, .uid = DOMU_WORKER_UID };
-	int rc;
-
-	if (s->opts.no_appliance)
-		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s needs the appliance: leave --engine ext2fs out", type);
-	if (disk >= s->n_backings)
-		return domu_fail(s->ctx, DOMU_FAILED, -EINVAL, "the guest has no disk number %u", disk);
-	if (s->no_appliance)
-		return domu_fail(s->ctx, s->appliance_status, -EIO, "%s",
-		                 s->appliance_error != NULL ? s->appliance_error
-		                                            : "the appliance could not be started");
-	if (s->appliance[disk] != NULL)
-		return domu_appliance_open(s->appliance[disk], offset, size, type, flags, fd);
-	rc = domu_session_stack(s, disk, &e.stack);
-	if (rc != 0)
-		return rc;
-	e.size = e.stack.size;
-	domu_say(s->ctx, DOMU_INFO, "starting the appliance for %s", type);
-	rc = domu_appliance_start(s->ctx, &e, offset, size, type, flags, fd, &s->appliance[disk]);
-	/* It takes long to start: once it failed, the next filesystem of this session does not try again. */
-	if (rc != 0) {
-		s->no_appliance = true;
-		s->appliance_status = domu_error_status(s->ctx);
-		s->appliance_error = s->ctx->error.message != NULL ? strdup(s->ctx->error.message) : NULL;
-	}
-	return rc;
 }
 
 static int start_worker(struct domu_session *s)
@@ -440,35 +341,13 @@ static int start_worker(struct domu_session *s)
 	o.tree.guest = domu_guest_shown(s->guest);
 	o.tree.writable = s->stage != NULL && !s->looking;
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
-	o.tree.unreplayed = unreplayed(s) || s->looking;
+	o.tree.unreplayed = domu_session_unreplayed(s) || s->looking;
 	o.lean = !s->not_lean;
 	if (rc == 0)
 		rc = domu_worker_start(s->ctx, &o, &s->worker);
 	free(disks);
 	return rc;
 }
-
-static int relay_rows(void *user, struct domu_msg *m)
-{
-	struct relay *r = user;
-
-	return r->h != NULL && r->h->rows != NULL ? r->h->rows(r->h->user, m) : 0;
-}
-
-static int relay_data(void *user, const void *bytes, size_t len)
-{
-	struct relay *r = user;
-
-	return r->h != NULL && r->h->data != NULL ? r->h->data(r->h->user, bytes, len) : 0;
-}
-
-static const struct domu_worker_handlers relay_handlers = {
-	.rows = relay_rows,
-	.data = relay_data,
-	.replay = upcall_replay,
-	.replay_base = upcall_replay_base,
-	.appliance = upcall_appliance,
-};
 
 static int ready_worker(struct domu_session *s)
 {
@@ -498,8 +377,8 @@ int domu_session_renew(struct domu_session *s)
 
 int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_msg *reply)
 {
-	struct relay relay = { .s = s, .h = s->opts.handlers };
-	struct domu_worker_handlers h = relay_handlers;
+	struct domu_relay relay = { .s = s, .h = s->opts.handlers };
+	struct domu_worker_handlers h = domu_session_handlers;
 	int rc;
 
 	h.user = &relay;
@@ -519,8 +398,8 @@ int domu_session_call(struct domu_session *s, struct domu_msg *req, struct domu_
 
 int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *nodes)
 {
-	struct relay relay = { .s = s };
-	struct domu_worker_handlers h = relay_handlers;
+	struct domu_relay relay = { .s = s };
+	struct domu_worker_handlers h = domu_session_handlers;
 	uint64_t sizes[DOMU_MAX_DISKS];
 	const struct domu_nodes_request r = {
 		.flags = mounts ? DOMU_NODES_MOUNTS : 0,
@@ -531,7 +410,7 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 
 	memset(nodes, 0, sizeof *nodes);
 	for (size_t i = 0; i < s->n_backings; i++)
-		sizes[i] = view_size(s, i);
+		sizes[i] = domu_session_size(s, i);
 	h.user = &relay;
 	do {
 		rc = ready_worker(s);
@@ -545,17 +424,12 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 
 int domu_session_check_door(struct domu_session *s, const struct domu_node *node)
 {
-	if (node->scattered)
+	/* A volume whose pieces the worker keeps to itself is none to work with either. */
+	if (node->frozen != DOMU_NOT_FROZEN || (node->scattered && node->map == NULL))
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s lies in several pieces, and programs can be shown one part of one disk only: use "
-		                 "the guest's own",
-		                 node->name);
-	if (node->frozen)
-		return domu_fail(
-		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		    "%s has a snapshot that would miss what is changed here, or is read-only in its group: "
-		    "use the guest's own",
-		    node->name);
+		                 "%s: a volume that %s can only be read from here: use the guest's own tools",
+		                 node->name,
+		                 domu_frozen_text(node->frozen != DOMU_NOT_FROZEN ? node->frozen : DOMU_FROZEN_PIECES));
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,
@@ -568,16 +442,18 @@ int domu_session_program(struct domu_session *s, const struct domu_node *node, u
                          int *wstatus)
 {
 	int rc = domu_session_end_worker(s, s->stage != NULL);
+	const struct domu_place place = domu_node_place(node);
+	struct domu_shown shown;
 
 	if (rc == 0)
 		rc = domu_session_check_door(s, node);
-	if (rc != 0)
-		return rc;
-	rc = domu_session_stack(s, node->disk, &p->stack);
+	if (rc == 0)
+		rc = domu_session_show(s, &place, &shown);
 	if (rc != 0)
 		return rc;
 	p->name = node->name;
-	p->offset = node->start;
+	p->stack = shown.stack;
+	p->offset = shown.offset;
 	p->size = size;
 	return domu_program_run(s->ctx, p, wstatus);
 }

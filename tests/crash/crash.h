@@ -66,6 +66,7 @@ struct workload {
 	unsigned rounds; /* commits that go before: 1 with an undo, 2 with its undo */
 	bool doors; /* false: nothing that is changed has one */
 	bool no_undo, undo_dir;
+	bool volume; /* the root is on all disks, one after the other, as a logical volume may be: one door */
 	void (*make)(void); /* old-N and new-N in DIR */
 	uint64_t root; /* offset of the root filesystem on disk 0 */
 	/* Filled by make and by the recording: */
@@ -133,8 +134,18 @@ void explore_failing(const struct workload *w, const struct model *start, const 
 
 /* ---- a guest that runs in between (guest.c) -------------------------------------------- */
 
-/* Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of disk 0.  Made once for each content. */
+/*
+ * Mounts the root, writes, unmounts, as a guest's kernel does: what becomes of
+ * its image.  Made once for each content.
+ */
 const struct image *guest_run(const struct workload *w, const struct image *before);
+/* What it has its root on: the first disk, or a volume on all of them; and what is allocated for that. */
+struct image guest_see(const struct workload *w, const struct model *m);
+void guest_forget(const struct workload *w, struct image *im);
+/* Somebody else writes to the disks: what is in such an image; and is it there? */
+void guest_write(const struct workload *w, struct rig *r, const struct image *im);
+bool guest_wrote(const struct workload *w, const struct image *im);
+bool is_image(const struct inode *f, const struct image *im);
 /* What does the guest's part: "the kernel", or what there is without loop mounts. */
 const char *guest_kind(void);
 

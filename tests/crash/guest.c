@@ -86,3 +86,105 @@ const struct image *guest_run(const struct workload *w, const struct image *befo
 	free(path);
 	return im;
 }
+
+/* ---- on the disks, or on a volume of them ------------------------------------------------- */
+
+bool is_image(const struct inode *f, const struct image *im)
+{
+	size_t n = f->sectors > im->sectors ? f->sectors : im->sectors;
+
+	for (size_t k = 0; k < n; k++)
+		if ((k < f->sectors ? f->hash[k] : 0) != (k < im->sectors ? im->hash[k] : 0))
+			return false;
+	return true;
+}
+
+/* Somebody else writes to a disk: what is in image. */
+static void put_image(int fd, int inode, const struct image *im)
+{
+	for (size_t k = 0; k < im->sectors; k++) {
+		const struct inode *f = &world.act.v[inode];
+
+		if (im->hash[k] == (k < f->sectors ? f->hash[k] : 0))
+			continue;
+		if (pwrite(fd, im->data + k * SECTOR, SECTOR, (off_t)(k * SECTOR)) != (ssize_t)SECTOR)
+			bail("a guest's write: %s", strerror(errno));
+		model_write(&world.act, inode, k * SECTOR, im->data + k * SECTOR, SECTOR);
+	}
+}
+
+/* Of a disk of a volume, in sectors; an image may have more in memory. */
+static size_t length(const struct workload *w, unsigned i)
+{
+	return (size_t)(w->old[i].size / SECTOR);
+}
+
+struct image guest_see(const struct workload *w, const struct model *m)
+{
+	const struct inode *disk = &m->v[world.disk[0]];
+	struct image im = { disk->data, disk->size, disk->hash, disk->sectors };
+	size_t n = 0;
+
+	if (!w->volume)
+		return im;
+	im = (struct image){ 0 };
+	for (unsigned i = 0; i < w->n_disks; i++)
+		im.sectors += length(w, i);
+	im.size = im.sectors * SECTOR;
+	im.data = must(calloc(im.sectors, SECTOR));
+	im.hash = must(calloc(im.sectors, sizeof *im.hash));
+	for (unsigned i = 0; i < w->n_disks; n += length(w, i++)) {
+		size_t there;
+
+		disk = &m->v[world.disk[i]];
+		there = disk->sectors < length(w, i) ? disk->sectors : length(w, i);
+		memcpy(im.data + n * SECTOR, disk->data, there * SECTOR);
+		memcpy(im.hash + n, disk->hash, there * sizeof *disk->hash);
+	}
+	return im;
+}
+
+void guest_forget(const struct workload *w, struct image *im)
+{
+	if (w->volume) {
+		free(im->data);
+		free(im->hash);
+	}
+}
+
+/* The part of such an image that is on disk i. */
+static struct image part(const struct workload *w, const struct image *im, unsigned i)
+{
+	struct image p = *im;
+	size_t n = 0;
+
+	if (!w->volume)
+		return p;
+	for (unsigned k = 0; k < i; k++)
+		n += length(w, k);
+	p.sectors = length(w, i);
+	p.size = p.sectors * SECTOR;
+	p.data = im->data + n * SECTOR;
+	p.hash = im->hash + n;
+	return p;
+}
+
+void guest_write(const struct workload *w, struct rig *r, const struct image *im)
+{
+	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
+		const struct image p = part(w, im, i);
+
+		put_image(r->fd[i], world.disk[i], &p);
+	}
+}
+
+bool guest_wrote(const struct workload *w, const struct image *im)
+{
+	for (unsigned i = 0; i < (w->volume ? w->n_disks : 1); i++) {
+		const struct image p = part(w, im, i);
+
+		if (!is_image(&world.act.v[world.disk[i]], &p))
+			return false;
+	}
+	return true;
+}

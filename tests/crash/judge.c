@@ -216,16 +216,6 @@ int rig_retry(struct rig *r, const struct workload *w)
 
 /* ---- what a disk holds ------------------------------------------------------------------- */
 
-static bool is_image(const struct inode *f, const struct image *im)
-{
-	size_t n = f->sectors > im->sectors ? f->sectors : im->sectors;
-
-	for (size_t k = 0; k < n; k++)
-		if ((k < f->sectors ? f->hash[k] : 0) != (k < im->sectors ? im->hash[k] : 0))
-			return false;
-	return true;
-}
-
 static enum content content(const struct workload *w, const struct model *m)
 {
 	bool is_old = true, is_new = true;
@@ -243,20 +233,6 @@ static bool root_is_closed(const struct workload *w, const struct model *m)
 	char id[DOMU_ID_LEN + 1];
 
 	return w->doors && domu_door_is_closed(m->v[world.disk[0]].data + w->root + 1024, SECTOR, id);
-}
-
-/* Somebody else writes to a disk: what is in image. */
-static void put_image(int fd, int inode, const struct image *im)
-{
-	for (size_t k = 0; k < im->sectors; k++) {
-		const struct inode *f = &world.act.v[inode];
-
-		if (im->hash[k] == (k < f->sectors ? f->hash[k] : 0))
-			continue;
-		if (pwrite(fd, im->data + k * SECTOR, SECTOR, (off_t)(k * SECTOR)) != (ssize_t)SECTOR)
-			bail("a guest's write: %s", strerror(errno));
-		model_write(&world.act, inode, k * SECTOR, im->data + k * SECTOR, SECTOR);
-	}
 }
 
 /* ---- after recover -------------------------------------------------------------------------- */
@@ -328,7 +304,6 @@ static bool try_stage(const struct visit *v, bool whole)
 /* The other way, to the byte; and not after a guest has run. */
 static bool try_undo(const struct visit *v)
 {
-	const struct inode *disk = &world.act.v[world.disk[0]];
 	char id[DOMU_ID_LEN + 1];
 	bool good = true;
 	struct rig r;
@@ -337,13 +312,14 @@ static bool try_undo(const struct visit *v)
 	if (!rig_newest(&r, id))
 		good = violation(v, "what was committed cannot be undone: it is not in the history");
 	if (good && v->w->doors) {
-		const struct image before = { disk->data, disk->size, disk->hash, disk->sectors };
+		struct image before = guest_see(v->w, &world.act);
 		const struct image *ran = guest_run(v->w, &before);
 		struct model kept;
 
+		guest_forget(v->w, &before);
 		if (ran != NULL) {
 			model_copy(&kept, &world.act);
-			put_image(r.fd[0], world.disk[0], ran);
+			guest_write(v->w, &r, ran);
 			world.writes = 0;
 			if (rig_undo(&r, v->w, id) == 0)
 				good = violation(v, "undo went over what a guest wrote");
@@ -424,8 +400,7 @@ static bool stale_stage(const struct visit *v)
 /* Between cut and recover a guest ran on the open disk: nothing of what it wrote is lost. */
 static bool with_guest(const struct visit *v)
 {
-	const struct inode *disk = &v->state->v[world.disk[0]];
-	const struct image before = { disk->data, disk->size, disk->hash, disk->sectors };
+	struct image before = guest_see(v->w, v->state);
 	const struct image *ran = guest_run(v->w, &before);
 	enum domu_recover_result result = DOMU_RECOVER_NOTHING;
 	struct rig r;
@@ -433,15 +408,16 @@ static bool with_guest(const struct visit *v)
 	bool good = true;
 	int rc;
 
+	guest_forget(v->w, &before);
 	if (ran == NULL)
 		return true;
 	rig_open(&r, v->w);
-	put_image(r.fd[0], world.disk[0], ran);
+	guest_write(v->w, &r, ran);
 	world.writes = 0;
 	rc = recover(&r, v->w, &n, &result);
 	if (rc < 0)
 		good = violation(v, "after a guest ran recover fails: %s", why(&r));
-	else if (world.writes > 0 || !is_image(&world.act.v[world.disk[0]], ran))
+	else if (world.writes > 0 || !guest_wrote(v->w, ran))
 		good = violation(v, "recover has written over a guest that ran");
 	else if (n > 0 && result != DOMU_RECOVER_SUPERSEDED)
 		good = violation(v, "after a guest ran recover does not say superseded (%d)", (int)result);
@@ -489,8 +465,10 @@ static int half_and_open(const struct workload *w, const struct model *m)
 		bool closed = is_image(disk, &w->old[i]) || is_image(disk, &w->new[i]);
 
 		for (size_t k = 0; k < w->n_doors; k++)
-			if (w->door[k].disk == i)
-				closed = closed || domu_door_is_closed(disk->data + w->door[k].offset, SECTOR, id);
+			if (w->door[k].disk == i || w->volume)
+				closed = closed ||
+				         domu_door_is_closed(m->v[world.disk[w->door[k].disk]].data + w->door[k].offset,
+				                             SECTOR, id);
 		if (!closed)
 			return (int)i;
 	}

@@ -83,6 +83,15 @@ static void make_parts(void)
 	          "dd if=fs of=new-0 bs=1M seek=$i conv=notrunc status=none; rm fs; done");
 }
 
+/* One file system on two disks, which a volume joins; its superblock is on the first. */
+static void make_volume(void)
+{
+	make(TREE "head -c 480000 /dev/urandom >root/fill; truncate -s 1M fs; " SMALL_EXT4 "fs\n"
+	          "head -c 9000 /dev/urandom >big; printf '" EDIT "write big /var/big\n' >edit\n"
+	          "split -b 512K -d -a 1 fs old-; debugfs -w -f edit fs >/dev/null; split -b 512K -d -a 1 fs new-\n"
+	          "for i in 0 1; do cmp -s old-$i new-$i && exit 1; done; rm fs");
+}
+
 static void make_table(void)
 {
 	make("truncate -s 3M old-0; printf 'start=2048,size=1024,type=82\\n' | sfdisk -q old-0; cp old-0 new-0\n"
@@ -110,6 +119,12 @@ struct workload workloads[] = {
 	  .doors = true,
 	  .make = make_parts,
 	  .root = MIB },
+	{ .name = "volume",
+	  .what = "a volume on two disks",
+	  .n_disks = 2,
+	  .doors = true,
+	  .volume = true,
+	  .make = make_volume },
 	{ .name = "undo", .what = "an undo", .n_disks = 1, .doors = true, .make = make_edit, .rounds = 1 },
 	{ .name = "undo-undo",
 	  .what = "an undo of an undo",
@@ -170,7 +185,7 @@ static void find_doors(struct workload *w, struct rig *r)
 	add_door(w, r, 0, w->root, size - w->root, true);
 	if (strcmp(w->name, "parts") == 0)
 		add_door(w, r, 0, 2 * MIB, MIB, false);
-	if (w->n_disks == 2)
+	if (w->n_disks == 2 && !w->volume)
 		add_door(w, r, 1, 0, w->old[1].size, false);
 }
 

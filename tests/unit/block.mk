@@ -36,3 +36,10 @@ tests_unit_test_block_grow_SOURCES = tests/unit/test-block-grow.c tests/unit/blo
 tests_unit_test_block_grow_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_block_grow_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_block_grow_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
+
+check_PROGRAMS += tests/unit/test-block-volume
+TESTS += tests/unit/test-block-volume
+tests_unit_test_block_volume_SOURCES = tests/unit/test-block-volume.c
+tests_unit_test_block_volume_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_block_volume_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_block_volume_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)

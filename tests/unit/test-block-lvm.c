@@ -64,6 +64,8 @@ static void make_pv(uint8_t *d, const char *text, uint64_t offset)
 	}
 }
 
+static uint32_t sector = 512; /* of the disk */
+
 /* What is read of it. */
 static struct domu_nodes read_pv(const char *text, uint64_t offset)
 {
@@ -76,7 +78,7 @@ static struct domu_nodes read_pv(const char *text, uint64_t offset)
 	cr_assert(fd >= 0 && ftruncate(fd, DISK) == 0);
 	d = mmap(NULL, DISK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	make_pv(d, text, offset);
-	cr_assert_eq(domu_raw_open(NULL, fd, "xvda", 0, 512, &b), 0);
+	cr_assert_eq(domu_raw_open(NULL, fd, "xvda", 0, sector, &b), 0);
 	snprintf(n->name, sizeof n->name, "xvda");
 	n->size = DISK;
 	cr_assert_eq(domu_lvm_read(NULL, &b, 1, &nodes), 0);
@@ -93,6 +95,8 @@ static struct domu_nodes read_pv(const char *text, uint64_t offset)
 	"start_extent = " start " extent_count = " count " type = \"striped\" stripe_count = " legs \
 	" stripes = [ " more " ] } "
 #define ONE(segment) PV "segment_count = 1 segment1 { " segment "} } } # end"
+
+#define TWO(a, b) PV "segment_count = 2 segment1 { " a "segment2 { " b "} } }"
 
 Test(lvm, linear)
 {
@@ -151,6 +155,16 @@ Test(lvm, lies)
 		ONE(SEGMENT("0", "2", "1", "\"pv9\", 3")),
 		PV "segment_count = 2 segment1 { " SEGMENT("0", "2", "1", "\"pv0\", 3") "} } }",
 		PV "segment_count = 99999999 } } }",
+		/* Pieces in one place, or one into another; in the order of the disk or not. */
+		ONE("stripe_size = 128 " SEGMENT("0", "2", "2", "\"pv0\", 3, \"pv0\", 3")),
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 3"), SEGMENT("2", "2", "1", "\"pv0\", 4")),
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 4"), SEGMENT("2", "2", "1", "\"pv0\", 3")),
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 4"), SEGMENT("2", "2", "1", "\"pv0\", 4")),
+		/* One goes beyond the end of the PV, in the middle; the second comes first. */
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 14"), SEGMENT("2", "2", "1", "\"pv0\", 3")),
+		TWO(SEGMENT("2", "2", "1", "\"pv0\", 3"), SEGMENT("0", "2", "1", "\"pv0\", 7")),
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 3"), SEGMENT("3", "2", "1", "\"pv0\", 7")),
+		TWO(SEGMENT("0", "2", "1", "\"pv0\", 3"), SEGMENT("1", "2", "1", "\"pv0\", 7")),
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -158,6 +172,8 @@ Test(lvm, lies)
 
 		cr_expect_eq(n.n, 1, "text %zu", i);
 		cr_expect_eq(n.n_problems, 1, "text %zu", i);
+		/* The text itself was read. */
+		cr_expect_eq(n.n_refused, 1, "text %zu", i);
 		domu_nodes_free(&n);
 	}
 }
@@ -170,6 +186,44 @@ Test(lvm, other_types_are_named)
 	cr_assert_eq(n.n_problems, 1);
 	cr_assert_str_eq(n.problems[0], "vg/root cannot be opened: a volume of type thin");
 	domu_nodes_free(&n);
+}
+
+static void expect_refused(const char *text, const char *why, bool damaged)
+{
+	struct domu_nodes n = read_pv(text, 512);
+
+	cr_expect_eq(n.n, 1, "%s", why);
+	cr_assert_eq(n.n_refused, 1, "%s", why);
+	cr_expect_str_eq(n.refused[0].name, "vg/root");
+	cr_expect(strstr(n.refused[0].why, why) != NULL, "%s", n.refused[0].why);
+	cr_expect_eq(n.refused[0].damaged, damaged, "%s", why);
+	domu_nodes_free(&n);
+}
+
+Test(lvm, why_it_is_refused_is_kept)
+{
+	/* A name of its own among the volumes: pvmove's mirror is one. */
+	expect_refused(ONE(SEGMENT("0", "2", "1", "\"root\", 0")), "pvmove", false);
+	expect_refused("vg { id = \"g\" extent_size = 2048 physical_volumes { pv0 { id = \"" ID
+	               "\" flags = [\"MISSING\"] "
+	               "pe_start = 2048 } } logical_volumes { root { status = [\"VISIBLE\"] segment_count = 1 segment1 "
+	               "{ " SEGMENT("0", "4", "1", "\"pv0\", 3") "} } }",
+	               "missing", false);
+	expect_refused(PV "segment_count = 1 segment1 { type = \"raid1\" } } } }", "type raid1", false);
+	expect_refused(ONE(SEGMENT("1", "2", "1", "\"pv0\", 3")), "damaged", true);
+	expect_refused(TWO(SEGMENT("0", "2", "1", "\"pv0\", 3"), SEGMENT("2", "2", "1", "\"pv0\", 4")), "in one place",
+	               false);
+}
+
+/* Extents of 512 bytes on a disk with sectors of 4096. */
+Test(lvm, pieces_are_whole_sectors)
+{
+	sector = 4096;
+	expect_refused("vg { id = \"g\" extent_size = 1 physical_volumes { pv0 { id = \"" ID "\" pe_start = 2048 } } "
+	               "logical_volumes { root { status = [\"VISIBLE\", \"WRITE\"] segment_count = 2 segment1 "
+	               "{ " SEGMENT("0", "9", "1", "\"pv0\", 0") "segment2 { " SEGMENT("9", "8", "1",
+	                                                                               "\"pv0\", 16") "} } }",
+	               "midst of a sector", false);
 }
 
 Test(lvm, texts_that_are_none)
@@ -210,7 +264,7 @@ Test(lvm, origins)
 	struct domu_nodes n = read_pv(SNAPSHOT("cow_store"), 512);
 
 	cr_assert_eq(n.n, 2);
-	cr_assert(n.v[1].frozen);
+	cr_assert_eq(n.v[1].frozen, DOMU_FROZEN_SNAPSHOT);
 	cr_assert_not(n.v[1].scattered);
 	domu_nodes_free(&n);
 	n = read_pv(SNAPSHOT("merging_store"), 512);
@@ -227,7 +281,7 @@ Test(lvm, many_segments, .timeout = 120)
 	FILE *f = open_memstream(&text, &size);
 
 	cr_assert_not_null(f);
-	fputs("vg { id = \"g\" extent_size = 8 physical_volumes { ", f);
+	fputs("vg { id = \"g\" extent_size = 1 physical_volumes { ", f);
 	for (int i = 0; i < 1000; i++)
 		fprintf(f, "pv%d { id = \"x\" } ", i);
 	fputs("p { id = \"" ID "\" pe_start = 2048 } } logical_volumes { root { status = [\"VISIBLE\", \"WRITE\"] ", f);
@@ -236,14 +290,15 @@ Test(lvm, many_segments, .timeout = 120)
 		fprintf(f,
 		        "segment%d { start_extent = %d extent_count = 1 type = \"striped\" stripe_count = 1 "
 		        "stripes = [ \"p\", %d ] } ",
-		        i + 1, i, i % 2 * 3);
+		        i + 1, i, i * 3);
 	fputs("} } }", f);
 	fclose(f);
 	for (int i = 0; i < 20; i++) {
 		struct domu_nodes n = read_pv(text, 512);
 
 		cr_assert_eq(n.n, 2);
-		cr_assert_eq(n.maps[n.v[1].map]->n_pieces, 9000);
+		cr_assert_eq(n.v[1].map->n_pieces, 9000);
+		cr_assert_eq(n.v[1].frozen, DOMU_FROZEN_PIECES);
 		domu_nodes_free(&n);
 	}
 	free(text);
@@ -281,15 +336,15 @@ Test(lvm, mutants)
 			    "0123456789\"[]{}=# ax"[(size_t)rand_r(&seed) % 20];
 		n = read_pv(text, 512);
 		for (size_t v = 1; v < n.n; v++) {
-			const struct domu_lv_map *m = n.v[v].scattered ? n.maps[n.v[v].map] : NULL;
+			const struct domu_lv_map *m = n.v[v].map;
+
+			const uint64_t size = DISK;
 
 			if (m == NULL)
 				cr_assert(domu_inside(n.v[v].start, n.v[v].size, DISK), "mutant %d", i);
-			for (size_t p = 0; m != NULL && p < m->n_pieces; p++)
-				for (unsigned l = 0; l < m->pieces[p].legs; l++)
-					cr_assert(domu_inside(m->legs[m->pieces[p].first + l].at,
-					                      m->pieces[p].len / m->pieces[p].legs, DISK),
-					          "mutant %d", i);
+			else
+				cr_assert(domu_lv_check(m, &size, 1) == 0 && domu_lv_size(m) == n.v[v].size,
+				          "mutant %d", i);
 		}
 		domu_nodes_free(&n);
 	}

@@ -422,5 +422,41 @@ Test(shim, the_environment_is_read_as_it_was_written)
 	cr_assert_eq(domu_shim_parse(text + 10, &out), -EINVAL);
 	free(text);
 	cr_assert_eq(domu_shim_parse("", &out), -EINVAL);
-	cr_assert_eq(domu_shim_parse("v2 base=3", &out), -EINVAL);
+	cr_assert_eq(domu_shim_parse("v3 base=3", &out), -EINVAL);
+}
+
+Test(shim, a_volume_is_read_as_it_was_written)
+{
+	struct domu_volume v = { 0 };
+	struct domu_shim in = { .size = 16 * 512, .writable = true, .name = "/a name" }, out;
+	struct domu_lv_map *m;
+	char *text;
+
+	cr_assert_eq(domu_lv_parse("8@3:0;8/2@3:100,1:0", &m), 0);
+	v.map = m;
+	for (unsigned i = 0; i < DOMU_MAX_DISKS; i++)
+		v.disks[i].base_fd = -1;
+	v.disks[1] = (struct domu_stack_desc){
+		.base_fd = 5, .stage_fd = 7, .replay_fd = -1, .disk = 1, .size = 1 << 20, .sector_size = 512
+	};
+	v.disks[3] = v.disks[1];
+	v.disks[3].base_fd = 6;
+	v.disks[3].disk = 3;
+	v.disks[3].sector_size = 4096;
+	in.stack = v.disks[1];
+	in.stack.volume = &v;
+	text = domu_shim_format(&in);
+	cr_assert_eq(domu_shim_parse(text + 10, &out), 0, "%s", text);
+	cr_assert_not_null(out.stack.volume);
+	cr_expect(domu_lv_same(out.stack.volume->map, m));
+	cr_expect_eq(memcmp(out.stack.volume->disks, v.disks, sizeof v.disks), 0);
+	cr_expect_eq(out.stack.sector_size, 4096);
+	cr_expect_geq(out.stack.base_fd, 5);
+	cr_expect_str_eq(out.name, in.name);
+	/* A disk that there cannot be, and a map that is none. */
+	memcpy(strstr(text, "disk=3"), "disk=9", 6);
+	*strstr(text, "@3:0") = ':';
+	cr_expect_eq(domu_shim_parse(text + 10, &out), -EINVAL);
+	free(text);
+	domu_lv_map_free(m);
 }

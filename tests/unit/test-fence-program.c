@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,68 @@ Test(program, repair_through_the_export_is_as_direct, .init = setup, .fini = ben
 Test(program, repair_through_the_shim_is_as_direct, .init = setup, .fini = bench_close)
 {
 	repair_is_as_direct(true);
+}
+
+/* The same filesystem as a volume: in two pieces that are not in their order, and stripes on a disk of their own. */
+static void repair_of_a_volume_is_as_direct(bool shim)
+{
+	static const char *const argv[] = { "e2fsck", "-fy", "@", NULL };
+	/* 16 MiB behind what follows them on the first disk, 32 MiB as stripes of 64 KiB on both. */
+	static const char map[] = "32768@0:40960;65536/128@0:2048,1:0";
+	struct domu_volume v = { 0 };
+	struct domu_program p = program(argv, shim);
+	struct domu_lv_map *m;
+	struct domu_stack s;
+	char *staged = malloc(IMAGE_SIZE), path[96];
+	int status, fd;
+
+	setenv("E2FSCK_TIME", "1700000000", 1);
+	cr_assert_eq(
+	    sh("cd %s; for d in first second; do truncate -s 48M $d; done; dd if=fs of=first bs=1M count=16 seek=20 "
+	       "conv=notrunc status=none; for i in $(seq 0 255); do\n"
+	       "dd if=fs of=first bs=64k skip=$((256 + 2 * i)) seek=$((16 + i)) count=1 conv=notrunc status=none\n"
+	       "dd if=fs of=second bs=64k skip=$((257 + 2 * i)) seek=$i count=1 conv=notrunc status=none; done",
+	       bench.dir),
+	    0);
+	cr_assert_eq(sh("cd %s; e2fsck -fy fs >direct.txt 2>&1", bench.dir), 1);
+	cr_assert_eq(domu_lv_parse(map, &m), 0);
+	v.map = m;
+	for (unsigned i = 0; i < DOMU_MAX_DISKS; i++)
+		v.disks[i].base_fd = -1;
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", bench.dir, i == 0 ? "first" : "second");
+		v.disks[i] = bench_stack();
+		v.disks[i].base_fd = open(path, O_RDONLY | O_CLOEXEC);
+		v.disks[i].disk = i;
+		cr_assert_geq(v.disks[i].base_fd, 0);
+	}
+	p.stack = v.disks[0];
+	p.stack.volume = &v;
+	p.offset = 0;
+	cr_assert_eq(domu_program_run(&bench.ctx, &p, &status), 0, "%s", bench.ctx.error.message);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %x: %s", status, bench.text);
+	cr_assert_eq(domu_stack_open(&bench.ctx, &p.stack, "vg/lv", &s), 0);
+	cr_assert_eq(domu_block_pread(s.top, staged, IMAGE_SIZE, 0), 0);
+	snprintf(path, sizeof path, "%s/staged", bench.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(write(fd, staged, IMAGE_SIZE), IMAGE_SIZE);
+	cr_assert_eq(sh("cd %s; cmp fs staged", bench.dir), 0);
+	close(fd);
+	domu_stack_close(&s);
+	domu_lv_map_free(m);
+	free(staged);
+}
+
+Test(program, repair_of_a_volume_through_the_export_is_as_direct, .init = setup, .fini = bench_close)
+{
+	if (geteuid() != 0)
+		cr_skip_test("needs root");
+	repair_of_a_volume_is_as_direct(false);
+}
+
+Test(program, repair_of_a_volume_through_the_shim_is_as_direct, .init = setup, .fini = bench_close)
+{
+	repair_of_a_volume_is_as_direct(true);
 }
 
 Test(program, progress_is_reported, .init = setup, .fini = bench_close)

@@ -462,6 +462,94 @@ Test(nodes, that_are_too_deep_are_refused)
 	cr_assert_eq(decode(), -EBADMSG);
 }
 
+/* ---- volumes of several pieces, as a worker may say that they are */
+
+static int decode_volume(const char *text, uint64_t size)
+{
+	const uint64_t sizes[] = { 100 * 512, 100 * 512 };
+	struct domu_msg m = DOMU_MSG_INIT(0);
+	struct domu_nodes out;
+	struct domu_node *n;
+	int rc;
+
+	for (unsigned i = 0; i < 2; i++) {
+		n = domu_nodes_add(&made);
+		n->disk = i;
+		n->size = sizes[i];
+	}
+	n = domu_nodes_add(&made);
+	n->kind = DOMU_NODE_LV;
+	n->parent = 0;
+	n->size = size;
+	n->start = 4 * 512;
+	n->scattered = true;
+	cr_assert_eq(domu_lv_parse(text, &n->map), 0);
+	domu_nodes_encode(&m, &made);
+	rc = domu_nodes_decode(&m, sizes, 2, &out);
+	if (rc == 0) {
+		cr_expect(domu_lv_same(out.v[2].map, made.v[2].map));
+		domu_nodes_free(&out);
+	}
+	domu_msg_free(&m);
+	domu_nodes_free(&made);
+	return rc;
+}
+
+Test(nodes, in_pieces_lie_where_they_are_said_to)
+{
+	cr_expect_eq(decode_volume("8@0:4;8@1:92", 16 * 512), 0);
+	cr_expect_eq(decode_volume("8/2@0:4,1:0", 8 * 512), 0);
+}
+
+Test(nodes, in_pieces_that_lie_are_refused)
+{
+	cr_expect_eq(decode_volume("8@0:4;8@1:93", 16 * 512), -EBADMSG, "beyond the disk");
+	cr_expect_eq(decode_volume("8@0:4;8@2:0", 16 * 512), -EBADMSG, "on no disk");
+	cr_expect_eq(decode_volume("8@0:4;8@0:11", 16 * 512), -EBADMSG, "on itself");
+	cr_expect_eq(decode_volume("8@0:4;8@1:0", 17 * 512), -EBADMSG, "longer than its pieces");
+	cr_expect_eq(decode_volume("8@0:4;8@1:0", 15 * 512), -EBADMSG, "shorter");
+	cr_expect_eq(decode_volume("8@0:5;8@1:0", 16 * 512), -EBADMSG, "it begins elsewhere");
+	cr_expect_eq(decode_volume("8@1:4;8@0:0", 16 * 512), -EBADMSG, "on another disk");
+}
+
+/* As many as may be told are; the rest can be read and no more, and the front knows that. */
+Test(nodes, in_very_many_pieces)
+{
+	const uint64_t size = UINT64_C(1) << 40;
+	struct domu_msg m = DOMU_MSG_INIT(0);
+	struct domu_nodes out;
+	struct domu_node *n = domu_nodes_add(&made);
+	size_t told = 0;
+
+	n->size = size;
+	for (unsigned i = 0; i < 40; i++) {
+		n = domu_nodes_add(&made);
+		n->kind = DOMU_NODE_LV;
+		n->parent = 0;
+		n->scattered = true;
+		n->map = calloc(1, sizeof *n->map);
+		n->map->pieces = calloc(DOMU_MAX_LEGS, sizeof *n->map->pieces);
+		n->map->legs = calloc(DOMU_MAX_LEGS, sizeof *n->map->legs);
+		for (unsigned k = 0; k < DOMU_MAX_LEGS; k++) {
+			n->map->pieces[k] =
+			    (struct domu_lv_piece){ .offset = k * 512, .len = 512, .legs = 1, .first = k };
+			n->map->legs[k].at = (i * (uint64_t)DOMU_MAX_LEGS + k) * 1024;
+		}
+		n->map->n_pieces = n->map->n_legs = DOMU_MAX_LEGS;
+		n->size = domu_lv_size(n->map);
+		n->start = n->map->legs[0].at;
+	}
+	domu_nodes_encode(&m, &made);
+	cr_assert_eq(domu_nodes_decode(&m, &size, 1, &out), 0);
+	for (size_t i = 1; i < out.n; i++)
+		told += out.v[i].map != NULL;
+	cr_expect_eq(told, 16);
+	cr_expect(out.v[40].scattered);
+	domu_nodes_free(&out);
+	domu_nodes_free(&made);
+	domu_msg_free(&m);
+}
+
 /* ---- one stage, two writers ------------------------------------------------------------ */
 
 #define UNITS 400

@@ -71,6 +71,43 @@ refused "the guest's own volume group is active here" /dev/lab/root-two \
 refused "and mounted" /dev/lab/root-two 'LV guestvg/root' write vg:/etc/motd
 inner vgchange -an guestvg
 
+# ---- a guest's volumes in several pieces: the Dom0's own dm says what is in them
+
+lvm lvcreate -y -n pv-one -L 24M lab
+lvm lvcreate -y -n pv-two -L 24M lab
+lvm pvcreate -y -ff --config 'devices { scan_lvs = 1 }' /dev/lab/pv-one /dev/lab/pv-two
+inner vgcreate two /dev/lab/pv-one /dev/lab/pv-two
+inner lvcreate -y -n grown -l 2 two /dev/lab/pv-one
+inner lvcreate -y -n between -l 1 two /dev/lab/pv-one
+inner lvextend -y -l +1 two/grown /dev/lab/pv-two
+inner lvcreate -y -n striped -i 2 -I 64k -l 4 two
+udevadm settle
+image /dev/two/grown 12M
+mke2fs -q -F -t ext4 -E lazy_itable_init=0 -L data /dev/two/striped 16M >/dev/null
+head -c 6000000 /dev/urandom >"$T/payload"
+is "the kernel has the root in two pieces" "$(dmsetup table two-grown | wc -l)" 2
+is "and the other in stripes" "$(dmsetup table two-striped | cut -d' ' -f3)" striped
+inner vgchange -an two
+udevadm settle
+printf 'name = "two"\nkernel = "/lab/vmlinux"\ndisk = [ "%s", "%s" ]\n' \
+	"phy:/dev/lab/pv-one,xvda,w" "phy:/dev/lab/pv-two,xvdb,w" >/etc/xen/two.cfg
+works "a volume that lvextend grew is changed" write two@two/grown:/etc/big <"$T/payload"
+works "and one in stripes" write two@two/striped:/big <"$T/payload"
+works "both are checked" fsck two
+inner vgchange -ay two
+udevadm settle
+for v in grown:etc/big striped:big; do
+	check "e2fsck finds nothing on what dm makes of it: ${v%%:*}" e2fsck -fn "/dev/two/${v%%:*}"
+	mount -t ext4 "/dev/two/${v%%:*}" /mnt/inside
+	check "the kernel has what was written" cmp "$T/payload" "/mnt/inside/${v#*:}"
+	echo guest >/mnt/inside/written
+	umount /mnt/inside
+done
+inner vgchange -an two
+udevadm settle
+works "what dm wrote is read" cat two@two/striped:/written
+is "as it is" "$(out)" guest
+
 check "attached to the Dom0" xl block-attach 0 "phy:$disk,xvdz,w"
 refused "attached to the Dom0" $disk 'attached to this Dom0 as xvdz.*xl block-detach 0 xvdz' write lv:/etc/motd
 check "detached" xl block-detach 0 xvdz
