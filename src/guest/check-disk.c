@@ -37,7 +37,9 @@ void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, cons
 		domu_answer(a, DOMU_CHECK_FAIL, "another domu-rescue %s (%s)",
 		            idle ? "has it open for changes" : "is changing it", owner);
 	else if (rc < 0)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "its lock cannot be looked at: %s", strerror(-rc));
+		domu_answer(a, DOMU_CHECK_UNKNOWN,
+		            "whether another domu-rescue has it cannot be seen: the lock in %s/locks: %s", b->state_dir,
+		            strerror(-rc));
 }
 
 void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
