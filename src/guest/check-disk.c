@@ -38,8 +38,8 @@ void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, cons
 		            idle ? "has it open for changes" : "is changing it", owner);
 	else if (rc < 0)
 		domu_answer(a, DOMU_CHECK_UNKNOWN,
-		            "whether another domu-rescue has it cannot be seen: the lock in %s/locks: %s", b->state_dir,
-		            strerror(-rc));
+		            "whether another domu-rescue has it cannot be seen (its lock in %s/locks: %s): run as root",
+		            b->state_dir, strerror(-rc));
 }
 
 void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,

@@ -228,6 +228,13 @@ const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v
 	return first;
 }
 
+bool domu_verdict_untold(const struct domu_verdict *v)
+{
+	const struct domu_verdict_line *l = domu_verdict_reason(v);
+
+	return geteuid() != 0 && l != NULL && l->result == DOMU_CHECK_UNKNOWN;
+}
+
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v)
 {
 	const struct domu_verdict_line *l = domu_verdict_reason(v);
@@ -236,10 +243,8 @@ int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const 
 	if (l == NULL)
 		return domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use", domu_guest_shown(g));
 	detail = l->detail != NULL ? l->detail : "in use";
-	/* Nobody was seen to use it, by somebody who may not look. */
-	if (l->result == DOMU_CHECK_UNKNOWN && geteuid() != 0) {
-		domu_fail(ctx, DOMU_FAILED, -EPERM,
-		          "whether %s is in use can only be told by root: disk %s: %s (check %s); next: the same as root",
+	if (domu_verdict_untold(v)) {
+		domu_fail(ctx, DOMU_FAILED, -EPERM, "whether %s is in use only root can tell: disk %s: %s (check %s)",
 		          domu_guest_shown(g), l->disk, detail, l->check);
 		domu_error_where(ctx, l->disk, NULL);
 		return -EPERM;

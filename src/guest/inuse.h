@@ -108,8 +108,10 @@ int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const st
                       enum domu_verdict_depth depth, const char *const *waive, struct domu_verdict *out);
 void domu_verdict_free(struct domu_verdict *v);
 const char *domu_check_result_name(enum domu_check_result r);
-/* Fails with DOMU_INUSE: the first reason and the next command to type. */
+/* Fails with DOMU_INUSE, or DOMU_FAILED where only root can tell: the first reason and the next command to type. */
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
+/* Nobody was seen to use it, by somebody who may not look: only root can tell. */
+bool domu_verdict_untold(const struct domu_verdict *v);
 /* That reason; NULL: it is free. */
 const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v);
 

@@ -113,6 +113,36 @@ Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
 }
 
+Test(inuse, what_only_root_can_tell_is_no_use)
+{
+	char state[512];
+	int pid;
+
+	if (geteuid() != 0)
+		skip("only root can become somebody who may not look");
+	snprintf(state, sizeof state, "%s/state", b.dir);
+	open_disk(image);
+	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
+	domu_backing_unlock(&k);
+	k.state_dir = state;
+	cr_assert_eq(seteuid(65534), 0);
+	look(DOMU_VERDICT_READ);
+	cr_assert(v.in_use && domu_verdict_untold(&v));
+	cr_assert_eq(domu_verdict_refuse(&b.ctx, g, &v), -EPERM);
+	cr_assert_eq(b.ctx.error.status, DOMU_FAILED);
+	cr_assert_not_null(strstr(b.ctx.error.message, "only root can tell"), "%s", b.ctx.error.message);
+	cr_assert_not_null(strstr(b.ctx.error.message, "run as root (check own-lock)"), "%s", b.ctx.error.message);
+	/* A use that anybody can see is one. */
+	cr_assert_eq(seteuid(0), 0);
+	pid = run_start("flock", image, "sh", "-c", "echo locked; exec sleep 60 >/dev/null", NULL);
+	cr_assert_eq(seteuid(65534), 0);
+	look(DOMU_VERDICT_CHANGE);
+	cr_assert(v.in_use && !domu_verdict_untold(&v));
+	refused("lock on it");
+	cr_assert_eq(seteuid(0), 0);
+	run_stop(pid);
+}
+
 /* Numbers that no device here has: the lock needs none. */
 static struct domu_backing made_up(struct domu_disk *d, unsigned minor, unsigned whole)
 {
