@@ -72,7 +72,13 @@ refused "and mounted" /dev/lab/root-two 'LV guestvg/root' write vg:/etc/motd
 inner vgchange -an guestvg
 
 check "attached to the Dom0" xl block-attach 0 "phy:$disk,xvdz,w"
-refused "attached to the Dom0" $disk 'attached to this Dom0 as xvdz.*xl block-detach 0 xvdz' write lv:/etc/motd
+refused "attached to the Dom0" $disk 'attached to this Dom0 as xvdz.*next: xl block-detach 0 xvdz' write lv:/etc/motd
+modprobe xen-blkfront
+check "where it appears" wait_until 30 test -b /dev/xvdz
+mount -t ext4 -o ro /dev/xvdz /mnt/inside
+refused "attached to the Dom0 and mounted" $disk \
+	'attached to this Dom0 as xvdz \(.*/dev/xvdz: mounted on /mnt/inside .*next: umount /mnt/inside && xl block-detach 0 xvdz$' write lv:/etc/motd
+umount /mnt/inside
 check "detached" xl block-detach 0 xvdz
 
 works "in the end it is free" status lv
