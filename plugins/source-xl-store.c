@@ -44,14 +44,14 @@ static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 	h = dlopen(XENSTORE_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
-#define NEED(member)                                                                                           \
-	do {                                                                                                   \
-		lib.member = (__typeof__(lib.member))dlsym(h, "xs_" #member);                                  \
-		if (lib.member == NULL) {                                                                      \
-			dlclose(h);                                                                            \
-			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                   \
+#define NEED(member)                                                                                         \
+	do {                                                                                                 \
+		lib.member = (__typeof__(lib.member))dlsym(h, "xs_" #member);                                \
+		if (lib.member == NULL) {                                                                    \
+			dlclose(h);                                                                          \
+			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                 \
 			                 "xenstore cannot be read: %s has no xs_" #member, XENSTORE_SONAME); \
-		}                                                                                              \
+		}                                                                                            \
 	} while (0)
 	NEED(open);
 	NEED(close);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* check-attached.c - a disk that was attached to this Dom0 (xl block-attach 0): who uses the device that it has become. */
+/* check-attached.c - a disk that was attached to this Dom0 (xl block-attach 0): who uses the device that it is here. */
 #include "config.h"
 
 #include <stdio.h>

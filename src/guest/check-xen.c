@@ -330,7 +330,7 @@ static char *short_name(const struct domu_view *v, unsigned id)
 	return rc < 0 ? NULL : text;
 }
 
-/* A disk may be attached to the Dom0 itself, which is not among the guests: it is detached when nobody there uses it. */
+/* To the Dom0 itself, which is not among the guests: the disk can be detached when nobody there uses it. */
 static void attached(struct domu_view *v, const struct domu_backend_copy *c, struct domu_answer *a)
 {
 	const char *vdev = c->vdev != NULL ? c->vdev : "VDEV";

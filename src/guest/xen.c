@@ -158,10 +158,11 @@ static int still_held(struct domu_ctx *ctx, const char *path)
 		return domu_fail(ctx, DOMU_INUSE, -EBUSY,
 		                 "Xen's hotplug lock %s is held: a guest is being started or stopped; try again", path);
 	if (read_word(path, pid, word))
-		return domu_fail(ctx, DOMU_INUSE, -EBUSY,
-		                 "Xen's hotplug lock %s is held by another domu-rescue (pid %d, %s); try again when that "
-		                 "has ended",
-		                 path, pid, word);
+		return domu_fail(
+		    ctx, DOMU_INUSE, -EBUSY,
+		    "Xen's hotplug lock %s is held by another domu-rescue (pid %d, %s); try again when that "
+		    "has ended",
+		    path, pid, word);
 	domu_process_name(pid, name);
 	return domu_fail(ctx, DOMU_INUSE, -EBUSY,
 	                 "Xen's hotplug lock %s is held by process %d (%s): a guest is being started or stopped; try "

@@ -263,10 +263,9 @@ Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
 
 Test(checks, who_uses_a_disk_that_is_attached_to_the_dom0_is_said)
 {
-	struct domu_backend_copy c = { .path = (char *)"/local/domain/0/backend/vbd/0/51712",
-		                       .params = image,
-		                       .vdev = loop + 5,
-		                       .state = 4 };
+	struct domu_backend_copy c = {
+		.path = (char *)"/local/domain/0/backend/vbd/0/51712", .params = image, .vdev = loop + 5, .state = 4
+	};
 	char word[700], next[700];
 	int pid;
 

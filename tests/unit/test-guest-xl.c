@@ -363,12 +363,18 @@ Test(xl, a_config_with_errors_is_one_row_of_the_list_and_not_its_end)
 	g = listed(&gs, "good");
 	cr_assert(g != NULL && g->error == NULL);
 	static const char *const bad[][2] = {
-		{ "py", "syntax error" },     { "excl", "w!" },
-		{ "text", "syntax error" },   { "list", "not a list" },
-		{ "zeros", "not a text" },    { "huge", "1 MiB" },
-		{ "fifo", "not a file" },     { "dangling", "No such file" },
-		{ "garbage", "garbage.cfg" }, { "namelist", "name" },
-		{ "shrinks", "changes while it is read" }, { "grows", "changes while it is read" },
+		{ "py", "syntax error" },
+		{ "excl", "w!" },
+		{ "text", "syntax error" },
+		{ "list", "not a list" },
+		{ "zeros", "not a text" },
+		{ "huge", "1 MiB" },
+		{ "fifo", "not a file" },
+		{ "dangling", "No such file" },
+		{ "garbage", "garbage.cfg" },
+		{ "namelist", "name" },
+		{ "shrinks", "changes while it is read" },
+		{ "grows", "changes while it is read" },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		g = listed(&gs, bad[i][0]);
