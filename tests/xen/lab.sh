@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # lab.sh - what every scenario sources: TAP, the program, guests, and what the guests' disks held before.
 # shellcheck shell=bash disable=SC2034
-DOMU_TEST_NAMESPACE=1 DOMU=/usr/local/bin/domu-rescue
+# An editor may start and stop a guest, and others may be at work on the machine below.
+DOMU_TEST_NAMESPACE=1 DOMU=/usr/local/bin/domu-rescue DOMU_TIME_LIMIT=300
 export DOMU_TEST_NAMESPACE DOMU
 # shellcheck source=tests/lib/functions.sh
 . /lab/functions.sh
