@@ -7,7 +7,7 @@ waiting() {
 	grep -q -- "-> FLOCK.*:$(stat -c %i $lock) " /proc/locks
 }
 image $disks/lock.img 8M
-guest lock "file:$disks/lock.img"
+still=1 guest lock "file:$disks/lock.img"
 mkdir -p /var/run/xen-hotplug
 bash -c "exec 8<>$lock && flock 8 && : >'$T/has' && exec sleep 1000" &
 holder=$!

@@ -11,7 +11,7 @@ lvm lvcreate -y -n root-two -L 16M lab
 udevadm settle
 disk=/dev/lab/root
 image $disk 16M
-guest lv "phy:$disk"
+still=1 guest lv "phy:$disk"
 guest other "phy:/dev/mapper/lab-root"
 works "a volume that nobody has is changed" write lv:/etc/motd < <(echo free)
 
