@@ -149,8 +149,9 @@ enters pwd
 has "that it has ended, too" "$(answer)" 'not in use any more'
 enters commit
 has "then what is staged is committed" "$(answer)" 'committed as'
-leave_shell
+# First: xl, which waits for its end, has the shell's input open too.
 destroy storage
+leave_shell
 
 # ---- a person's shell that waits for a line
 open_shell script -qefc "stty cols 200; exec domu-rescue watched" /dev/null
