@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,19 +79,26 @@ static bool holds_flock(int pid, const char *fd)
 	return found;
 }
 
+/* Cached attributes will do: of what a process has open, something may be on a server that does not answer. */
+static bool is_file(int dir, const char *name, const struct stat *file)
+{
+	struct statx st;
+
+	return statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) == 0 &&
+	       st.stx_ino == file->st_ino && makedev(st.stx_dev_major, st.stx_dev_minor) == file->st_dev;
+}
+
 static bool process_holds(int pid, const struct stat *lock)
 {
 	bool found = false;
 	struct dirent *e;
-	struct stat st;
 	char path[32];
 	DIR *d;
 
 	snprintf(path, sizeof path, "/proc/%d/fd", pid);
 	d = opendir(path);
 	while (d != NULL && !found && (e = readdir(d)) != NULL)
-		found = e->d_name[0] != '.' && fstatat(dirfd(d), e->d_name, &st, AT_NO_AUTOMOUNT) == 0 &&
-		        st.st_dev == lock->st_dev && st.st_ino == lock->st_ino && holds_flock(pid, e->d_name);
+		found = e->d_name[0] != '.' && is_file(dirfd(d), e->d_name, lock) && holds_flock(pid, e->d_name);
 	if (d != NULL)
 		closedir(d);
 	return found;
