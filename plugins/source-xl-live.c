@@ -55,7 +55,7 @@ static int live_lib_load(struct domu_ctx *ctx, const struct live_lib **out)
 	*out = &lib;
 	if (loaded)
 		return 0;
-	h = dlopen(XENLIGHT_SONAME, RTLD_LAZY | RTLD_LOCAL);
+	h = dlopen(XENLIGHT_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "live domains cannot be seen: %s (Debian has it in "

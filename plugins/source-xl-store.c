@@ -18,6 +18,7 @@ struct store_lib {
 	__typeof__(&xs_directory) directory;
 	__typeof__(&xs_read) read;
 	__typeof__(&xs_watch) watch;
+	__typeof__(&xs_unwatch) unwatch;
 	__typeof__(&xs_fileno) fileno;
 	__typeof__(&xs_check_watch) check_watch;
 };
@@ -43,19 +44,24 @@ static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 	h = dlopen(XENSTORE_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
-	lib.open = (__typeof__(lib.open))dlsym(h, "xs_open");
-	lib.close = (__typeof__(lib.close))dlsym(h, "xs_close");
-	lib.directory = (__typeof__(lib.directory))dlsym(h, "xs_directory");
-	lib.read = (__typeof__(lib.read))dlsym(h, "xs_read");
-	lib.watch = (__typeof__(lib.watch))dlsym(h, "xs_watch");
-	lib.fileno = (__typeof__(lib.fileno))dlsym(h, "xs_fileno");
-	lib.check_watch = (__typeof__(lib.check_watch))dlsym(h, "xs_check_watch");
-	if (lib.open == NULL || lib.close == NULL || lib.directory == NULL || lib.read == NULL || lib.watch == NULL ||
-	    lib.fileno == NULL || lib.check_watch == NULL) {
-		dlclose(h);
-		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "xenstore cannot be read: %s is not what it should be", XENSTORE_SONAME);
-	}
+#define NEED(member)                                                                                         \
+	do {                                                                                                 \
+		lib.member = (__typeof__(lib.member))dlsym(h, "xs_" #member);                                \
+		if (lib.member == NULL) {                                                                    \
+			dlclose(h);                                                                          \
+			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                 \
+			                 "xenstore cannot be read: %s has no xs_" #member, XENSTORE_SONAME); \
+		}                                                                                            \
+	} while (0)
+	NEED(open);
+	NEED(close);
+	NEED(directory);
+	NEED(read);
+	NEED(watch);
+	NEED(unwatch);
+	NEED(fileno);
+	NEED(check_watch);
+#undef NEED
 	loaded = true;
 	return 0;
 }
@@ -179,20 +185,83 @@ int xl_list_backends(struct domu_ctx *ctx, domu_backend_fn fn, void *user)
  * was forked has neither the thread nor any use for the handle.  So that a
  * thread that is not asked for days holds little, only what changes when a
  * domain comes or goes is watched: a domain is introduced before its disks
- * are served, and a disk that is attached later is a new backend.
+ * are served, and a disk that is attached later is a new backend, in this
+ * Dom0 or in any other domain.  Only who is told to serve disks may write to
+ * its backends; all of /local/domain every guest could keep busy.
  */
-static const char *const watched[] = { "@introduceDomain", "/local/domain/0/backend", NULL };
-
+#define INTRODUCED     "@introduceDomain"
+#define TOKEN          "domu-rescue"
 #define EVENTS_AT_ONCE 1000 /* what is beyond is left for the next look */
+#define DOMAINS_MAX    1024 /* of what others serve, only the commit knows */
 
 struct domu_source_watch {
 	const struct store_lib *lib;
 	struct xs_handle *xs;
+	unsigned *domains; /* whose backends are watched */
+	size_t n;
 };
+
+static bool is_among(const unsigned *v, size_t n, unsigned id)
+{
+	while (n > 0)
+		if (v[--n] == id)
+			return true;
+	return false;
+}
+
+static bool watch_backends(struct domu_source_watch *w, unsigned domain, bool on)
+{
+	char path[48];
+
+	snprintf(path, sizeof path, "/local/domain/%u/backend", domain);
+	return on ? w->lib->watch(w->xs, path, TOKEN) : w->lib->unwatch(w->xs, path, TOKEN);
+}
+
+/* The domains that there are, at most DOMAINS_MAX; the caller frees. */
+static int domains_now(struct domu_source_watch *w, unsigned **out, size_t *n)
+{
+	struct store s = { .lib = w->lib, .xs = w->xs };
+	unsigned n_names;
+	int rc;
+	char **names = names_below(&s, "/local/domain", &n_names, &rc);
+
+	*n = 0;
+	*out = calloc(DOMAINS_MAX, sizeof **out);
+	if (*out == NULL)
+		rc = -ENOMEM;
+	for (unsigned i = 0; rc == 0 && i < n_names && *n < DOMAINS_MAX; i++)
+		(*out)[(*n)++] = (unsigned)strtoul(names[i], NULL, 10);
+	free(names);
+	return rc;
+}
+
+/* The backends of all domains that there are now are watched, and of no other. */
+static int follow_domains(struct domu_source_watch *w)
+{
+	unsigned *now;
+	size_t n;
+	int rc = domains_now(w, &now, &n);
+
+	for (size_t i = 0; rc == 0 && i < w->n; i++)
+		if (!is_among(now, n, w->domains[i]))
+			watch_backends(w, w->domains[i], false);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (!is_among(w->domains, w->n, now[i]) && !watch_backends(w, now[i], true))
+			rc = -errno;
+	if (rc < 0) {
+		free(now);
+		return rc;
+	}
+	free(w->domains);
+	w->domains = now;
+	w->n = n;
+	return 0;
+}
 
 void xl_watch_close(struct domu_source_watch *w)
 {
 	w->lib->close(w->xs);
+	free(w->domains);
 	free(w);
 }
 
@@ -218,10 +287,10 @@ int xl_watch_open(struct domu_ctx *ctx, struct domu_source_watch **out)
 		free(w);
 		return rc;
 	}
-	for (const char *const *path = watched; rc == 0 && *path != NULL; path++)
-		if (!lib->watch(w->xs, *path, "domu-rescue"))
-			rc = domu_fail(ctx, DOMU_FAILED, -errno, "xenstore's %s cannot be watched: %s", *path,
-			               strerror(errno));
+	/* In this order none falls in between. */
+	rc = lib->watch(w->xs, INTRODUCED, TOKEN) ? follow_domains(w) : -errno;
+	if (rc < 0)
+		domu_fail(ctx, DOMU_FAILED, rc, "xenstore cannot be watched: %s", strerror(-rc));
 	if (rc == 0 && lib->fileno(w->xs) < 0)
 		rc = domu_fail(ctx, DOMU_FAILED, -EMFILE, "xenstore cannot be watched: no descriptor");
 	if (rc < 0)
@@ -238,15 +307,20 @@ int xl_watch_fd(struct domu_source_watch *w)
 
 int xl_watch_look(struct domu_source_watch *w)
 {
+	bool introduced = false;
 	char **event = NULL;
 	unsigned n = 0;
 
 	while (n < EVENTS_AT_ONCE && (event = w->lib->check_watch(w->xs)) != NULL) {
+		introduced |= strcmp(event[XS_WATCH_PATH], INTRODUCED) == 0;
 		free(event);
 		n++;
 	}
 	/* The thread has ended when xenstored has. */
 	if (n == 0 && errno != EAGAIN)
+		return -EPIPE;
+	/* What is watched from now on says so once by itself: nothing that came before is missed. */
+	if (introduced && follow_domains(w) < 0)
 		return -EPIPE;
 	return n > 0;
 }

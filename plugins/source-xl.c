@@ -31,7 +31,7 @@ int xl_lib_load(struct domu_ctx *ctx, const struct xl_lib **out)
 	*out = &lib;
 	if (loaded)
 		return 0;
-	h = dlopen(XLUTIL_SONAME, RTLD_LAZY | RTLD_LOCAL);
+	h = dlopen(XLUTIL_SONAME, RTLD_NOW | RTLD_LOCAL);
 	if (h == NULL)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "xl configs cannot be read: %s (Debian has it in libxenmisc); name the guest's disks "

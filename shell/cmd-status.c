@@ -160,7 +160,9 @@ static int show(struct domu_run *r, const struct domu_verdict *v, const struct d
 	for (size_t i = 0; i < owners->n_starters && started_by == NULL; i++)
 		started_by = owners->starters[i].sure ? owners->starters[i].through : NULL;
 	domu_out_line(r->out, "%s: %s, %s", domu_guest_shown(g), domu_state_name(g->state),
-	              v->in_use ? "in use" : "free");
+	              domu_verdict_untold(v) ? "in use or not: only root can tell"
+	              : v->in_use            ? "in use"
+	                                     : "free");
 	domu_out_member(r->out, "guest", text_or_null(g->name));
 	domu_out_member(r->out, "state", json_object_new_string(domu_state_name(g->state)));
 	domu_out_member(r->out, "verdict", json_object_new_string(v->in_use ? "in-use" : "free"));

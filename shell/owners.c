@@ -189,7 +189,7 @@ static struct json_object *kept_json(const struct domu_toolstack *t)
 
 	for (size_t i = 0; list != NULL && i < t->n; i++) {
 		struct json_object *o = json_object_new_object();
-		char *next = domu_toolstack_next(t, &t->v[i]);
+		char *next = domu_toolstack_next(t, &t->v[i], NULL);
 
 		put_text(o, "name", t->v[i].guest->name);
 		put_text(o, "source", t->v[i].guest->source);
@@ -215,7 +215,7 @@ static void names_of(const struct domu_toolstack *t, char *out, size_t size)
 static int tell(struct domu_run *r, const struct domu_toolstack *t, struct json_object *list)
 {
 	struct json_object *o = json_object_new_object();
-	char *next = domu_toolstack_next(t, t->n > 0 ? &t->v[0] : NULL), names[256];
+	char *next = domu_toolstack_next(t, t->n > 0 ? &t->v[0] : NULL, NULL), names[256];
 
 	if (next == NULL)
 		return domu_nomem(r->ctx);

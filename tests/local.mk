@@ -20,6 +20,18 @@ check_PROGRAMS += tests/lib/source-made-up.so
 tests_lib_source_made_up_so_SOURCES = tests/lib/source-made-up.c
 tests_lib_source_made_up_so_CFLAGS = $(SHARED_CFLAGS)
 tests_lib_source_made_up_so_LDFLAGS = $(SHARED_LDFLAGS)
+# What stands for xenstored and for its library where they fail (tests/cli/xenstore.sh).
+if HAVE_LIBXL
+check_PROGRAMS += tests/lib/xenstored-cut tests/lib/xenstore-odd.so tests/lib/xenstore-few.so
+tests_lib_xenstored_cut_SOURCES = tests/lib/xenstored-cut.c
+tests_lib_xenstore_odd_so_SOURCES = tests/lib/xenstore-odd.c
+tests_lib_xenstore_odd_so_CFLAGS = $(SHARED_CFLAGS)
+tests_lib_xenstore_odd_so_LDFLAGS = -shared
+tests_lib_xenstore_few_so_SOURCES = tests/lib/xenstore-odd.c
+tests_lib_xenstore_few_so_CPPFLAGS = $(AM_CPPFLAGS) -DFEW
+tests_lib_xenstore_few_so_CFLAGS = $(SHARED_CFLAGS)
+tests_lib_xenstore_few_so_LDFLAGS = -shared
+endif
 include tests/bench/local.mk
 include tests/crash/local.mk
 

@@ -29,6 +29,11 @@ extern const struct domu_io domu_io_system;
 
 /* Whole transfers; 0 or a negative errno (-EIO: the file ended).  EINTR and short counts are dealt with. */
 int domu_pread_full(int fd, void *buf, size_t len, uint64_t offset);
+/*
+ * Of a device, what it has itself, past the page cache of this host: whoever maps a page of it, or has spliced it into
+ * a pipe, keeps that page there, however old.  offset and len are multiples of its sectors.  A file is read as always.
+ */
+int domu_pread_device(int fd, void *buf, size_t len, uint64_t offset);
 int domu_pwrite_full(const struct domu_io *io, int fd, const void *buf, size_t len, uint64_t offset);
 /* Syncs a folder, so that names in it survive a power cut. */
 int domu_sync_dir(const struct domu_io *io, const char *path);

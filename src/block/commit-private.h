@@ -179,9 +179,14 @@ bool domu_seal_uses(const struct domu_seal *s, unsigned disk);
  */
 bool domu_seal_door_on(const struct domu_seal *s, unsigned disk, int fd, bool any);
 
+/* ---- Xen's hotplug lock (commit.c) -------------------------------------------- */
+
+/* As domu_hotplug_lock() takes it; whoever waits for it is told which commit has it. */
+int domu_commit_hotplug(struct domu_ctx *ctx, const struct domu_commit_info *ci, int *fd);
+
 /* ---- images (image.c) ------------------------------------------------------- */
 
-/* [offset, offset+len) of a disk; zeros beyond what the backing has or size. */
+/* [offset, offset+len) of a disk, past the page cache of a device; zeros beyond what the backing has or size. */
 int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size, void *buf, size_t len,
                    uint64_t offset);
 /* Bytes of a unit that lie on a disk of that size. */

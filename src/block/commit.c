@@ -304,11 +304,19 @@ static int look_again(struct commit *c)
 	return rc;
 }
 
+int domu_commit_hotplug(struct domu_ctx *ctx, const struct domu_commit_info *ci, int *fd)
+{
+	char what[200];
+
+	snprintf(what, sizeof what, "commit %s of %s", ci->id, ci->guest != NULL ? ci->guest : ci->disks[0].path);
+	return domu_hotplug_lock(ctx, what, fd);
+}
+
 /* Xen's hotplug lock: no guest gets a disk attached while it is held. */
 static int last_look(struct commit *c)
 {
 	struct domu_apply a = { c->ctx, &c->seal, c->disks, c->stage->log_fd, DOMU_ALL_DISKS };
-	int rc = domu_hotplug_lock(c->ctx, &c->hotplug_fd);
+	int rc = domu_commit_hotplug(c->ctx, &c->seal.meta.info, &c->hotplug_fd);
 
 	if (rc == 0 && c->opts->recheck != NULL)
 		rc = c->opts->recheck(c->opts->user);

@@ -37,7 +37,7 @@ int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size
 		if (offset < end)
 			inside = end - offset < len ? (size_t)(end - offset) : len;
 		memset((char *)buf + inside, 0, len - inside);
-		rc = domu_pread_full(fd, buf, inside, offset);
+		rc = domu_pread_device(fd, buf, inside, offset);
 	}
 	return rc < 0 ? domu_fail(ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", vdev, offset,
 	                          strerror(-rc))

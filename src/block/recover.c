@@ -314,7 +314,7 @@ static int last_look(struct recover *r)
 {
 	size_t closed = r->closed;
 	bool all_new = r->all_new;
-	int rc = domu_hotplug_lock(r->ctx, &r->hotplug_fd);
+	int rc = domu_commit_hotplug(r->ctx, &r->seal.meta.info, &r->hotplug_fd);
 
 	if (rc == 0 && r->recheck != NULL)
 		rc = r->recheck(r->user);

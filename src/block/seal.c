@@ -525,7 +525,7 @@ bool domu_seal_door_on(const struct domu_seal *s, unsigned disk, int fd, bool an
 	for (size_t i = 0; i < s->n_doors; i++) {
 		const struct domu_seal_door *d = &s->doors[i];
 
-		if (d->disk != disk || domu_pread_full(fd, now, d->size, d->offset) < 0)
+		if (d->disk != disk || domu_pread_device(fd, now, d->size, d->offset) < 0)
 			continue;
 		if (memcmp(now, d->closed, d->size) == 0 ||
 		    (any && (memcmp(now, d->old_image, d->size) == 0 || memcmp(now, d->new_image, d->size) == 0)))

@@ -12,11 +12,15 @@ void domu_check_resolve(struct domu_view *v, const struct domu_backing *b, const
                         struct domu_answer *a)
 {
 	struct stat st;
+	int rc;
 
 	(void)v;
 	(void)r;
-	if (b->disk->path == NULL || stat(b->disk->path, &st) < 0)
-		domu_answer(a, DOMU_CHECK_FAIL, "%s is gone: %s", b->path, strerror(errno));
+	rc = b->disk->path == NULL ? -ENOENT : stat(b->disk->path, &st) < 0 ? -errno : 0;
+	if (rc == -EACCES)
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "what %s is now cannot be seen: run as root", b->disk->path);
+	else if (rc < 0)
+		domu_answer(a, DOMU_CHECK_FAIL, "%s is gone: %s", b->path, strerror(-rc));
 	else if (b->is_device ? !S_ISBLK(st.st_mode) || st.st_rdev != b->dev
 	                      : st.st_dev != b->dev || st.st_ino != b->inode)
 		domu_answer(a, DOMU_CHECK_FAIL, "%s is not the disk any more that was opened", b->disk->path);
@@ -37,7 +41,9 @@ void domu_check_own_lock(struct domu_view *v, const struct domu_backing *b, cons
 		domu_answer(a, DOMU_CHECK_FAIL, "another domu-rescue %s (%s)",
 		            idle ? "has it open for changes" : "is changing it", owner);
 	else if (rc < 0)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "its lock cannot be looked at: %s", strerror(-rc));
+		domu_answer(a, DOMU_CHECK_UNKNOWN,
+		            "whether another domu-rescue has it cannot be seen (its lock in %s/locks: %s): run as root",
+		            b->state_dir, strerror(-rc));
 }
 
 void domu_check_unchanged(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,

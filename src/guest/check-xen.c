@@ -103,7 +103,8 @@ void domu_view_free(struct domu_view *v)
 /* Nobody can change what everybody only reads. */
 static bool harmless(const struct domu_view *v, bool readonly)
 {
-	return readonly && (v->depth == DOMU_VERDICT_READ || v->depth == DOMU_VERDICT_STARTED);
+	return readonly && (v->depth == DOMU_VERDICT_READ || v->depth == DOMU_VERDICT_STARTED ||
+	                    v->depth == DOMU_VERDICT_STARTED_CHANGE);
 }
 
 /* true: nothing more to look at. */
@@ -329,7 +330,23 @@ static char *short_name(const struct domu_view *v, unsigned id)
 	return rc < 0 ? NULL : text;
 }
 
-/* A disk may be attached to the Dom0 itself, which is not among the guests. */
+/* To the Dom0 itself, which is not among the guests: the disk can be detached when nobody there uses it. */
+static void attached(struct domu_view *v, const struct domu_backend_copy *c, struct domu_answer *a)
+{
+	const char *vdev = c->vdev != NULL ? c->vdev : "VDEV";
+	struct domu_answer user = { .result = DOMU_CHECK_PASS };
+
+	/* An earlier answer is the one that is kept. */
+	if (a->result != DOMU_CHECK_FAIL && c->vdev != NULL)
+		domu_attached_user(v, c->vdev, &user);
+	domu_answer(a, DOMU_CHECK_FAIL, "it is attached to this Dom0 as %s (backendtype %s, %s)%s%s%s%s", vdev,
+	            backend_type(c), c->path, user.detail != NULL ? "; /dev/" : "", user.detail != NULL ? vdev : "",
+	            user.detail != NULL ? ": " : "", user.detail != NULL ? user.detail : "");
+	domu_answer_next(a, "%s%sxl block-detach 0 %s", user.next != NULL ? user.next : "",
+	                 user.next != NULL ? " && " : "", vdev);
+	domu_answer_clear(&user);
+}
+
 static void served(struct domu_view *v, const struct domu_backend_copy *c, enum domu_same same, struct domu_answer *a)
 {
 	const char *vdev = c->vdev != NULL ? c->vdev : "a disk", *type = backend_type(c);
@@ -346,9 +363,11 @@ static void served(struct domu_view *v, const struct domu_backend_copy *c, enum 
 	else if (same == DOMU_SAME_UNKNOWN)
 		domu_answer(a, DOMU_CHECK_UNKNOWN, "whether %s, which %s has as %s, is this disk cannot be told (%s)",
 		            c->params, to, vdev, c->path);
+	else if (c->frontend == 0)
+		attached(v, c, a);
 	else
-		domu_answer(a, DOMU_CHECK_FAIL, "it is %s %s as %s (backendtype %s, %s)",
-		            c->frontend == 0 ? "attached to" : "served to", to, vdev, type, c->path);
+		domu_answer(a, DOMU_CHECK_FAIL, "it is served to %s as %s (backendtype %s, %s)", to, vdev, type,
+		            c->path);
 	if (c->frontend == 0)
 		domu_answer_next(a, "xl block-detach 0 %s", c->vdev != NULL ? c->vdev : "VDEV");
 	else if (g != NULL)

@@ -102,6 +102,8 @@ bool domu_same_device(const struct domu_backing *b, uint64_t dev);
 bool domu_same_target(const char *x, const char *y);
 /* Of a disk that was attached to the Dom0: the path that is behind it, or what a block script makes it of.  Or NULL. */
 const char *domu_behind(struct domu_view *v, const struct domu_backing *b);
+/* Who uses /dev/VDEV of this Dom0: a stays a pass where nobody is seen to. */
+void domu_attached_user(struct domu_view *v, const char *vdev, struct domu_answer *a);
 /* Is that file the disk, or what a loop makes it of? */
 bool domu_same_file(const struct domu_backing *b, uint64_t dev, uint64_t inode);
 
@@ -140,7 +142,7 @@ void domu_check_hotplug(struct domu_view *v, const struct domu_backing *b, const
                         struct domu_answer *a);
 
 /* The hotplug lock in a folder of a test's choosing. */
-int domu_hotplug_lock_at(struct domu_ctx *ctx, const char *dir, unsigned seconds, int *fd);
+int domu_hotplug_lock_at(struct domu_ctx *ctx, const char *dir, const char *what, unsigned seconds, int *fd);
 
 /*
  * Our own lock: who has it, when it is not us, and whether he only reads so far.  0: nobody, 1: owner filled in, or a

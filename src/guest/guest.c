@@ -452,7 +452,7 @@ static int kept_elsewhere(struct domu_ctx *ctx, const struct domu_where *where, 
 	if (rc < 0)
 		return domu_nomem(ctx);
 	t = domu_toolstack_of(&ts, name, &kept);
-	next = t != NULL ? domu_toolstack_next(t, kept) : NULL;
+	next = t != NULL ? domu_toolstack_next(t, kept, name) : NULL;
 	if (t != NULL && kept != NULL)
 		rc = domu_fail(ctx, DOMU_NOTFOUND, -ENOENT, "%s is a guest of %s (%s); next: %s", name, t->name,
 		               kept->guest->source, next != NULL ? next : "domu-rescue --disk PATH shell");

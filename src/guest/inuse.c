@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "guest/check.h"
 
@@ -49,7 +50,7 @@ void domu_answer_clear(struct domu_answer *a)
 #define READ    DOMU_CHECK_AT_READ
 #define CHANGE  DOMU_CHECK_AT_CHANGE
 #define AGAIN   DOMU_CHECK_AGAIN
-#define STARTED DOMU_CHECK_AT_START
+#define STARTED (DOMU_CHECK_AT_START | DOMU_CHECK_AT_START_CHANGE)
 
 /* doc/safety.md shows this table; a test compares them. */
 static const struct check {
@@ -63,7 +64,8 @@ static const struct check {
 	  domu_check_domains },
 	{ { "backends", "no backend of this Dom0 serves it", READ | CHANGE | AGAIN | STARTED, false },
 	  domu_check_backends },
-	{ { "driver-domains", "no backend of another domain could be it", CHANGE, false }, domu_check_driver_domains },
+	{ { "driver-domains", "no backend of another domain could be it", CHANGE | DOMU_CHECK_AT_START_CHANGE, false },
+	  domu_check_driver_domains },
 	{ { "saved", "no saved state would resume on it", READ | CHANGE, false }, domu_check_saved },
 	{ { "other-hosts", "no other host holds it", CHANGE, true }, domu_check_other_hosts },
 	{ { "stacked", "nothing is made of it: dm, md, bcache, loops, snapshots, tapdisk", READ | CHANGE | AGAIN,
@@ -200,7 +202,7 @@ void domu_verdict_free(struct domu_verdict *v)
 }
 
 /*
- * The first reason; a mount says more than the loop that it is made through,
+ * The first reason, a failure before what cannot be told; a mount says more than the loop that it is made through,
  * and another domu-rescue more than that the kernel holds the device for it.
  */
 const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v)
@@ -216,13 +218,20 @@ const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v
 			continue;
 		if (own != NULL && strcmp(l->check, "mounts") == 0 && strcmp(own->disk, l->disk) == 0)
 			return own;
-		if (first == NULL)
+		if (first == NULL || (first->result != DOMU_CHECK_FAIL && l->result == DOMU_CHECK_FAIL))
 			first = l;
 		else if (strcmp(first->check, "stacked") == 0 && strcmp(l->check, "mounts") == 0 &&
 		         l->result == DOMU_CHECK_FAIL && strcmp(first->disk, l->disk) == 0)
 			return l;
 	}
 	return first;
+}
+
+bool domu_verdict_untold(const struct domu_verdict *v)
+{
+	const struct domu_verdict_line *l = domu_verdict_reason(v);
+
+	return geteuid() != 0 && l != NULL && l->result == DOMU_CHECK_UNKNOWN;
 }
 
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v)
@@ -233,6 +242,12 @@ int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const 
 	if (l == NULL)
 		return domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use", domu_guest_shown(g));
 	detail = l->detail != NULL ? l->detail : "in use";
+	if (domu_verdict_untold(v)) {
+		domu_fail(ctx, DOMU_FAILED, -EPERM, "whether %s is in use only root can tell: disk %s: %s (check %s)",
+		          domu_guest_shown(g), l->disk, detail, l->check);
+		domu_error_where(ctx, l->disk, NULL);
+		return -EPERM;
+	}
 	if (l->next != NULL)
 		domu_fail(ctx, DOMU_INUSE, -EBUSY, "%s is in use: disk %s: %s (check %s); next: %s",
 		          domu_guest_shown(g), l->disk, detail, l->check, l->next);

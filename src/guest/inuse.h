@@ -96,6 +96,7 @@ enum domu_verdict_depth {
 	DOMU_VERDICT_CHANGE, /* all */
 	DOMU_VERDICT_RECHECK, /* under the hotplug lock: those that can have changed */
 	DOMU_VERDICT_STARTED, /* when a watch says that a domain was started: who has the disk now */
+	DOMU_VERDICT_STARTED_CHANGE, /* the same, of a disk that all checks of a change have passed */
 };
 
 /*
@@ -107,8 +108,10 @@ int domu_verdict_make(struct domu_ctx *ctx, const struct domu_guest *g, const st
                       enum domu_verdict_depth depth, const char *const *waive, struct domu_verdict *out);
 void domu_verdict_free(struct domu_verdict *v);
 const char *domu_check_result_name(enum domu_check_result r);
-/* Fails with DOMU_INUSE: the first reason and the next command to type. */
+/* Fails with DOMU_INUSE, or DOMU_FAILED where only root can tell: the first reason and the next command to type. */
 int domu_verdict_refuse(struct domu_ctx *ctx, const struct domu_guest *g, const struct domu_verdict *v);
+/* Nobody was seen to use it, by somebody who may not look: only root can tell. */
+bool domu_verdict_untold(const struct domu_verdict *v);
 /* That reason; NULL: it is free. */
 const struct domu_verdict_line *domu_verdict_reason(const struct domu_verdict *v);
 
@@ -118,6 +121,7 @@ enum domu_check_when {
 	DOMU_CHECK_AT_CHANGE = 1 << DOMU_VERDICT_CHANGE,
 	DOMU_CHECK_AGAIN = 1 << DOMU_VERDICT_RECHECK,
 	DOMU_CHECK_AT_START = 1 << DOMU_VERDICT_STARTED,
+	DOMU_CHECK_AT_START_CHANGE = 1 << DOMU_VERDICT_STARTED_CHANGE,
 };
 
 struct domu_check_info {
@@ -132,8 +136,11 @@ bool domu_check_waived(const char *const *waive, const char *name);
 /* The checks in their order; NULL after the last. */
 const struct domu_check_info *domu_check_info(size_t i);
 
-/* Xen's hotplug lock, taken as its block script takes it.  -1 where there is no Xen; released by closing. */
-int domu_hotplug_lock(struct domu_ctx *ctx, int *fd);
+/*
+ * Xen's hotplug lock, taken as its block script takes it.  -1 where there is no Xen; released by closing.  what is
+ * what another domu-rescue is told that waits for it: "commit ID of web1".
+ */
+int domu_hotplug_lock(struct domu_ctx *ctx, const char *what, int *fd);
 DOMU_PUBLIC bool domu_xen_here(void);
 
 #endif

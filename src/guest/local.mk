@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
-	src/guest/backing.c \
+	src/guest/backing.c src/guest/check-attached.c \
 	src/guest/check-disk.c src/guest/check-kernel.c src/guest/check-process.c src/guest/check-saved.c \
 	src/guest/check-xen.c src/guest/check.h \
 	src/guest/guest.c src/guest/guest.h \

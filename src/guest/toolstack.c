@@ -87,6 +87,7 @@ void domu_toolstacks_free(struct domu_toolstacks *ts)
 			kept_free(&ts->v[i].v[k]);
 		free(ts->v[i].v);
 		free(ts->v[i].place);
+		free(ts->v[i].control);
 	}
 	memset(ts, 0, sizeof *ts);
 }
@@ -272,15 +273,37 @@ static int libvirt_read(struct domu_ctx *ctx, const char *root, struct domu_tool
 
 /* ---- XAPI ----------------------------------------------------------------------------- */
 
-/* XenServer and XCP-ng.  Its guests are in a database that is its own; xe asks it. */
+#define INVENTORY "/etc/xensource-inventory"
+
+/* CONTROL_DOMAIN_UUID='...' of what its installer has written, a piece of shell. */
+static int xapi_control(const char *root, struct domu_toolstack *t)
+{
+	char path[PATH_MAX], line[256], uuid[64];
+	int rc = 0;
+	FILE *f;
+
+	if (snprintf(path, sizeof path, "%s" INVENTORY, root) >= (int)sizeof path || (f = fopen(path, "re")) == NULL)
+		return 0;
+	while (rc == 0 && t->control == NULL && fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "CONTROL_DOMAIN_UUID=%*['\"]%63[0-9a-fA-F-]", uuid) == 1 &&
+		    (t->control = strdup(uuid)) == NULL)
+			rc = -ENOMEM;
+	fclose(f);
+	return rc;
+}
+
+/*
+ * XenServer and XCP-ng.  Its guests are in a database that is its own, and their disks in chains of images and volumes
+ * that it makes ready when they are attached: xe asks the one and does the other.
+ */
 static int xapi_read(struct domu_ctx *ctx, const char *root, struct domu_toolstack *t)
 {
-	static const char *const places[] = { "/etc/xensource-inventory", "/var/xapi", "/var/lib/xcp", NULL };
+	static const char *const places[] = { INVENTORY, "/var/xapi", "/var/lib/xcp", NULL };
 
 	(void)ctx;
 	for (const char *const *p = places; *p != NULL; p++)
 		if (there(root, *p))
-			return (t->place = strdup(*p)) != NULL ? 0 : -ENOMEM;
+			return (t->place = strdup(*p)) != NULL ? xapi_control(root, t) : -ENOMEM;
 	return 0;
 }
 
@@ -410,14 +433,26 @@ static bool any_path(const struct domu_guest *g)
 	return false;
 }
 
-static bool put_next(FILE *out, const struct domu_toolstack *t, const struct domu_kept *kept)
+/* The guest's first disk is attached to this Dom0, opened as a device of it, and detached. */
+static bool put_xapi(FILE *out, const struct domu_toolstack *t, const char *name)
 {
-	if (kept == NULL && strcmp(t->name, "XAPI") == 0) {
-		fprintf(out, "attach its VDI to this Dom0 (xe vm-disk-list vm=NAME; xe vbd-create "
-		             "vm-uuid=DOM0 vdi-uuid=VDI device=autodetect; xe vbd-plug), then domu-rescue --disk "
-		             "/dev/DEVICE shell");
-		return true;
-	}
+	char *quoted = domu_shell_quote(name != NULL ? name : "NAME");
+
+	if (quoted == NULL)
+		return false;
+	fprintf(out,
+	        "vbd=$(xe vbd-create vm-uuid=%s device=autodetect vdi-uuid=$(xe vbd-list vm-name-label=%s userdevice=0 "
+	        "params=vdi-uuid --minimal)) && xe vbd-plug uuid=$vbd && domu-rescue --disk /dev/$(xe vbd-param-get "
+	        "uuid=$vbd param-name=device) shell; xe vbd-unplug uuid=$vbd && xe vbd-destroy uuid=$vbd",
+	        t->control != NULL ? t->control : "$(xe vm-list is-control-domain=true --minimal)", quoted);
+	free(quoted);
+	return true;
+}
+
+static bool put_next(FILE *out, const struct domu_toolstack *t, const struct domu_kept *kept, const char *name)
+{
+	if (kept == NULL && strcmp(t->name, "XAPI") == 0)
+		return put_xapi(out, t, name);
 	if (kept == NULL) {
 		fprintf(out, "domu-rescue --disk PATH shell");
 		return true;
@@ -428,12 +463,12 @@ static bool put_next(FILE *out, const struct domu_toolstack *t, const struct dom
 	return !any_path(kept->guest) || put_command(out, kept->guest);
 }
 
-char *domu_toolstack_next(const struct domu_toolstack *t, const struct domu_kept *kept)
+char *domu_toolstack_next(const struct domu_toolstack *t, const struct domu_kept *kept, const char *name)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
-	bool ok = out != NULL && put_next(out, t, kept);
+	bool ok = out != NULL && put_next(out, t, kept, name);
 
 	if (out != NULL && fclose(out) != 0)
 		ok = false;

@@ -15,6 +15,7 @@ struct domu_toolstack {
 	const char *name; /* "libvirt", "Qubes", "XAPI" */
 	const char *stop, *kill, *resume; /* the commands that take a guest's name */
 	char *place; /* by what it was recognized */
+	char *control; /* XAPI: what it calls this Dom0, or NULL */
 	struct domu_kept *v; /* XAPI's are in its database: none here */
 	size_t n;
 };
@@ -37,9 +38,9 @@ const struct domu_toolstack *domu_toolstack_of(const struct domu_toolstacks *ts,
                                                const struct domu_kept **kept);
 /*
  * The next command to type for a guest of it: "domu-rescue --disk /dev/vg/web1 shell", or what has to be done
- * before.  kept NULL: in general.  NULL: no memory.
+ * before.  kept NULL: of a guest that is only known by its name, or in general (name NULL).  NULL: no memory.
  */
-char *domu_toolstack_next(const struct domu_toolstack *t, const struct domu_kept *kept);
+char *domu_toolstack_next(const struct domu_toolstack *t, const struct domu_kept *kept, const char *name);
 /* As a shell takes it.  NULL: no memory. */
 char *domu_shell_quote(const char *word);
 

@@ -15,6 +15,7 @@ struct domu_session {
 	uint64_t *view; /* by disk index: the size the stage sees, 0: the backing's */
 	size_t n_backings;
 	bool locked; /* our own lock on every disk is held, the whole verdict was free */
+	bool vetted; /* the whole verdict was free once: what only it asks is asked again when a domain is started */
 	struct domu_watch *watch; /* NULL: nothing is watched */
 	char *taken; /* who was seen on a disk since it was opened: the session only reads; NULL: nobody */
 	char *taken_next; /* the command that ends that, or NULL */

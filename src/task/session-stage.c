@@ -88,6 +88,7 @@ int domu_session_lock(struct domu_session *s)
 	if (rc == 0 && s->opts.undo_dir != NULL)
 		rc = keep_off(s, "folder for undo", s->opts.undo_dir);
 	s->locked = rc == 0;
+	s->vetted = s->vetted || rc == 0;
 	return rc;
 }
 

@@ -23,7 +23,7 @@ static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t
 {
 	const struct domu_backing *b = &s->backings[u->disk];
 	unsigned char buf[DOMU_UNIT];
-	int rc = domu_pread_full(b->fd, buf, u->size, u->offset);
+	int rc = domu_pread_device(b->fd, buf, u->size, u->offset);
 
 	if (rc < 0)
 		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,

@@ -38,7 +38,8 @@ static void ask(struct domu_session *s)
 	int rc;
 
 	domu_ctx_init(&quiet);
-	rc = domu_verdict_make(&quiet, s->guest, s->backings, s->n_backings, DOMU_VERDICT_STARTED, s->opts.waive, &v);
+	rc = domu_verdict_make(&quiet, s->guest, s->backings, s->n_backings,
+	                       s->vetted ? DOMU_VERDICT_STARTED_CHANGE : DOMU_VERDICT_STARTED, s->opts.waive, &v);
 	domu_ctx_free(&quiet);
 	l = rc == 0 ? domu_verdict_reason(&v) : NULL;
 	s->in_use = rc != 0 || l != NULL;

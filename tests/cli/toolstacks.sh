@@ -109,11 +109,33 @@ works "status of libvirt's disk" --disk "$T/c.img" status
 has "libvirt" "$(out)" 'virt is started at boot by libvirt \(/etc/libvirt/libxl/autostart/virt.xml\)'
 works "status --json" status web1 --json
 is "status --json: started_by" "$(jq -r .started_by "$T/out")" /etc/xen/auto/01-web1
-touch /etc/xensource-inventory
+echo "CONTROL_DOMAIN_UUID='0a1b-2c'" >/etc/xensource-inventory
 works "list" list
 has "XAPI is named" "$(err)" 'XAPI keeps guests here \(/etc/xensource-inventory\).*xe vbd-plug'
 ends "what XAPI may keep" 4 cat nobody:/etc/hostname
 has "is asked of xe" "$(err)" 'no guest is named nobody in xl.s configs; XAPI keeps guests here'
+# The line that it gives, with an xe that says what it was asked for and has the disk attached already.
+next=$(sed -n 's/.*(\/etc\/xensource-inventory): //p' "$T/err")
+mkdir "$T/bin"
+cat >"$T/bin/xe" <<END
+#!/bin/sh
+echo "xe \$*" >>$T/asked
+case \$1 in
+vbd-create) echo VBD ;;
+vbd-list) echo VDI ;;
+vbd-param-get) echo \$(basename "\$(cat $T/attached)") ;;
+esac
+END
+chmod 755 "$T/bin/xe"
+ln -s "$DOMU" "$T/bin/domu-rescue"
+losetup -f --show "$T/c.img" >"$T/attached"
+is "the line that is given opens the disk" "$(echo 'cat /etc/hostname' | PATH=$T/bin:$PATH bash -c "$next" 2>"$T/err")" new
+losetup -d "$(cat "$T/attached")"
+is "and asks xe for the guest's first disk" "$(cat "$T/asked")" "$(
+	printf 'xe %s\n' 'vbd-list vm-name-label=nobody userdevice=0 params=vdi-uuid --minimal' \
+		'vbd-create vm-uuid=0a1b-2c device=autodetect vdi-uuid=VDI' 'vbd-plug uuid=VBD' \
+		'vbd-param-get uuid=VBD param-name=device' 'vbd-unplug uuid=VBD' 'vbd-destroy uuid=VBD'
+)"
 works "status" status web1
 has "status: XAPI" "$(out)" 'XAPI may start it by itself: xe vm-list'
 rm /etc/xensource-inventory

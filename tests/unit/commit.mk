@@ -5,7 +5,8 @@ COMMIT_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
 COMMIT_TESTS = tests/unit/test-commit-basic tests/unit/test-commit-crash tests/unit/test-commit-state \
 	tests/unit/test-commit-rests \
 	tests/unit/test-commit-closed tests/unit/test-commit-doors tests/unit/test-commit-identity \
-	tests/unit/test-commit-retain tests/unit/test-commit-notes tests/unit/test-commit-sync tests/unit/test-commit-race
+	tests/unit/test-commit-retain tests/unit/test-commit-notes tests/unit/test-commit-sync tests/unit/test-commit-race \
+	tests/unit/test-commit-cache
 check_PROGRAMS += $(COMMIT_TESTS)
 TESTS += $(COMMIT_TESTS)
 tests_unit_test_commit_basic_SOURCES = tests/unit/test-commit-basic.c $(COMMIT_RIG)
@@ -52,3 +53,7 @@ tests_unit_test_commit_race_SOURCES = tests/unit/test-commit-race.c $(COMMIT_RIG
 tests_unit_test_commit_race_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_commit_race_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_commit_race_LDADD = $(COMMIT_LDADD)
+tests_unit_test_commit_cache_SOURCES = tests/unit/test-commit-cache.c $(COMMIT_RIG)
+tests_unit_test_commit_cache_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_commit_cache_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_commit_cache_LDADD = $(COMMIT_LDADD)

@@ -261,6 +261,46 @@ Test(checks, a_disk_attached_to_the_dom0_is_what_is_behind_it)
 	close_view();
 }
 
+Test(checks, who_uses_a_disk_that_is_attached_to_the_dom0_is_said)
+{
+	struct domu_backend_copy c = {
+		.path = (char *)"/local/domain/0/backend/vbd/0/51712", .params = image, .vdev = loop + 5, .state = 4
+	};
+	char word[700], next[700];
+	int pid;
+
+	/* A loop is what xvdz would be. */
+	cr_assert_eq(run("mke2fs", "-q", "-F", image), 0);
+	make_loop(image, "512");
+	open_view();
+	view.backends = &c;
+	view.n_backends = 1;
+	snprintf(next, sizeof next, "xl block-detach 0 %s", loop + 5);
+	says(domu_check_backends, DOMU_CHECK_FAIL, "attached to this Dom0 as loop", next);
+	cr_assert_str_eq(a.next, next);
+	if (run("mount", loop, mnt) == 0) {
+		snprintf(word, sizeof word, "; %s: mounted on %s", loop, mnt);
+		snprintf(next, sizeof next, "umount %s && xl block-detach 0 %s", mnt, loop + 5);
+		says(domu_check_backends, DOMU_CHECK_FAIL, word, NULL);
+		cr_assert_str_eq(a.next, next);
+		cr_assert_eq(run("umount", mnt), 0);
+	}
+	snprintf(word, sizeof word, "exec 3<>%s; echo open; exec sleep 60 >/dev/null", loop);
+	pid = run_start("sh", "-c", word, NULL);
+	snprintf(word, sizeof word, "; %s: process %d (sleep) has it open for writing", loop, pid);
+	snprintf(next, sizeof next, "kill %d && xl block-detach 0 %s", pid, loop + 5);
+	says(domu_check_backends, DOMU_CHECK_FAIL, word, NULL);
+	cr_assert_str_eq(a.next, next);
+	run_stop(pid);
+	/* A name that leads elsewhere, and one that leads nowhere. */
+	c.vdev = (char *)"../etc/passwd";
+	says(domu_check_backends, DOMU_CHECK_FAIL, "attached to this Dom0 as", NULL);
+	c.vdev = (char *)"xvd-absent";
+	says(domu_check_backends, DOMU_CHECK_FAIL, "attached to this Dom0 as", "xl block-detach 0 xvd-absent");
+	view.n_backends = 0;
+	close_view();
+}
+
 Test(checks, a_driver_domain_is_named_with_whom_it_serves)
 {
 	struct domu_backend_copy c = { .path = (char *)"/local/domain/3/backend/vbd/7/51712",
@@ -451,7 +491,7 @@ Test(checks, what_may_not_be_looked_at_is_unknown)
 	domu_backing_unlock(&k);
 	k.state_dir = state;
 	says(domu_check_own_lock, DOMU_CHECK_PASS, NULL, NULL);
-	as_nobody(domu_check_own_lock, "its lock cannot be looked at");
+	as_nobody(domu_check_own_lock, "whether another domu-rescue has it cannot be seen");
 	related.v = &h;
 	related.n = 1;
 	as_nobody(domu_check_mounts, "cannot be seen");
@@ -489,7 +529,9 @@ static void when_text(unsigned when, char out[64])
 {
 	snprintf(out, 64, "%s%s%s%s", when & DOMU_CHECK_AT_READ ? "reading, " : "",
 	         when & DOMU_CHECK_AT_CHANGE ? "changing" : "", when & DOMU_CHECK_AGAIN ? ", again" : "",
-	         when & DOMU_CHECK_AT_START ? ", watching" : "");
+	         when & DOMU_CHECK_AT_START          ? ", watching"
+	         : when & DOMU_CHECK_AT_START_CHANGE ? ", watching a change"
+	                                             : "");
 }
 
 /* Every file named is there, and names the check or its function. */

@@ -52,7 +52,7 @@ Test(inuse, xen_checks_are_skipped_only_without_a_xen)
 	look(DOMU_VERDICT_CHANGE);
 	for (const char *const *n = names; *n != NULL; n++)
 		cr_assert_eq(line(*n)->result, DOMU_CHECK_SKIPPED, "%s", *n);
-	cr_assert_eq(domu_hotplug_lock(&b.ctx, &fd), 0);
+	cr_assert_eq(domu_hotplug_lock(&b.ctx, "a test", &fd), 0);
 	cr_assert_eq(fd, -1);
 }
 

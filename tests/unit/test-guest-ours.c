@@ -113,6 +113,36 @@ Test(inuse, our_lock_is_exclusive_and_says_whose_it_is)
 	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
 }
 
+Test(inuse, what_only_root_can_tell_is_no_use)
+{
+	char state[512];
+	int pid;
+
+	if (geteuid() != 0)
+		skip("only root can become somebody who may not look");
+	snprintf(state, sizeof state, "%s/state", b.dir);
+	open_disk(image);
+	cr_assert_eq(domu_backing_lock(&b.ctx, state, &k), 0);
+	domu_backing_unlock(&k);
+	k.state_dir = state;
+	cr_assert_eq(seteuid(65534), 0);
+	look(DOMU_VERDICT_READ);
+	cr_assert(v.in_use && domu_verdict_untold(&v));
+	cr_assert_eq(domu_verdict_refuse(&b.ctx, g, &v), -EPERM);
+	cr_assert_eq(b.ctx.error.status, DOMU_FAILED);
+	cr_assert_not_null(strstr(b.ctx.error.message, "only root can tell"), "%s", b.ctx.error.message);
+	cr_assert_not_null(strstr(b.ctx.error.message, "run as root (check own-lock)"), "%s", b.ctx.error.message);
+	/* A use that anybody can see is one. */
+	cr_assert_eq(seteuid(0), 0);
+	pid = run_start("flock", image, "sh", "-c", "echo locked; exec sleep 60 >/dev/null", NULL);
+	cr_assert_eq(seteuid(65534), 0);
+	look(DOMU_VERDICT_CHANGE);
+	cr_assert(v.in_use && !domu_verdict_untold(&v));
+	refused("lock on it");
+	cr_assert_eq(seteuid(0), 0);
+	run_stop(pid);
+}
+
 /* Numbers that no device here has: the lock needs none. */
 static struct domu_backing made_up(struct domu_disk *d, unsigned minor, unsigned whole)
 {
@@ -156,20 +186,55 @@ Test(inuse, the_hotplug_lock_is_shared_with_xens_scripts)
 
 	snprintf(dir, sizeof dir, "%s/hotplug", b.dir);
 	snprintf(path, sizeof path, "%s/block", dir);
-	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, 1, &fd), 0, "%s", b.ctx.error.message);
-	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, 1, &second), 0);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, "one", 1, &fd), 0, "%s", b.ctx.error.message);
+	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, "two", 1, &second), 0);
 	cr_assert_eq(b.ctx.error.status, DOMU_INUSE);
 	close(fd);
 	/* A holder of a file that was unlinked holds nothing. */
 	holder = open(path, O_RDWR | O_CREAT, 0600);
 	cr_assert_eq(flock(holder, LOCK_EX), 0);
-	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, 0, &fd), 0);
+	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, "one", 0, &fd), 0);
 	cr_assert_eq(unlink(path), 0);
-	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, 1, &fd), 0);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, "one", 1, &fd), 0);
 	cr_assert_neq(run("flock", "-n", path, "true"), 0);
 	close(fd);
 	close(holder);
 	cr_assert_eq(run("flock", "-n", path, "true"), 0);
+}
+
+static void held_by(const char *dir, const char *word)
+{
+	int fd;
+
+	domu_error_clear(&b.ctx);
+	cr_assert_lt(domu_hotplug_lock_at(&b.ctx, dir, "this one", 0, &fd), 0);
+	cr_assert_not_null(strstr(b.ctx.error.message, word), "%s, not %s", b.ctx.error.message, word);
+}
+
+Test(inuse, who_has_the_hotplug_lock_is_said)
+{
+	char dir[512], word[200], script[1200];
+	int fd, pid;
+
+	snprintf(dir, sizeof dir, "%s/hotplug", b.dir);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, "commit 1 of web1", 1, &fd), 0, "%s", b.ctx.error.message);
+	snprintf(word, sizeof word, "held by another domu-rescue (pid %d, commit 1 of web1); try again when", getpid());
+	held_by(dir, word);
+	close(fd);
+	/* As Xen's script does it: flock(1) takes it and ends.  What we had said is still in the file. */
+	snprintf(script, sizeof script, "exec 8<>%s/block; flock 8; echo has it; exec sleep 60 >/dev/null", dir);
+	pid = run_start("sh", "-c", script, NULL);
+	snprintf(word, sizeof word, "held by process %d (", pid);
+	held_by(dir, word);
+	held_by(dir, "): a guest is being started or stopped; try again");
+	/* Who only waits for it is not taken for who has it. */
+	run_stop(pid);
+	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, "commit 2 of\nweb2", 1, &fd), 0);
+	snprintf(script, sizeof script, "exec 8<>%s/block; echo open; exec flock 8 true >/dev/null", dir);
+	pid = run_start("sh", "-c", script, NULL);
+	held_by(dir, "commit 2 of web2");
+	close(fd);
+	run_stop(pid);
 }
 
 /* ---- changed meanwhile, waived ------------------------------------------------------- */

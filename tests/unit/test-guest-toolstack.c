@@ -54,7 +54,7 @@ static const struct domu_toolstack *one(const char *name, size_t guests)
 
 static void next_is(const struct domu_toolstack *t, size_t guest, const char *want)
 {
-	char *next = domu_toolstack_next(t, &t->v[guest]);
+	char *next = domu_toolstack_next(t, &t->v[guest], NULL);
 
 	cr_assert_str_eq(next, want);
 	free(next);
@@ -352,7 +352,14 @@ Test(toolstack, xapi_is_named_and_xe_shown)
 	host_file("etc/xensource-inventory", "PRODUCT_BRAND='XCP-ng'\n");
 	one("XAPI", 0);
 	cr_assert_eq(domu_toolstack_of(&ts, "anything", &kept), &ts.v[0]);
+	cr_assert_null(ts.v[0].control);
 	not_found("web1", "XAPI keeps guests here (/etc/xensource-inventory)", "xe vbd-plug");
+	not_found("it's", "vm-uuid=$(xe vm-list is-control-domain=true --minimal) ", "vm-name-label='it'\\''s' ");
+	host_file("etc/xensource-inventory", "PRODUCT_BRAND='XCP-ng'\nCONTROL_DOMAIN_UUID='0a-1b'\nX='y'\n");
+	cr_assert_str_eq(one("XAPI", 0)->control, "0a-1b");
+	not_found("web1", "xe vbd-create vm-uuid=0a-1b ", "vm-name-label=web1 ");
+	host_file("etc/xensource-inventory", "CONTROL_DOMAIN_UUID='$(reboot)'\n");
+	cr_assert_null(one("XAPI", 0)->control);
 	cr_assert_eq(domu_guest_find(&b.ctx, &b.where, bench_image(&b, "a.img", 4096), &g), 0);
 	cr_assert_eq(domu_owners_find(&b.ctx, &b.where, b.dir, g, NULL, 0, &o), 0);
 	cr_assert_eq(o.n_starters, 1);

@@ -352,6 +352,9 @@ Test(xl, a_config_with_errors_is_one_row_of_the_list_and_not_its_end)
 	bench_image(&b, "huge.cfg", (1u << 20) + 1);
 	cr_assert_eq(mkfifo(bench_path(&b, "fifo.cfg"), 0600), 0);
 	cr_assert_eq(symlink("nowhere", bench_path(&b, "dangling.cfg")), 0);
+	/* Shorter, and longer, than the kernel says. */
+	cr_assert_eq(symlink("/sys/devices/system/cpu/online", bench_path(&b, "shrinks.cfg")), 0);
+	cr_assert_eq(symlink("/proc/self/status", bench_path(&b, "grows.cfg")), 0);
 	f = fopen(bench_path(&b, "garbage.cfg"), "we");
 	for (int i = 1; i < 4000; i++)
 		putc(i * 7919 % 255 + 1, f);
@@ -360,11 +363,18 @@ Test(xl, a_config_with_errors_is_one_row_of_the_list_and_not_its_end)
 	g = listed(&gs, "good");
 	cr_assert(g != NULL && g->error == NULL);
 	static const char *const bad[][2] = {
-		{ "py", "syntax error" },     { "excl", "w!" },
-		{ "text", "syntax error" },   { "list", "not a list" },
-		{ "zeros", "not a text" },    { "huge", "1 MiB" },
-		{ "fifo", "not a file" },     { "dangling", "No such file" },
-		{ "garbage", "garbage.cfg" }, { "namelist", "name" },
+		{ "py", "syntax error" },
+		{ "excl", "w!" },
+		{ "text", "syntax error" },
+		{ "list", "not a list" },
+		{ "zeros", "not a text" },
+		{ "huge", "1 MiB" },
+		{ "fifo", "not a file" },
+		{ "dangling", "No such file" },
+		{ "garbage", "garbage.cfg" },
+		{ "namelist", "name" },
+		{ "shrinks", "changes while it is read" },
+		{ "grows", "changes while it is read" },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		g = listed(&gs, bad[i][0]);
@@ -373,7 +383,7 @@ Test(xl, a_config_with_errors_is_one_row_of_the_list_and_not_its_end)
 		cr_assert_null(strpbrk(g->error, "\n\r\x1b"), "%s", g->error);
 		cr_assert_leq(strlen(g->error), 300);
 	}
-	cr_assert_eq(gs.n, 11);
+	cr_assert_eq(gs.n, 13);
 	domu_guests_free(&gs);
 	refused("py", DOMU_FAILED, "syntax error", "py");
 }

@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 . /lab/lab.sh
 image $disks/edit.img 8M
-guest edit "file:$disks/edit.img"
+still=1 guest edit "file:$disks/edit.img"
 cat >"$T/editor" <<'END'
 #!/bin/sh
 echo typed >"$1"

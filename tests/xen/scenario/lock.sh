@@ -7,14 +7,14 @@ waiting() {
 	grep -q -- "-> FLOCK.*:$(stat -c %i $lock) " /proc/locks
 }
 image $disks/lock.img 8M
-guest lock "file:$disks/lock.img"
+still=1 guest lock "file:$disks/lock.img"
 mkdir -p /var/run/xen-hotplug
 bash -c "exec 8<>$lock && flock 8 && : >'$T/has' && exec sleep 1000" &
 holder=$!
 check "somebody has the lock" wait_until 10 test -e "$T/has"
 before=$(md5sum <$disks/lock.img)
 ends "a commit meanwhile" 3 write lock:/etc/motd < <(echo never)
-has "says why" "$(err)" "Xen's hotplug lock $lock is held: a guest is being started or stopped; try again"
+has "says why" "$(err)" "Xen's hotplug lock $lock is held by process $holder \(sleep\): a guest is being started or stopped; try again"
 is "no byte changed" "$(md5sum <$disks/lock.img)" "$before"
 works "nothing is left of it" -n write lock:/etc/motd < <(echo never)
 xl create -p /etc/xen/lock.cfg >"$T/xl" 2>&1 &

@@ -11,7 +11,7 @@ lvm lvcreate -y -n root-two -L 16M lab
 udevadm settle
 disk=/dev/lab/root
 image $disk 16M
-guest lv "phy:$disk"
+still=1 guest lv "phy:$disk"
 guest other "phy:/dev/mapper/lab-root"
 works "a volume that nobody has is changed" write lv:/etc/motd < <(echo free)
 
@@ -109,7 +109,13 @@ works "what dm wrote is read" cat two@two/striped:/written
 is "as it is" "$(out)" guest
 
 check "attached to the Dom0" xl block-attach 0 "phy:$disk,xvdz,w"
-refused "attached to the Dom0" $disk 'attached to this Dom0 as xvdz.*xl block-detach 0 xvdz' write lv:/etc/motd
+refused "attached to the Dom0" $disk 'attached to this Dom0 as xvdz.*next: xl block-detach 0 xvdz' write lv:/etc/motd
+modprobe xen-blkfront
+check "where it appears" wait_until 30 test -b /dev/xvdz
+mount -t ext4 -o ro /dev/xvdz /mnt/inside
+refused "attached to the Dom0 and mounted" $disk \
+	'attached to this Dom0 as xvdz \(.*/dev/xvdz: mounted on /mnt/inside .*next: umount /mnt/inside && xl block-detach 0 xvdz$' write lv:/etc/motd
+umount /mnt/inside
 check "detached" xl block-detach 0 xvdz
 
 works "in the end it is free" status lv

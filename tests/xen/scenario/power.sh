@@ -14,12 +14,12 @@ case $1 in
 	begin=$SECONDS
 	"$DOMU" write slow:/etc/motd >"$T/long" 2>&1 < <(echo "a long commit") &
 	domu_pid=$!
-	check "the doors are closed" wait_until 30 closed
+	check "the doors are closed" wait_until 120 closed
 	check "and the hotplug lock is free again" wait_until 5 flock -n /var/run/xen-hotplug/block true
 	kill -STOP $domu_pid
 	refused_by "another domu-rescue" "another domu-rescue is changing it \(pid $domu_pid" write slow:/etc/motd
 	check "the start is not held up" create slow
-	check "the guest has looked for its root" says slow "guest: .*mounted"
+	check "the guest has looked for its root" says slow "guest: (mounted|no root could be mounted)"
 	has "and has found nothing to mount" "$(console slow)" "no root could be mounted"
 	# Others, that need none of this, have their turn while nothing happens here.
 	/bin/bash /lab/scenarios lock edit

@@ -101,6 +101,28 @@ has "and can be changed" "$(answer)" 'committed as'
 leave_shell
 check "e2fsck finds nothing then" e2fsck -fn $disk
 
+# ---- a domain that comes, and later begins to serve a disk to another
+open_shell domu-rescue shell -k watched
+enters "write /etc/motd <$T/staged"
+printf 'name = "storage"\nkernel = "/lab/vmlinux"\nmemory = 80\n' >"$T/storage.cfg"
+check "a domain comes" xl create -pq "$T/storage.cfg"
+driver=$(xl domid storage)
+enters pwd
+lacks "which is nothing to the guest" "$(answer)" 'in use'
+path=/local/domain/$driver/backend/vbd/99/51712
+xenstore-write "$path/params" /dev/sda "$path/dev" xvda "$path/state" 4
+enters 'mkdir /never'
+has "that it serves something is said" "$(answer)" "watched is in use: disk xvda: the driver domain storage \($driver\) serves /dev/sda to domain 99 as xvda; whether that is this disk cannot be seen here\. From now on this shell only reads"
+has "and nothing is changed any more" "$(answer)" 'this shell only reads\. Next: '
+xenstore-rm "/local/domain/$driver/backend"
+enters pwd
+has "that it has ended, too" "$(answer)" 'not in use any more'
+enters commit
+has "then what is staged is committed" "$(answer)" 'committed as'
+# First: xl, which waits for its end, has the shell's input open too.
+destroy storage
+leave_shell
+
 # ---- a person's shell that waits for a line
 open_shell script -qefc "stty cols 200; exec domu-rescue watched" /dev/null
 wait_until 60 grep -q 'watched:/> ' "$T/said"
