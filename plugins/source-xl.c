@@ -306,8 +306,10 @@ static int read_root(struct reading *r)
 	flags = last_word(line, "rootflags=", &n_flags);
 	if ((hint != NULL || flags != NULL) &&
 	    asprintf(&r->g->root_hint, "%.*s%s%.*s", (int)n, hint != NULL ? hint : "",
-	             flags == NULL ? "" : hint != NULL ? " rootflags=" : "rootflags=", (int)n_flags,
-	             flags != NULL ? flags : "") < 0) {
+	             flags == NULL  ? ""
+	             : hint != NULL ? " rootflags="
+	                            : "rootflags=",
+	             (int)n_flags, flags != NULL ? flags : "") < 0) {
 		r->g->root_hint = NULL;
 		rc = -ENOMEM;
 	}

@@ -10,7 +10,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-chattr.c shell/flags.c shell/flags.h \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
-	shell/cmd-cp.c shell/cp-ends.c shell/cp-ends.h \
+	shell/cmd-cp.c shell/cp-ends.c shell/cp-ends.h shell/cp-tell.c shell/cp-tell.h \
 	shell/cmd-diff.c shell/diff-unified.c shell/diff-work.c shell/diff.h \
 	shell/note.c shell/note.h \
 	shell/cmd-move.c \

@@ -142,8 +142,8 @@ static bool as_told(struct domu_tree *t, size_t node, struct domu_fs *fs)
 
 	if (flags != NULL)
 		domu_subvol_options(flags, &path, &id);
-	t->state[node].told = (path != NULL || id != 0) && domu_subvol_find(fs, path, id, &ino) == 0 &&
-	                      root_at(t, node, ino);
+	t->state[node].told =
+	    (path != NULL || id != 0) && domu_subvol_find(fs, path, id, &ino) == 0 && root_at(t, node, ino);
 	free(flags);
 	return t->state[node].told;
 }

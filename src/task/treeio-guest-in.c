@@ -308,8 +308,10 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 
 	g->name = NULL;
 	snprintf(g->shown, sizeof g->shown, "%s", itself ? e->name : name);
-	if (itself)
+	if (itself) {
+		s->left_alone = true;
 		return enter_itself(g, e);
+	}
 	rc = set_path(g, name);
 	if (rc != 0)
 		return rc;
@@ -323,8 +325,10 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		rc = domu_fs_stat(g->top->fs, old, &st);
 	if (rc != 0)
 		return fail(g, rc, "create");
-	if (S_ISDIR(e->st.mode))
+	if (S_ISDIR(e->st.mode)) {
+		s->left_alone = old != 0 && S_ISDIR(st.mode);
 		return enter_dir(g, name, old, &st, e);
+	}
 	if (old != 0 && S_ISDIR(st.mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
 		rc =
 		    domu_tree_covered(g->t, g->top->mount, old) ? -EBUSY : domu_fs_rmdir(g->top->fs, g->top->ino, name);
@@ -338,6 +342,7 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 	/* Its data is taken and dropped; a link to it later leads to what is there. */
 	if (old != 0 && left_alone(g, &st, &e->st)) {
 		g->fs = NULL;
+		s->left_alone = true;
 		rc = e->again ? 0 : remember_link(g, e->link_id, g->top->fs, old);
 		return rc != 0 ? fail(g, rc, "create") : 0;
 	}
