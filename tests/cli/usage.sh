@@ -139,12 +139,10 @@ while IFS='|' read -r command want; do
 	ends "not there: $command" 2 "${words[@]}"
 	has "not there: $command: what to type instead" "$(err)" "there is no .*$want"
 done <<-'WORDS'
-	grep -P x web:/etc/passwd|-E has most of it
-	grep --null-data x web:/etc/passwd|grep -z
-	grep -f /dev/null web:/etc/passwd|-e PATTERN
 	du --exclude=x web:/|find .*! -path
 	cp --preserve=all web:/etc .|-p keeps mode
-	cp -v web:/etc .|find DST
 	ls -I x web:/|find -maxdepth 1
 WORDS
+ends "cp -rL" 2 cp -rL web:/etc .
+has "cp -rL: what to type instead" "$(err)" '-H follows the links that are named'
 done_testing
