@@ -266,29 +266,12 @@ static int read_disks(struct reading *r, bool *any)
 	return 0;
 }
 
-/* The value of the last word NAME=VALUE of a kernel's command line; NULL: there is none. */
-static const char *last_word(const char *line, const char *name, size_t *len)
-{
-	const char *value = NULL;
-	size_t n, skip = strlen(name);
-
-	for (const char *p = line; *p != '\0'; p += n) {
-		p += strspn(p, " \t\n");
-		n = strcspn(p, " \t\n");
-		if (n > skip && strncmp(p, name, skip) == 0) {
-			value = p + skip;
-			*len = n - skip;
-		}
-	}
-	return value;
-}
-
 /* What the kernel takes: the last root= of "root=ROOT EXTRA", or of cmdline, which replaces both; so for rootflags=. */
 static int read_root(struct reading *r)
 {
-	const char *cmdline = NULL, *root = NULL, *extra = NULL, *hint, *flags;
-	size_t n = 0, n_flags = 0;
+	const char *cmdline = NULL, *root = NULL, *extra = NULL, *hint = NULL, *flags = NULL;
 	char *line = NULL;
+	size_t n = 0;
 	int rc = 0;
 
 	if (r->lib->cfg_get_string(r->cfg, "cmdline", &cmdline, 1) == 0) {
@@ -302,14 +285,18 @@ static int read_root(struct reading *r)
 	}
 	if (line == NULL)
 		return -ENOMEM;
-	hint = last_word(line, "root=", &n);
-	flags = last_word(line, "rootflags=", &n_flags);
+	for (const char *p = line; *p != '\0'; p += n) {
+		p += strspn(p, " \t\n");
+		n = strcspn(p, " \t\n");
+		if (strncmp(p, "root=", 5) == 0 && n > 5)
+			hint = p + 5;
+		else if (strncmp(p, "rootflags=", 10) == 0)
+			flags = p;
+	}
 	if ((hint != NULL || flags != NULL) &&
-	    asprintf(&r->g->root_hint, "%.*s%s%.*s", (int)n, hint != NULL ? hint : "",
-	             flags == NULL  ? ""
-	             : hint != NULL ? " rootflags="
-	                            : "rootflags=",
-	             (int)n_flags, flags != NULL ? flags : "") < 0) {
+	    asprintf(&r->g->root_hint, "%.*s%s%.*s", hint != NULL ? (int)strcspn(hint, " \t\n") : 0, hint,
+	             hint != NULL && flags != NULL ? " " : "", flags != NULL ? (int)strcspn(flags, " \t\n") : 0,
+	             flags) < 0) {
 		r->g->root_hint = NULL;
 		rc = -ENOMEM;
 	}

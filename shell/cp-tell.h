@@ -17,7 +17,7 @@ struct domu_cp_shown {
 
 struct domu_cp_tell;
 
-/* A sink that passes everything to inner, and tells o.  What shown points to outlives it; next: of the trees to come. */
+/* A sink that passes everything to inner, and tells o; next: of which trees.  What shown points to outlives it. */
 int domu_cp_tell_new(struct domu_ctx *ctx, struct domu_out *o, struct domu_sink *inner, struct domu_cp_tell **t);
 void domu_cp_tell_next(struct domu_cp_tell *t, const struct domu_cp_shown *shown);
 struct domu_sink *domu_cp_tell_sink(struct domu_cp_tell *t);

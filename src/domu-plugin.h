@@ -325,7 +325,7 @@ struct domu_guest {
 	int64_t domid; /* -1: none */
 	struct domu_disk *disks;
 	size_t n_disks;
-	char *root_hint; /* what root= or extra= says the guest boots from, then " rootflags=FLAGS" if it does; or NULL */
+	char *root_hint; /* what the config says the guest boots from: ROOT, rootflags=FLAGS or both, a blank between */
 	/* Of a live domain, where the state has no word for it: "shut down", "dying".  Static text, or NULL. */
 	const char *condition;
 	char *stub_of; /* of a live domain: the guest whose device model it is (a stub domain), or NULL */

@@ -81,7 +81,7 @@ struct domu_tree_hooks {
 };
 
 struct domu_tree_opts {
-	const char *root_hint; /* what the config's root= says: /dev/xvda2, UUID=..., LABEL=...; as in struct domu_guest */
+	const char *root_hint; /* as struct domu_guest has it: /dev/xvda2, UUID=..., LABEL=..., or NULL */
 	const char *use; /* @DEV or the shell's "use": this filesystem is / and nothing is mounted below it */
 	bool writable; /* the tops of the disks are stages */
 	bool engine_guestfs; /* every filesystem through the appliance */

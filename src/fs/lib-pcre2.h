@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lib-pcre2.h - libpcre2: the expressions of file_contexts, loaded when a guest may be changed, and of grep -P; see base/lib.h. */
+/* lib-pcre2.h - libpcre2: the expressions of file_contexts, loaded for a change, and of grep -P; see base/lib.h. */
 #ifndef DOMU_LIB_PCRE2_H
 #define DOMU_LIB_PCRE2_H
 

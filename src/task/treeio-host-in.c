@@ -242,6 +242,9 @@ static int open_file(struct host_sink *h, const char *name, const struct domu_tr
 	if (h->fd < 0)
 		return fail(h, errno, "create");
 	h->st = e->st;
+	/* What a file that was there has of a list would be what its mode says of the group; the one that comes is below. */
+	if ((h->flags & DOMU_TREEIO_PRESERVE) != 0)
+		fremovexattr(h->fd, "system.posix_acl_access");
 	rc = set_attr(h, h->fd, &e->st);
 	if (rc == 0)
 		set_xattrs(h, h->fd, e);

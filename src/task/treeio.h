@@ -56,7 +56,7 @@ struct domu_sink {
 	int (*data)(struct domu_sink *s, const void *bytes, size_t len, uint64_t offset);
 	int (*file_end)(struct domu_sink *s, uint64_t size);
 	int (*leave)(struct domu_sink *s);
-	/* Set by an entry that made nothing: cp -n and -u, a directory that was there.  Cleared by who wants to know. */
+	/* Set by an entry that made nothing: cp -n, -u, a directory that was there.  Cleared by who asks. */
 	bool left_alone;
 	void *priv;
 };

@@ -22,13 +22,15 @@ tree() {
 	chmod 705 "$1/A/sub"
 	chown 7:8 "$1/A" "$1/B/other name"
 	setfattr -n user.a -v b "$1/A"
+	setfacl -m u:5:rwx "$1/old/file" "$1/old" "$1/A/sub"
+	setfacl -d -m u:5:rwx "$1/old" "$1/B"
 	touch -d 2001-02-03T04:05:06.789 "$1/A/sub"
 	touch -d 2002-02-03T04:05:06.789 "$1/A" "$1/A/file"
 	touch -d 1999-02-03 "$1/old/file" "$1/old"
 	touch -d 2033-02-03 "$1/old/one"
 }
 # All of a tree but its own name: times of directories too where they were set.
-shown() { (cd "$1" && find . -printf '%P %y %m %U %G %n %TY-%Tm-%Td %l\n' | LC_ALL=C sort; cat */* 2>/dev/null | md5sum); }
+shown() { (cd "$1" && find . -printf '%P %y %m %U %G %n %TY-%Tm-%Td %l\n' | LC_ALL=C sort; getfacl -RPn --skip-base . | LC_ALL=C sort; cat */* 2>/dev/null | md5sum); }
 
 make_fs ext4 "$T/tree.img" tree
 disk=$T/disk.img
@@ -55,6 +57,8 @@ both D "without -a they are files of their own" -r @/A @/B @/third @/C @/D
 both D "one after the other, the content of one" -a @/A/. @/B @/D
 both old "-aT onto a directory" -aT @/A @/old
 both old "-a DIR/. into a directory" -a @/A/. @/old
+both old "-p over a file with an access control list" -p @/A/file @/old
+both old "-a of directories with and without such lists" -a @/A/sub @/B/. @/old
 both old "-u: only what is older" -au @/A/file @/A/one @/old
 both old "-n" -an @/A/file @/A/one @/old
 
