@@ -242,7 +242,7 @@ static int open_file(struct host_sink *h, const char *name, const struct domu_tr
 	if (h->fd < 0)
 		return fail(h, errno, "create");
 	h->st = e->st;
-	/* What a file that was there has of a list would be what its mode says of the group; the one that comes is below. */
+	/* A list of a file that was there would make a mask of what the mode says of the group. */
 	if ((h->flags & DOMU_TREEIO_PRESERVE) != 0)
 		fremovexattr(h->fd, "system.posix_acl_access");
 	rc = set_attr(h, h->fd, &e->st);
