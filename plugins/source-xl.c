@@ -266,10 +266,10 @@ static int read_disks(struct reading *r, bool *any)
 	return 0;
 }
 
-/* What the kernel takes: the last root= of "root=ROOT EXTRA", or of cmdline, which replaces both. */
+/* What the kernel takes: the last root= of "root=ROOT EXTRA", or of cmdline, which replaces both; so for rootflags=. */
 static int read_root(struct reading *r)
 {
-	const char *cmdline = NULL, *root = NULL, *extra = NULL, *hint = NULL;
+	const char *cmdline = NULL, *root = NULL, *extra = NULL, *hint = NULL, *flags = NULL;
 	char *line = NULL;
 	size_t n = 0;
 	int rc = 0;
@@ -290,11 +290,15 @@ static int read_root(struct reading *r)
 		n = strcspn(p, " \t\n");
 		if (strncmp(p, "root=", 5) == 0 && n > 5)
 			hint = p + 5;
+		else if (strncmp(p, "rootflags=", 10) == 0)
+			flags = p;
 	}
-	if (hint != NULL) {
-		r->g->root_hint = strndup(hint, strcspn(hint, " \t\n"));
-		if (r->g->root_hint == NULL)
-			rc = -ENOMEM;
+	if ((hint != NULL || flags != NULL) &&
+	    asprintf(&r->g->root_hint, "%.*s%s%.*s", hint != NULL ? (int)strcspn(hint, " \t\n") : 0, hint,
+	             hint != NULL && flags != NULL ? " " : "", flags != NULL ? (int)strcspn(flags, " \t\n") : 0,
+	             flags) < 0) {
+		r->g->root_hint = NULL;
+		rc = -ENOMEM;
 	}
 	free(line);
 	return rc;

@@ -215,12 +215,12 @@ static int parse_words(struct domu_ctx *ctx, struct domu_args *a, int argc, char
 	return rc;
 }
 
-/* grep PATTERN is grep -e PATTERN: so all operands are files, also in a part of them. */
+/* grep PATTERN is grep -e PATTERN, unless -e or -f is there: so all operands are files, also in a part of them. */
 static int take_pattern(struct domu_ctx *ctx, struct domu_args *a)
 {
 	const struct domu_option *o = by_name(a->cmd, "regexp", strlen("regexp"));
 
-	if (!has_arg(a->cmd, ARG_PATTERN) || domu_args_flag(a, "regexp"))
+	if (!has_arg(a->cmd, ARG_PATTERN) || domu_args_flag(a, "regexp") || domu_args_flag(a, "file"))
 		return 0;
 	if (a->n_operands == 0)
 		return usage(ctx, a->cmd, "missing", "PATTERN");

@@ -21,6 +21,7 @@ struct entry_name {
 struct level {
 	struct level *up;
 	uint64_t ino, parent;
+	size_t above; /* bytes of the path of the directory that it is in */
 	struct entry_name *names;
 	char name[256];
 };
@@ -32,7 +33,9 @@ struct removal {
 	unsigned mount;
 	const char *shown;
 	struct level *top;
-	size_t depth, bytes;
+	size_t depth;
+	char *path; /* of what is being removed, as shown */
+	size_t len, cap;
 };
 
 struct reading {
@@ -74,8 +77,28 @@ static int fail(struct removal *m, int rc, const char *name)
 	return domu_change_fail(m->r, rc, "cannot remove '%s' below '%s'", name, m->shown);
 }
 
+/* The path goes on by name, or ends where it was. */
+static int set_path(struct removal *m, size_t len, const char *name)
+{
+	size_t need = len + strlen(name) + 2;
+	char *p;
+
+	if (need > m->cap) {
+		p = realloc(m->path, 2 * need);
+		if (p == NULL)
+			return domu_nomem(m->r->ctx);
+		m->path = p;
+		m->cap = 2 * need;
+	}
+	if (len > 0 && m->path[len - 1] != '/')
+		m->path[len++] = '/';
+	memcpy(m->path + len, name, strlen(name) + 1);
+	m->len = len + strlen(name);
+	return 0;
+}
+
 /* Into a directory: a hostile one may hold itself, or one above it. */
-static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t ino)
+static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t ino, size_t above)
 {
 	struct reading d = { 0 };
 	struct level *l;
@@ -98,6 +121,7 @@ static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t 
 	}
 	l->ino = ino;
 	l->parent = parent;
+	l->above = above;
 	memcpy(l->name, name, strlen(name) + 1);
 	l->names = d.names;
 	l->up = m->top;
@@ -113,10 +137,13 @@ static int leave(struct removal *m)
 
 	if (rc != 0)
 		return fail(m, rc, l->name);
+	rc = domu_change_tell(m->r, "removed directory '%s'", m->path);
+	m->len = l->above;
+	m->path[m->len] = '\0';
 	m->top = l->up;
 	m->depth--;
 	free(l);
-	return 0;
+	return rc;
 }
 
 static int next(struct removal *m)
@@ -124,6 +151,7 @@ static int next(struct removal *m)
 	struct level *l = m->top;
 	struct entry_name *n = l->names;
 	struct domu_stat st;
+	size_t above = m->len;
 	uint64_t ino;
 	int rc;
 
@@ -132,15 +160,20 @@ static int next(struct removal *m)
 	if (n == NULL)
 		return leave(m);
 	l->names = n->next;
-	rc = domu_fs_lookup(m->fs, l->ino, n->name, &ino);
+	rc = set_path(m, above, n->name);
+	if (rc == 0)
+		rc = domu_fs_lookup(m->fs, l->ino, n->name, &ino);
 	if (rc == 0)
 		rc = domu_fs_stat(m->fs, ino, &st);
-	if (rc != 0)
-		fail(m, rc, n->name);
-	else if (S_ISDIR(st.mode))
-		rc = enter(m, l->ino, n->name, ino);
-	else if ((rc = domu_fs_unlink(m->fs, l->ino, n->name)) != 0)
-		fail(m, rc, n->name);
+	if (rc == 0 && S_ISDIR(st.mode)) {
+		rc = enter(m, l->ino, n->name, ino, above);
+	} else {
+		if (rc == 0)
+			rc = domu_fs_unlink(m->fs, l->ino, n->name);
+		rc = rc != 0 ? fail(m, rc, n->name) : domu_change_tell(m->r, "removed '%s'", m->path);
+		m->len = above;
+		m->path[above] = '\0';
+	}
 	free(n);
 	return rc;
 }
@@ -154,9 +187,12 @@ int domu_change_remove(struct domu_run *r, const struct domu_path *p, const char
 		return rc;
 	if (!S_ISDIR(p->st.mode)) {
 		rc = domu_fs_unlink(p->fs, p->dir, p->name);
-		return rc != 0 ? domu_change_fail(r, rc, "cannot remove '%s'", shown) : 0;
+		return rc != 0 ? domu_change_fail(r, rc, "cannot remove '%s'", shown)
+		               : domu_change_tell(r, "removed '%s'", shown);
 	}
-	rc = enter(&m, p->dir, p->name, p->ino);
+	rc = set_path(&m, 0, shown);
+	if (rc == 0)
+		rc = enter(&m, p->dir, p->name, p->ino, m.len);
 	while (rc == 0 && m.top != NULL)
 		rc = next(&m);
 	while (m.top != NULL) {
@@ -166,5 +202,6 @@ int domu_change_remove(struct domu_run *r, const struct domu_path *p, const char
 		free_names(l->names);
 		free(l);
 	}
+	free(m.path);
 	return rc;
 }

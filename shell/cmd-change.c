@@ -158,8 +158,7 @@ static int rm_one(struct domu_run *r, size_t operand, void *user)
 	}
 	if (S_ISDIR(p->st.mode) && !recursive)
 		return domu_change_fail(r, -EISDIR, "cannot remove '%s'", shown);
-	rc = domu_change_remove(r, p, shown);
-	return rc != 0 ? rc : domu_change_tell(r, "removed '%s'", shown);
+	return domu_change_remove(r, p, shown);
 }
 
 /* ---- rows ------------------------------------------------------------------------- */
@@ -233,7 +232,7 @@ static const struct domu_option rm_options[] = {
 	{ NULL, 'R', NULL, "the same" },
 	{ "force", 'f', NULL, "what does not exist is no error" },
 	{ "dir", 'd', NULL, "empty directories too" },
-	{ "verbose", 'v', NULL, "a line for each operand that is removed" },
+	{ "verbose", 'v', NULL, "a line for each file and directory that is removed" },
 	{ 0 },
 };
 

@@ -10,6 +10,7 @@
 
 #include "shell/change.h"
 #include "shell/copy.h"
+#include "shell/cp-tell.h"
 #include "task/treeio-links.h"
 #include "task/treeio.h"
 
@@ -65,6 +66,7 @@ static void fill_into(struct domu_tree *t, const struct destination *d, const ch
 
 unsigned domu_cp_flags(const struct domu_args *args)
 {
+	char links = domu_args_last(args, "HLPda");
 	unsigned flags = 0;
 
 	if (domu_args_flag(args, "archive"))
@@ -74,8 +76,10 @@ unsigned domu_cp_flags(const struct domu_args *args)
 	if (domu_args_flag(args, "p"))
 		flags |= DOMU_TREEIO_PRESERVE;
 	if (domu_args_flag(args, "d"))
-		flags |= DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS;
-	if (domu_args_flag(args, "P"))
+		flags |= DOMU_TREEIO_LINKS;
+	if (links == 'H' || links == 'L')
+		flags = (flags & ~(unsigned)DOMU_TREEIO_NO_FOLLOW) | DOMU_TREEIO_FOLLOW;
+	else if (links != 0)
 		flags |= DOMU_TREEIO_NO_FOLLOW;
 	if (domu_args_flag(args, "update"))
 		flags |= DOMU_TREEIO_UPDATE;
@@ -130,13 +134,32 @@ struct cp_job {
 	size_t n_sources;
 	struct domu_links links; /* of all sources: a file that has names in two of them stays one */
 	struct domu_sink sink; /* for all of them; priv NULL: not yet */
+	struct domu_cp_tell *tell; /* of sink; NULL: without -v */
 };
+
+/* The sink that a source's tree goes into. */
+static int take_sink(struct domu_run *r, struct cp_job *job, const struct domu_treeio_into *into,
+                     struct domu_sink **sink)
+{
+	int rc = 0;
+
+	if (job->sink.priv == NULL)
+		rc = domu_treeio_to_guest(r->ctx, into, job->flags, &job->sink);
+	if (rc == 0 && job->tell == NULL && domu_args_flag(r->args, "v"))
+		rc = domu_cp_tell_new(r->ctx, r->out, &job->sink, &job->tell);
+	if (rc == 0)
+		domu_treeio_guest_next(&job->sink, into->name);
+	*sink = job->tell != NULL ? domu_cp_tell_sink(job->tell) : &job->sink;
+	return rc;
+}
 
 static int copy_one(struct domu_run *r, size_t operand, void *user)
 {
 	struct cp_job *job = user;
-	bool follow = (job->flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+	bool follow = domu_treeio_follows(job->flags);
 	struct domu_treeio_into into;
+	struct domu_sink *sink;
+	const char *from, *name;
 	char base[256];
 	int rc;
 
@@ -149,12 +172,18 @@ static int copy_one(struct domu_run *r, size_t operand, void *user)
 		return rc;
 	fill_into(job->tree, &job->to, base, &into);
 	rc = check_same(r, job->tree, &job->from, &into, &job->to);
-	if (rc == 0 && job->sink.priv == NULL)
-		rc = domu_treeio_to_guest(r->ctx, &into, job->flags, &job->sink);
 	if (rc == 0)
-		domu_treeio_guest_next(&job->sink, into.name);
+		rc = take_sink(r, job, &into, &sink);
+	from = domu_change_shown(r, operand);
+	name = into.name;
+	if (rc == 0 && job->tell != NULL)
+		domu_cp_tell_next(job->tell, &(struct domu_cp_shown){ .from = &from,
+		                                                      .names = &name,
+		                                                      .n = 1,
+		                                                      .to = domu_change_shown(r, job->n_sources),
+		                                                      .inside = job->to.inside });
 	if (rc == 0)
-		rc = domu_treeio_from_guest(r->ctx, job->tree, &job->from, NULL, job->flags, &job->links, &job->sink);
+		rc = domu_treeio_from_guest(r->ctx, job->tree, &job->from, NULL, job->flags, &job->links, sink);
 	/* What a source that failed left open is not gone on with. */
 	if (rc != 0 && job->sink.priv != NULL) {
 		domu_treeio_guest_free(&job->sink);
@@ -187,26 +216,36 @@ int domu_cp_worker(struct domu_run *r)
 out:
 	if (job != NULL && job->sink.priv != NULL)
 		domu_treeio_guest_free(&job->sink);
-	if (job != NULL)
+	if (job != NULL) {
 		domu_links_free(&job->links);
+		domu_cp_tell_free(job->tell);
+	}
 	free(job);
 	return rc;
 }
 
 int domu_copy_across(struct domu_run *r, const struct domu_path *from, const struct domu_path *to)
 {
-	const struct domu_treeio_into *p;
 	struct domu_treeio_into into = { .fs = to->fs, .mount = to->mount, .dir = to->dir, .name = to->name };
+	const char *source = from->path, *name = to->name;
+	struct domu_cp_tell *tell = NULL;
 	struct domu_sink sink;
 	int rc = domu_work_tree(r->work, r->use, &into.tree);
 
-	p = &into;
 	set_path(&into, to->path, true);
 	if (rc == 0)
-		rc = domu_treeio_to_guest(r->ctx, p, DOMU_TREEIO_ARCHIVE, &sink);
+		rc = domu_treeio_to_guest(r->ctx, &into, DOMU_TREEIO_ARCHIVE, &sink);
 	if (rc != 0)
 		return rc;
-	rc = domu_treeio_from_guest(r->ctx, into.tree, from, NULL, DOMU_TREEIO_ARCHIVE, NULL, &sink);
+	if (domu_args_flag(r->args, "v"))
+		rc = domu_cp_tell_new(r->ctx, r->out, &sink, &tell);
+	if (tell != NULL)
+		domu_cp_tell_next(tell, &(struct domu_cp_shown){
+		                            .from = &source, .names = &name, .n = 1, .to = to->path, .moved = true });
+	if (rc == 0)
+		rc = domu_treeio_from_guest(r->ctx, into.tree, from, NULL, DOMU_TREEIO_ARCHIVE, NULL,
+		                            tell != NULL ? domu_cp_tell_sink(tell) : &sink);
+	domu_cp_tell_free(tell);
 	domu_treeio_guest_free(&sink);
 	return rc;
 }
@@ -217,9 +256,10 @@ int domu_copy_across(struct domu_run *r, const struct domu_path *from, const str
 
 /* paths: of what is copied, or where to; names: what it is called there. */
 struct op_words {
-	const char *cwd, *use;
+	const char *cwd, *use, *to; /* to: the destination, as it is shown */
 	const char **paths, **names; /* n_paths, n_names, each ended by NULL */
-	uint64_t n_paths, n_names, flags;
+	const char **shown; /* sources for -v; n_shown is n_names, or 0: without it */
+	uint64_t n_paths, n_names, n_shown, flags;
 	int fd;
 };
 
@@ -243,6 +283,7 @@ static void free_words(struct op_words *o)
 {
 	free(o->paths);
 	free(o->names);
+	free(o->shown);
 	if (o->fd >= 0)
 		close(o->fd);
 }
@@ -251,11 +292,14 @@ static int get_words(struct domu_work *w, struct domu_msg *req, struct op_words 
 {
 	*o = (struct op_words){ .cwd = domu_msg_get_str(req), .fd = -1 };
 	o->use = domu_msg_get_str(req);
+	o->to = domu_msg_get_str(req);
 	o->paths = get_list(req, &o->n_paths);
 	o->names = get_list(req, &o->n_names);
+	o->shown = get_list(req, &o->n_shown);
 	o->flags = domu_msg_get_u64(req);
 	o->fd = domu_msg_take_fd(req);
-	if (req->err != 0 || o->paths == NULL || o->names == NULL || o->n_paths == 0 || o->n_names == 0 || o->fd < 0) {
+	if (req->err != 0 || o->paths == NULL || o->names == NULL || o->shown == NULL ||
+	    (o->n_shown != 0 && o->n_shown != o->n_names) || o->n_paths == 0 || o->n_names == 0 || o->fd < 0) {
 		free_words(o);
 		return domu_fail(w->ctx, DOMU_FAILED, -EBADMSG, "a request that the worker cannot read");
 	}
@@ -277,7 +321,7 @@ int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg 
 		free(p);
 		return rc;
 	}
-	follow = (o.flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+	follow = domu_treeio_follows((unsigned)o.flags);
 	rc = p != NULL ? domu_treeio_to_stream(w->ctx, o.fd, &sink) : domu_nomem(w->ctx);
 	if (rc != 0)
 		goto out;
@@ -294,6 +338,28 @@ out:
 	free_words(&o);
 	free(p);
 	return rc;
+}
+
+static int take_stream(struct domu_work *w, const struct op_words *o, bool inside, struct domu_sink *sink)
+{
+	struct domu_cp_tell *tell = NULL;
+	struct domu_out *out = NULL;
+	int rc = 0, r2;
+
+	if (o->n_shown > 0)
+		rc = domu_out_open_send(w, NULL, false, &out);
+	if (rc == 0 && out != NULL)
+		rc = domu_cp_tell_new(w->ctx, out, sink, &tell);
+	if (tell != NULL)
+		domu_cp_tell_next(
+		    tell, &(struct domu_cp_shown){
+		              .from = o->shown, .names = o->names, .n = o->n_shown, .to = o->to, .inside = inside });
+	if (rc == 0)
+		rc = domu_treeio_from_stream(w->ctx, o->fd, o->n_names > 1 ? o->names : NULL,
+		                             tell != NULL ? domu_cp_tell_sink(tell) : sink);
+	domu_cp_tell_free(tell);
+	r2 = out != NULL ? domu_out_close(out, NULL) : 0;
+	return rc != 0 ? rc : r2;
 }
 
 int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply)
@@ -322,7 +388,7 @@ int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *
 		rc = domu_treeio_to_guest(w->ctx, &into, (unsigned)o.flags, &sink);
 	}
 	if (rc == 0)
-		rc = domu_treeio_from_stream(w->ctx, o.fd, o.n_names > 1 ? o.names : NULL, &sink);
+		rc = take_stream(w, &o, d->inside, &sink);
 	domu_treeio_guest_free(&sink);
 	free_words(&o);
 	free(d);

@@ -82,30 +82,39 @@ static void free_set(struct domu_cp_set *set)
 {
 	domu_paths_free(set->paths, set->n);
 	domu_paths_free(set->names, set->n);
+	domu_paths_free(set->shown, set->n);
 	*set = (struct domu_cp_set){ 0 };
 }
 
-static int add(struct domu_run *r, struct domu_cp_set *set, const char *path)
+static int grow(char ***list, size_t n)
 {
-	char **paths = reallocarray(set->paths, set->n + 2, sizeof *paths), **names;
-	char base[256];
-	int rc;
+	char **v = reallocarray(*list, n + 2, sizeof *v);
 
-	if (paths == NULL)
-		return domu_nomem(r->ctx);
-	set->paths = paths;
-	names = reallocarray(set->names, set->n + 2, sizeof *names);
-	if (names == NULL)
-		return domu_nomem(r->ctx);
-	set->names = names;
-	rc = domu_cp_base(r, path, base);
+	if (v == NULL)
+		return -ENOMEM;
+	*list = v;
+	v[n] = v[n + 1] = NULL;
+	return 0;
+}
+
+/* path: of the operand o, or one that its pattern matches. */
+static int add(struct domu_run *r, struct domu_cp_set *set, const struct domu_cp_operand *o, const char *path)
+{
+	size_t n = set->n, before = strlen(o->word) - strlen(o->t.path);
+	char base[256];
+	int rc = domu_cp_base(r, path, base);
+
 	if (rc != 0)
 		return rc;
-	paths[set->n] = strdup(path);
-	names[set->n] = strdup(base);
-	names[set->n + 1] = paths[set->n + 1] = NULL;
+	if (grow(&set->paths, n) != 0 || grow(&set->names, n) != 0 || grow(&set->shown, n) != 0)
+		return domu_nomem(r->ctx);
+	set->paths[n] = strdup(path);
+	set->names[n] = strdup(base);
+	/* What stands before the path: GUEST:, host: or nothing. */
+	if (asprintf(&set->shown[n], "%.*s%s", (int)before, o->word, path) < 0)
+		set->shown[n] = NULL;
 	set->n++;
-	return paths[set->n - 1] != NULL && names[set->n - 1] != NULL ? 0 : domu_nomem(r->ctx);
+	return set->paths[n] != NULL && set->names[n] != NULL && set->shown[n] != NULL ? 0 : domu_nomem(r->ctx);
 }
 
 /* The content of a directory goes into the destination: that has no name there. */
@@ -149,7 +158,7 @@ static int copy_into_guest(struct domu_run *r, struct domu_session *s, struct do
 			from.s = r->session;
 		k = together(src + i, n - i);
 		for (size_t j = 0; rc == 0 && j < k; j++)
-			rc = add(r, &set, src[i + j].t.path);
+			rc = add(r, &set, &src[i + j], src[i + j].t.path);
 		if (rc == 0)
 			rc = domu_cp_into_guest(&from, &to);
 		free_set(&set);
@@ -167,9 +176,9 @@ static int expand(struct domu_run *r, struct domu_session *s, const struct domu_
 	if (!o->shell && strpbrk(o->t.path, "*?[") != NULL)
 		rc = domu_paths_glob_in(r->app, s, o->t.at, o->t.path, &names, &n);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = add(r, set, names[i]);
+		rc = add(r, set, o, names[i]);
 	domu_paths_free(names, n);
-	return rc == 0 && n == 0 ? add(r, set, o->t.path) : rc;
+	return rc == 0 && n == 0 ? add(r, set, o, o->t.path) : rc;
 }
 
 static int out_of_guest(struct domu_run *r, struct domu_cp_operand *src, size_t k, struct domu_cp_end *from,
@@ -313,6 +322,10 @@ static int run_cp(struct domu_run *r)
 
 	if (j.n < 2)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "cp: name what to copy, and where to");
+	if (domu_args_last(r->args, "HLPda") == 'L' && (j.flags & DOMU_TREEIO_RECURSIVE) != 0)
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		                 "cp: -L does not go with -r: -H follows the links that are named, and cp -rL of this "
+		                 "host those of a tree, below export GUEST DIR");
 	j.v = calloc(j.n, sizeof *j.v);
 	if (j.v == NULL)
 		return domu_nomem(r->ctx);
@@ -342,8 +355,11 @@ static const struct domu_option options[] = {
 	{ NULL, 'R', NULL, "the same" },
 	{ NULL, 'p', NULL, "keep mode, owner and times" },
 	{ NULL, 'd', NULL, "copy links as links" },
-	{ NULL, 'P', NULL, "the same" },
+	{ "no-dereference", 'P', NULL, "the same" },
+	{ NULL, 'H', NULL, "a link that is named is followed, those in a folder are copied" },
+	{ "dereference", 'L', NULL, "a link is followed; not with -r, whose links are copied as links" },
 	{ "force", 'f', NULL, "replace what is there (always so)" },
+	{ "verbose", 'v', NULL, "a line for each file that is copied" },
 	{ "no-clobber", 'n', NULL, "leave files that are there" },
 	{ "update", 'u', NULL, "leave files that are there and not older" },
 	{ "one-file-system", 'x', NULL, "leave out what is mounted below SRC" },
@@ -353,10 +369,6 @@ static const struct domu_option options[] = {
 };
 
 static const struct domu_missing missing[] = {
-	{ "-v", " (find DST lists what came; in the shell, diff tells what changed)" },
-	{ "--verbose", " (find DST lists what came; in the shell, diff tells what changed)" },
-	{ "-L", " (links in a tree are copied as links; one that is named is followed without -a, -r and -d)" },
-	{ "-H", " (a link that is named is followed without -a, -r and -d)" },
 	{ "-i", " (-n leaves files that are there; what is replaced in a guest comes back by undo)" },
 	{ "--interactive", " (-n leaves files that are there; what is replaced in a guest comes back by undo)" },
 	{ "-l", " (ln makes hard links)" },

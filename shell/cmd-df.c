@@ -57,11 +57,13 @@ static int choose(struct domu_run *r, size_t i, void *user)
 	struct domu_path *where;
 	int rc;
 
-	/* A bind mount is on a filesystem that is there without it. */
+	/* All that are mounted; a bind mount is on a filesystem that is there without it. */
 	if (i == SIZE_MAX || domu_run_path(r, i) == NULL) {
-		for (size_t k = 0; k < df->n; k++)
-			df->wanted[k] = df->wanted[k] || !df->m[k].bind;
-		return 0;
+		rc = domu_tree_enter_all(df->t);
+		for (size_t k = 0; rc == 0 && k < df->n; k++)
+			if (!df->m[k].bind && domu_tree_is_mounted(df->t, (unsigned)k))
+				df->wanted[k] = true;
+		return rc;
 	}
 	where = malloc(sizeof *where);
 	if (where == NULL)

@@ -275,7 +275,7 @@ static const struct domu_option options[] = {
 	  "its time X (a B c m) is later than the time Y of the file, or, with Y = t, than that time" },
 	{ "regex", 0, "EXPR", "the whole path matches this regular expression (of emacs); also -iregex" },
 	{ "samefile", 0, "PATH", "the same inode as this file of the guest" },
-	{ "perm", 0, "MODE", "octal mode; -MODE all of these bits, /MODE any of them" },
+	{ "perm", 0, "MODE", "mode, 644 or u=rw,go=r; -MODE all of these bits, /MODE any of them" },
 	{ "user", 0, "NAME", "owner by name or number; -uid N, -nouser" },
 	{ "group", 0, "NAME", "group by name or number; -gid N, -nogroup" },
 	{ "links", 0, "N", "number of hard links" },

@@ -310,7 +310,7 @@ static const struct domu_arg args[] = { { "GUEST:PATH", ARG_GUEST_PATH, COUNT_SO
 
 static const struct domu_option options[] = {
 	{ "dump", 'd', NULL, "values too" },
-	{ "name", 'n', "NAME", "this attribute alone, with its value" },
+	{ "name", 'n', "ATTRIBUTE", "this attribute alone, with its value" },
 	{ "match", 'm', "PATTERN", "attributes whose name matches; - is all of them (else only user.*)" },
 	{ "encoding", 'e', "text|hex|base64", "values like this; else text where they can be read, or base64" },
 	{ "no-dereference", 'h', NULL, "of a link itself, not of what it leads to" },

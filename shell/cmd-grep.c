@@ -3,19 +3,22 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/num.h"
 #include "shell/cmd.h"
 #include "shell/fmt.h"
 #include "shell/grep.h"
 
-#define MAX_LINKED  40 /* directories gone into through links, one in the other */
-#define MAX_FOLLOWS 100000u /* links to directories followed in all */
+#define MAX_LINKED   40 /* directories gone into through links, one in the other */
+#define MAX_PATTERNS (1u << 20) /* bytes of a file of patterns */
+#define MAX_FOLLOWS  100000u /* links to directories followed in all */
 
 struct job {
 	struct domu_grep g;
@@ -257,6 +260,7 @@ static void take_options(struct job *j)
 	g->numbers = domu_args_flag(a, "n");
 	g->offsets = domu_args_flag(a, "b");
 	g->nul_after_name = domu_args_flag(a, "Z");
+	g->eol = domu_args_flag(a, "z") ? '\0' : '\n';
 	g->json = domu_out_json(g->r->out);
 	g->names = names == 'H' || (names == 0 && (g->r->many || j->recursive || domu_args_count(a) > 1));
 }
@@ -279,14 +283,23 @@ static void hide_single_name(struct job *j)
 static int make_matcher(struct domu_grep *g)
 {
 	const struct domu_args *a = g->r->args;
-	char kind = domu_args_last(a, "EFG");
-	enum domu_grep_syntax syntax = kind == 'E' ? GREP_EXTENDED : kind == 'F' ? GREP_FIXED : GREP_BASIC;
+	char kind = domu_args_last(a, "EFGP");
+	const struct domu_grep_matcher_opts opts = { .syntax = kind == 'E'   ? GREP_EXTENDED
+		                                               : kind == 'F' ? GREP_FIXED
+		                                               : kind == 'P' ? GREP_PERL
+		                                                             : GREP_BASIC,
+		                                     .icase = domu_args_flag(a, "i"),
+		                                     .word = domu_args_flag(a, "w"),
+		                                     .line = domu_args_flag(a, "x"),
+		                                     .eol = g->eol };
 	const char *pattern;
-	int rc = domu_grep_matcher_new(g->r->ctx, syntax, domu_args_flag(a, "i"), domu_args_flag(a, "w"),
-	                               domu_args_flag(a, "x"), &g->m);
+	size_t i;
+	int rc = domu_grep_matcher_new(g->r->ctx, &opts, &g->m);
 
-	for (size_t i = 0; rc == 0 && (pattern = domu_args_value_at(a, "regexp", i)) != NULL; i++)
-		rc = domu_grep_matcher_add(g->r->ctx, g->m, pattern);
+	for (i = 0; rc == 0 && (pattern = domu_args_value_at(a, "regexp", i)) != NULL; i++)
+		rc = kind == 'P' && (i > 0 || strchr(pattern, '\n') != NULL)
+		         ? domu_fail(g->r->ctx, DOMU_USAGE, -EINVAL, "grep: -P takes one pattern: join them with |")
+		         : domu_grep_matcher_add(g->r->ctx, g->m, pattern);
 	if (rc == 0) {
 		struct domu_grep_hit hit;
 
@@ -335,6 +348,100 @@ static int run(struct domu_run *r)
 	return rc;
 }
 
+/* ---- in the front: what the worker cannot fetch -------------------------------------------------- */
+
+static int read_patterns(struct domu_run *r, const char *path, char **text)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	size_t len = 0;
+	struct stat st;
+	ssize_t n = 0;
+
+	*text = malloc(MAX_PATTERNS + 2);
+	if (*text == NULL)
+		rc = domu_nomem(r->ctx);
+	else if (fd < 0 || fstat(fd, &st) < 0)
+		rc = domu_fail(r->ctx, errno == ENOENT ? DOMU_NOTFOUND : DOMU_FAILED, -errno, "grep: -f %s: %s", path,
+		               strerror(errno));
+	else if (r->many && !S_ISREG(st.st_mode))
+		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		               "grep: -f %s: for several guests it has to be a file, which can be read again", path);
+	while (rc == 0 && len <= MAX_PATTERNS && (n = read(fd, *text + len, MAX_PATTERNS + 1 - len)) > 0)
+		len += (size_t)n;
+	if (rc == 0 && n < 0)
+		rc = domu_fail(r->ctx, DOMU_FAILED, -errno, "grep: -f %s: %s", path, strerror(errno));
+	if (rc == 0 && (len > MAX_PATTERNS || memchr(*text, '\0', len) != NULL))
+		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "grep: -f %s: %s", path,
+		               len > MAX_PATTERNS ? "more than 1 MiB of patterns" : "it holds a NUL");
+	if (rc == 0)
+		(*text)[len] = '\0';
+	/* The last newline ends a line; an empty file has no line, and matches nothing. */
+	if (rc == 0 && len > 0 && (*text)[len - 1] == '\n')
+		(*text)[len - 1] = '\0';
+	if (fd >= 0)
+		close(fd);
+	if (rc == 0 && len == 0) {
+		free(*text);
+		*text = NULL;
+	}
+	return rc;
+}
+
+/* The words again with each -f FILE as a -e that has its lines. */
+static int with_patterns(struct domu_run *r, struct domu_args **out)
+{
+	int argc, n = 1, rc = 0;
+	char **words = domu_args_words(r->args, 0, domu_args_count(r->args), &argc), **v, **texts;
+	const char *path;
+	size_t k = 0;
+
+	v = words != NULL ? calloc((size_t)argc * 3 + 1, sizeof *v) : NULL;
+	texts = words != NULL ? calloc((size_t)argc + 1, sizeof *texts) : NULL;
+	if (v == NULL || texts == NULL)
+		rc = domu_nomem(r->ctx);
+	for (; rc == 0 && (path = domu_args_value_at(r->args, "file", k)) != NULL; k++) {
+		rc = read_patterns(r, path, &texts[k]);
+		if (rc == 0 && texts[k] != NULL) {
+			v[n++] = (char *)(uintptr_t) "-e";
+			v[n++] = texts[k];
+		}
+	}
+	if (rc == 0) {
+		v[0] = words[0];
+		memcpy(v + n, words + 1, (size_t)argc * sizeof *v);
+		rc = domu_args_parse(r->ctx, r->cmd, argc + n - 1, v, r->no_guest, out);
+	}
+	while (texts != NULL && k > 0)
+		free(texts[--k]);
+	free(texts);
+	free(v);
+	domu_words_free(words);
+	return rc;
+}
+
+static int front(struct domu_run *r)
+{
+	const struct domu_args *typed = r->args;
+	struct domu_args *args = NULL;
+	int rc = 0;
+
+	/* The worker, behind its fence, cannot load a library any more. */
+	if (domu_args_last(typed, "EFGP") == 'P' && !domu_grep_perl_loaded()) {
+		rc = domu_grep_perl_load(r->ctx);
+		if (rc == 0)
+			rc = domu_session_renew(r->session);
+	}
+	if (rc == 0 && domu_args_value(typed, "file") != NULL) {
+		rc = with_patterns(r, &args);
+		r->args = args;
+	}
+	if (rc == 0)
+		rc = domu_run_in_worker(r, r->session);
+	r->args = typed;
+	domu_args_free(args);
+	return rc;
+}
+
 /* ---- row ------------------------------------------------------------------------------------- */
 
 static const struct domu_arg args[] = {
@@ -354,6 +461,9 @@ static const struct domu_option options[] = {
 	{ "regexp", 'e', "PATTERN", "search for this too (repeatable)" },
 	{ "extended-regexp", 'E', NULL, "PATTERN is an extended regular expression" },
 	{ "fixed-strings", 'F', NULL, "PATTERN is text, not an expression" },
+	{ "perl-regexp", 'P', NULL,
+	  "PATTERN is an expression of Perl; where one takes too many steps it is given up, and said" },
+	{ "file", 'f', "FILE", "search for each line of this file of the host" },
 	{ "basic-regexp", 'G', NULL, "PATTERN is a basic regular expression (always so)" },
 	{ "word-regexp", 'w', NULL, "only whole words" },
 	{ "line-regexp", 'x', NULL, "only whole lines" },
@@ -370,6 +480,7 @@ static const struct domu_option options[] = {
 	{ "byte-offset", 'b', NULL, "where in the file each line begins" },
 	{ "text", 'a', NULL, "show lines of binary files too" },
 	{ NULL, 'I', NULL, "pass over binary files" },
+	{ "null-data", 'z', NULL, "lines end with a NUL, in files and in what is printed" },
 	{ "null", 'Z', NULL, "a NUL after each name" },
 	{ "color", 0, "[WHEN]", "never: colours are not used, whatever is asked for" },
 	{ "include", 0, "GLOB", "only files with such names (repeatable)" },
@@ -386,12 +497,6 @@ static const struct domu_column columns[] = {
 };
 
 static const struct domu_missing missing[] = {
-	{ "-P", " (-E has most of it; or cat GUEST:/FILE | grep -P)" },
-	{ "--perl-regexp", " (-E has most of it; or cat GUEST:/FILE | grep -P)" },
-	{ "-z", " (cat GUEST:/FILE | grep -z)" },
-	{ "--null-data", " (cat GUEST:/FILE | grep -z)" },
-	{ "-f", " (-e PATTERN may be given several times)" },
-	{ "--file", " (-e PATTERN may be given several times)" },
 	{ "--colour", " (| grep --color)" },
 	{ "-D", " (devices, fifos and sockets are never read)" },
 	{ "--devices", " (devices, fifos and sockets are never read)" },
@@ -417,4 +522,5 @@ const struct domu_command domu_cmd_grep = {
 	.missing = missing,
 	.needs = NEED_GUEST | GIVES_BYTES | ANY_FOUND,
 	.worker = run,
+	.front = front,
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/num.h"
@@ -19,19 +20,48 @@
 #define MAX_LINES   100000u
 #define CONSOLE_DIR "/var/log/xen/console"
 
-static int number_of_lines(struct domu_run *r, uint64_t *lines)
+struct wanted {
+	struct domu_logs_want of; /* of the journal */
+	char *unit; /* with its suffix; the caller frees */
+	bool journal_only;
+};
+
+static int take_lines(struct domu_run *r, struct wanted *w)
 {
 	const char *text = domu_args_value(r->args, "lines");
 	char *end;
 
-	*lines = 50;
+	/* As journalctl: all since then, unless it is said how many. */
+	w->of.lines = domu_args_value(r->args, "since") != NULL ? MAX_LINES : 50;
 	if (text == NULL)
 		return 0;
 	errno = 0;
-	*lines = strtoull(text, &end, 10);
-	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || *lines > MAX_LINES)
+	w->of.lines = strtoull(text, &end, 10);
+	if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || w->of.lines > MAX_LINES)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "logs: -n %s: a number of lines, at most %u", text,
 		                 MAX_LINES);
+	return 0;
+}
+
+static int take_options(struct domu_run *r, struct wanted *w)
+{
+	const char *since = domu_args_value(r->args, "since"), *unit = domu_args_value(r->args, "unit");
+	int rc;
+
+	*w = (struct wanted){ .of.kernel = domu_args_flag(r->args, "dmesg"),
+		              .journal_only = since != NULL || unit != NULL };
+	rc = take_lines(r, w);
+	if (rc != 0)
+		return rc;
+	if (since != NULL && !domu_logs_when(since, time(NULL), &w->of.since))
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		                 "logs: --since '%s': a time is 2024-05-01 12:30, 12:30, -2h, '3 days ago', yesterday",
+		                 since);
+	if (unit != NULL && asprintf(&w->unit, "%s%s", unit, strchr(unit, '.') == NULL ? ".service" : "") < 0) {
+		w->unit = NULL;
+		return domu_nomem(r->ctx);
+	}
+	w->of.unit = w->unit;
 	return 0;
 }
 
@@ -50,23 +80,27 @@ static const char *const system_logs[] = { "/var/log/syslog", "/var/log/messages
 static const char *const kernel_logs[] = { "/var/log/dmesg", "/var/log/kern.log", NULL };
 
 /* A guest that has both writes the same to both, unless one was turned off since: the newer one counts. */
-static int print_system(struct domu_run *r, struct domu_tree *t, uint64_t lines, bool *any)
+static int print_system(struct domu_run *r, struct domu_tree *t, const struct wanted *w, bool *any)
 {
 	struct domu_path *where = malloc(sizeof *where);
 	struct domu_journal *j = NULL;
 	time_t text = 0;
-	int rc = where != NULL ? domu_journal_open(r, t, lines, &j) : domu_nomem(r->ctx);
+	int rc = where != NULL ? domu_journal_open(r, t, &w->of, &j) : domu_nomem(r->ctx);
 
 	for (size_t i = 0; rc == 0 && i < 2; i++) {
 		rc = domu_logs_find(r, t, system_logs[i], where);
 		if (rc == 0 && where->ino != 0 && where->st.mtime.tv_sec > text)
 			text = where->st.mtime.tv_sec;
 	}
-	if (rc == 0 && domu_journal_newest(j) != 0 && domu_journal_newest(j) + 60 >= text) {
+	if (rc == 0 && (w->journal_only || w->of.kernel)) {
+		*any = domu_journal_is_there(j);
+		if (*any)
+			rc = domu_journal_print(j);
+	} else if (rc == 0 && domu_journal_newest(j) != 0 && domu_journal_newest(j) + 60 >= text) {
 		*any = true;
 		rc = domu_journal_print(j);
 	} else if (rc == 0) {
-		rc = domu_logs_print_first(r, t, system_logs, lines, any);
+		rc = domu_logs_print_first(r, t, system_logs, w->of.lines, any);
 	}
 	domu_journal_free(j);
 	free(where);
@@ -76,16 +110,20 @@ static int print_system(struct domu_run *r, struct domu_tree *t, uint64_t lines,
 static int worker(struct domu_run *r)
 {
 	struct domu_tree *t;
+	struct wanted w;
 	bool any = false;
-	uint64_t lines;
-	int rc = number_of_lines(r, &lines);
+	int rc = take_options(r, &w);
 
 	if (rc == 0)
 		rc = domu_work_tree(r->work, r->use, &t);
 	if (rc == 0)
-		rc = print_system(r, t, lines, &any);
-	if (rc == 0)
-		rc = domu_logs_print_first(r, t, kernel_logs, lines, &any);
+		rc = print_system(r, t, &w, &any);
+	if (rc == 0 && w.journal_only && !any)
+		rc = domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT,
+		               "%s has no journal, and only that knows units and times: logs %s", r->guest, r->guest);
+	if (rc == 0 && !w.journal_only && !(w.of.kernel && any))
+		rc = domu_logs_print_first(r, t, kernel_logs, w.of.lines, &any);
+	free(w.unit);
 	if (rc == 0 && !any)
 		r->exit_status = DOMU_NOTFOUND;
 	return rc;
@@ -156,10 +194,11 @@ static int load_expander(struct domu_run *r)
 static int run(struct domu_run *r)
 {
 	struct domu_error first;
+	struct wanted w;
 	bool any = false;
-	uint64_t lines;
-	int rc = number_of_lines(r, &lines), r2;
+	int rc = take_options(r, &w), r2;
 
+	free(w.unit);
 	if (rc != 0)
 		return rc;
 	rc = load_expander(r);
@@ -170,7 +209,7 @@ static int run(struct domu_run *r)
 		r->exit_status = -1;
 	/* A guest whose disk cannot be read may still have said why. */
 	first = domu_error_take(r->ctx);
-	r2 = rc != -EINTR && rc != -ESHUTDOWN ? console(r, lines, &any) : 0;
+	r2 = rc != -EINTR && rc != -ESHUTDOWN && !w.journal_only && !w.of.kernel ? console(r, w.of.lines, &any) : 0;
 	if (rc != 0) {
 		domu_error_put_back(r->ctx, first);
 		return rc;
@@ -186,6 +225,10 @@ static const struct domu_arg args[] = { { "GUEST", ARG_GUEST, COUNT_ONE }, { 0 }
 
 static const struct domu_option options[] = {
 	{ "lines", 'n', "NUM", "so many lines of each, not 50" },
+	{ "unit", 'u', "UNIT", "of the journal what this unit said, and systemd of it" },
+	{ "since", 'S', "TIME",
+	  "of the journal all since then: 2024-05-01 12:30, 12:30, -2h, '3 days ago', yesterday" },
+	{ "dmesg", 'k', NULL, "only what the kernel said since it was booted last" },
 	{ 0 },
 };
 

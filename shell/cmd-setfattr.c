@@ -141,9 +141,9 @@ static int run(struct domu_run *r)
 static const struct domu_arg args[] = { { "GUEST:PATH", ARG_GUEST_PATH, COUNT_SOME }, { 0 } };
 
 static const struct domu_option options[] = {
-	{ "name", 'n', "NAME", "set this attribute: user.*, trusted.*, security.*, system.posix_acl_*" },
+	{ "name", 'n', "ATTRIBUTE", "set this attribute: user.*, trusted.*, security.*, system.posix_acl_*" },
 	{ "value", 'v', "VALUE", "to this: text, \"text\" with \\\\, \\\" and \\ooo, 0xHEX or 0sBASE64" },
-	{ "remove", 'x', "NAME", "remove this attribute" },
+	{ "remove", 'x', "ATTRIBUTE", "remove this attribute" },
 	{ "no-dereference", 'h', NULL, "of a link itself, not of what it leads to" },
 	{ 0 },
 };

@@ -124,7 +124,8 @@ static int guest_paths(struct domu_app *app, struct domu_candidates *c, const ch
 	return rc;
 }
 
-static int host_paths(struct domu_candidates *c, const char *word)
+/* before: what stands before a path of the host, and goes with it. */
+static int host_paths(struct domu_candidates *c, const char *before, const char *word)
 {
 	const char *slash = strrchr(word, '/'), *base = slash != NULL ? slash + 1 : word;
 	char *dir = strndup(word, (size_t)(base - word));
@@ -140,7 +141,7 @@ static int host_paths(struct domu_candidates *c, const char *word)
 		if (strncmp(e->d_name, base, strlen(base)) != 0 || (e->d_name[0] == '.' && *base != '.'))
 			continue;
 		is_dir = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-		if (asprintf(&path, "%s%s%s", dir, e->d_name, is_dir ? "/" : "") < 0)
+		if (asprintf(&path, "%s%s%s%s", before, dir, e->d_name, is_dir ? "/" : "") < 0)
 			break;
 		rc = add(c, path);
 		free(path);
@@ -167,12 +168,12 @@ static int operand(struct domu_app *app, struct domu_candidates *c, enum domu_ar
 {
 	switch (type) {
 	case ARG_ANY_PATH:
-		return word[0] == '.' ? host_paths(c, word) : guest_paths(app, c, word);
+		return strncmp(word, "host:", 5) == 0 ? host_paths(c, "host:", word + 5) : guest_paths(app, c, word);
 	case ARG_GUEST_PATH:
 	case ARG_GUEST_DIR:
 		return guest_paths(app, c, word);
 	case ARG_HOST_PATH:
-		return host_paths(c, word);
+		return host_paths(c, "", word);
 	case ARG_DEV:
 		return devices(app, c, word);
 	case ARG_COMMAND:
@@ -180,6 +181,73 @@ static int operand(struct domu_app *app, struct domu_candidates *c, enum domu_ar
 	default:
 		return 0;
 	}
+}
+
+/* ---- values of options -------------------------------------------------------------------------- */
+
+static const struct domu_option *option_of(const struct domu_command *cmd, const char *name, char letter)
+{
+	for (const struct domu_option *o = cmd->options; o != NULL && (o->name != NULL || o->letter != 0); o++)
+		if (name != NULL ? o->name != NULL && strcmp(o->name, name) == 0 : o->letter == letter)
+			return o;
+	return NULL;
+}
+
+static bool has_value(const struct domu_option *o)
+{
+	return o != NULL && o->value != NULL && o->value[0] != '[';
+}
+
+/* The option of this word that takes the next one as its value; NULL: none does. */
+static const struct domu_option *takes_next(const struct domu_command *cmd, const char *word)
+{
+	const struct domu_option *o;
+
+	if (word[0] != '-' || word[1] == '\0')
+		return NULL;
+	if ((cmd->needs & RAW_ARGS) != 0 || word[1] == '-') {
+		o = option_of(cmd, word + ((cmd->needs & RAW_ARGS) != 0 ? 1 : 2), 0);
+		return has_value(o) ? o : NULL;
+	}
+	/* Of letters together the first that takes a value has what stands behind it. */
+	for (const char *p = word + 1; *p != '\0'; p++) {
+		o = option_of(cmd, NULL, *p);
+		if (has_value(o))
+			return p[1] == '\0' ? o : NULL;
+	}
+	return NULL;
+}
+
+static int choices(struct domu_candidates *c, const char *list, const char *word)
+{
+	int rc = 0;
+
+	for (size_t n; rc == 0 && *list != '\0'; list += n + (list[n] == '|')) {
+		char one[64];
+
+		n = strcspn(list, "|");
+		snprintf(one, sizeof one, "%.*s", (int)n, list);
+		rc = add_if(c, one, word);
+	}
+	return rc;
+}
+
+/* By what the row calls the value. */
+static int value(struct domu_app *app, struct domu_candidates *c, const struct domu_command *cmd, const char *name,
+                 const char *word)
+{
+	if (strcmp(name, "ATTRIBUTE") == 0)
+		return choices(c,
+		               "security.capability|security.selinux|system.posix_acl_access|"
+		               "system.posix_acl_default|trusted.|user.",
+		               word);
+	if (strchr(name, '|') != NULL)
+		return choices(c, name, word);
+	if (strncmp(name, "GUEST:", 6) == 0 || strcmp(name, "PATH") == 0)
+		return guest_paths(app, c, word);
+	if (strcmp(name, "DIR") == 0 && cmd->args != NULL)
+		return operand(app, c, cmd->args->type == ARG_ANY_PATH ? ARG_ANY_PATH : ARG_HOST_PATH, word);
+	return strcmp(name, "FILE") == 0 ? host_paths(c, "", word) : 0;
 }
 
 /* After | ! < >: the last word is a file of the host. */
@@ -190,30 +258,53 @@ static int host_word(struct domu_candidates *c, const char *host)
 	while (at > 0 && strchr(" \t|;<>=", host[at - 1]) == NULL)
 		at--;
 	c->start += at;
-	return host_paths(c, host + at);
+	return host_paths(c, "", host + at);
+}
+
+/* What stands before the word that is typed. */
+struct typed {
+	const struct domu_option *taken; /* the word is the value of this one */
+	bool expression; /* of find: no operand comes any more */
+	size_t operands;
+};
+
+static void look_back(const struct domu_command *cmd, const struct domu_line_command *l, struct typed *t)
+{
+	bool flags = cmd->args != NULL && cmd->args->type == ARG_FLAGS;
+	bool pattern = cmd->args != NULL && cmd->args->type == ARG_PATTERN, raw = (cmd->needs & RAW_ARGS) != 0;
+
+	for (size_t i = 1; i + 1 < l->n; i++) {
+		const char *word = l->words[i].text;
+		bool is_value = t->taken != NULL;
+
+		t->taken = is_value ? NULL : takes_next(cmd, word);
+		t->expression = t->expression || (raw && strchr("-(!", word[0]) != NULL);
+		t->operands += !is_value && word[0] != '-' && !(flags && domu_flags_word(word));
+		/* grep -e PATTERN, -f FILE: the pattern is no operand then. */
+		if (pattern && t->taken != NULL && (t->taken->letter == 'e' || t->taken->letter == 'f')) {
+			t->operands++;
+			pattern = false;
+		}
+	}
 }
 
 static int complete_words(struct domu_app *app, const struct domu_line_command *l, struct domu_candidates *c)
 {
 	const char *word = l->words[l->n - 1].text;
 	const struct domu_command *cmd;
-	bool flags;
-	size_t k = 0;
+	struct typed t = { 0 };
 
 	if (l->n == 1)
 		return commands(c, word);
 	cmd = domu_command_find(l->words[0].text);
 	if (cmd == NULL)
 		return 0;
+	look_back(cmd, l, &t);
+	if (t.taken != NULL)
+		return value(app, c, cmd, t.taken->value, word);
 	if (word[0] == '-')
 		return options(c, cmd, word);
-	flags = cmd->args != NULL && cmd->args->type == ARG_FLAGS;
-	for (size_t i = 1; i + 1 < l->n; i++) {
-		if (l->words[i].text[0] == '-' && (cmd->needs & RAW_ARGS) != 0)
-			return 0;
-		k += l->words[i].text[0] != '-' && !(flags && domu_flags_word(l->words[i].text));
-	}
-	return operand(app, c, type_at(cmd, k), word);
+	return t.expression ? 0 : operand(app, c, type_at(cmd, t.operands), word);
 }
 
 int domu_complete(struct domu_app *app, const char *line, struct domu_candidates *out)

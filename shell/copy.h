@@ -12,9 +12,13 @@ unsigned domu_cp_flags(const struct domu_args *args);
 
 /*
  * Operations of the worker, for cp with the host or another guest:
- * tree-out: str path, cwd, use, u64 flags, fd to write the stream to.  Reply: str the last name of path.
- * tree-in: str path (what cp calls DST), cwd, use, str name (of the source; NULL: the stream's), u64 flags, fd to
- * read the stream from.  A DST that is a directory is gone into, as cp does.
+ * tree-out: str cwd, use, NULL, lists of paths, of the names that they go by, and nothing; u64 flags, fd to write the
+ * stream to.
+ * tree-in: str cwd, use, DST as it is shown; lists of one path (DST), of the names of the sources, and of the sources
+ * as they are shown, which with -v are told as they come, else none; u64 flags, fd to read the stream from.  A DST
+ * that is a directory is gone into, as cp does.
+ */
+/*
  */
 int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);

@@ -15,6 +15,7 @@
 
 #include "fence/work.h"
 #include "shell/cp-ends.h"
+#include "shell/cp-tell.h"
 #include "task/treeio-links.h"
 #include "task/treeio.h"
 
@@ -86,6 +87,32 @@ static int host_out(struct domu_cp_end *e, int fd)
 	return domu_treeio_stream_end(&sink, rc);
 }
 
+/* name: what the only tree is called in dirfd; NULL: there are several, with their names. */
+static int take_stream(struct domu_cp_end *e, int fd, int dirfd, const char *name, bool inside)
+{
+	const char *const *names = (const char *const *)e->set->names, *const *shown =
+	                                                                   (const char *const *)e->set->shown;
+	struct domu_cp_tell *tell = NULL;
+	struct domu_sink sink;
+	int rc;
+
+	if (name != NULL && strcmp(name, ".") != 0 && !domu_fs_name_ok(name))
+		return domu_fail(e->r->ctx, DOMU_USAGE, -EINVAL, "'%s' is not a file's name", name);
+	rc = domu_treeio_to_host(e->r->ctx, dirfd, name, e->flags, &sink);
+	if (rc == 0 && domu_args_flag(e->r->args, "v"))
+		rc = domu_cp_tell_new(e->r->ctx, e->r->out, &sink, &tell);
+	if (tell != NULL)
+		domu_cp_tell_next(
+		    tell, &(struct domu_cp_shown){
+		              .from = shown, .names = names, .n = e->set->n, .to = e->o->word, .inside = inside });
+	if (rc == 0)
+		rc = domu_treeio_from_stream(e->r->ctx, fd, name == NULL ? names : NULL,
+		                             tell != NULL ? domu_cp_tell_sink(tell) : &sink);
+	domu_cp_tell_free(tell);
+	domu_treeio_host_free(&sink);
+	return rc;
+}
+
 static int host_in(struct domu_cp_end *e, int fd)
 {
 	const char *path = e->o->t.path;
@@ -96,12 +123,11 @@ static int host_in(struct domu_cp_end *e, int fd)
 	if ((e->flags & DOMU_TREEIO_NO_TARGET_DIR) == 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		rc = host_dir(e->r, path, &dirfd);
 		if (rc == 0)
-			rc = domu_treeio_host_in(e->r->ctx, fd, dirfd, e->set->n == 1 ? e->set->names[0] : NULL,
-			                         (const char *const *)e->set->names, e->flags);
+			rc = take_stream(e, fd, dirfd, e->set->n == 1 ? e->set->names[0] : NULL, true);
 	} else {
 		rc = host_parent(e->r, path, name, &dirfd);
 		if (rc == 0)
-			rc = domu_treeio_host_in(e->r->ctx, fd, dirfd, name, NULL, e->flags);
+			rc = take_stream(e, fd, dirfd, name, false);
 	}
 	if (rc == 0 && fsync(dirfd) < 0)
 		rc = 0;
@@ -113,18 +139,22 @@ static int host_in(struct domu_cp_end *e, int fd)
 static int guest_call(struct domu_cp_end *e, const char *op, int fd)
 {
 	struct domu_msg req = DOMU_MSG_INIT(DOMU_MSG_REQUEST), reply = DOMU_MSG_INIT(0);
-	bool in = strcmp(op, "tree-in") == 0;
+	bool in = strcmp(op, "tree-in") == 0, told = in && domu_args_flag(e->r->args, "v");
 	int rc;
 
 	domu_msg_put_str(&req, op);
 	domu_msg_put_str(&req, e->o->shell ? e->r->cwd : "/");
 	domu_msg_put_str(&req, e->o->t.at);
+	domu_msg_put_str(&req, in ? e->o->word : NULL);
 	domu_msg_put_u64(&req, in ? 1 : e->set->n);
 	for (size_t i = 0; i < (in ? 1 : e->set->n); i++)
 		domu_msg_put_str(&req, in ? e->o->t.path : e->set->paths[i]);
 	domu_msg_put_u64(&req, e->set->n);
 	for (size_t i = 0; i < e->set->n; i++)
 		domu_msg_put_str(&req, e->set->names[i]);
+	domu_msg_put_u64(&req, told ? e->set->n : 0);
+	for (size_t i = 0; told && i < e->set->n; i++)
+		domu_msg_put_str(&req, e->set->shown[i]);
 	domu_msg_put_u64(&req, e->flags);
 	domu_msg_put_fd(&req, fd);
 	rc = domu_session_call(e->s, &req, &reply);
@@ -191,6 +221,7 @@ static _Noreturn void run_child(struct domu_run *r, int (*fn)(struct domu_cp_end
 	struct domu_msg m = DOMU_MSG_INIT(DOMU_MSG_END);
 
 	domu_work_put_end(&m, r->ctx, fn(e, fd));
+	fflush(r->app->out);
 	domu_msg_send(sock, &m);
 	_exit(0);
 }

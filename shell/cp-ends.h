@@ -19,6 +19,7 @@ struct domu_cp_operand {
 struct domu_cp_set {
 	char **paths; /* n, and NULL */
 	char **names; /* n, and NULL */
+	char **shown; /* n, and NULL: as they were typed */
 	size_t n;
 };
 

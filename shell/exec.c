@@ -317,7 +317,7 @@ static int run_guests(struct exec *e, struct domu_args *args)
 		return rc;
 	if (end == n)
 		return run_on_guest(e, args, guest);
-	if ((e->c->needs & NEED_WRITE) != 0 || e->c->front != NULL)
+	if ((e->c->needs & NEED_WRITE) != 0 || (e->c->front != NULL && (e->c->needs & ANY_FOUND) == 0))
 		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s",
 		                 e->c->name, guest, domu_args_get(args, end));
 	e->run.many = true;

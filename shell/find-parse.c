@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "shell/cmd.h"
 #include "shell/find.h"
+#include "shell/mode.h"
 
 #define MAX_NESTING 100
 #define MAX_NODES   10000 /* asking an expression recurses as deep as it is long */
@@ -98,12 +99,20 @@ static int size_test(struct parser *p, struct domu_find_node *x, const char *wor
 
 static int perm_test(struct parser *p, struct domu_find_node *x, const char *word)
 {
+	uint32_t mode = 0;
 	char *end;
 
 	x->sign = *word == '-' || *word == '/' ? *word++ : 0;
-	x->number = *word >= '0' && *word <= '7' ? strtoull(word, &end, 8) : 07777 + 1;
+	/* u+s, g=rx,o=: what chmod would make of no bits at all. */
+	if (*word < '0' || *word > '7') {
+		if (*word == '\0' || domu_mode_apply(word, 0, false, &mode) != 0)
+			return bad(p, "not a mode:", word);
+		x->number = mode;
+		return 0;
+	}
+	x->number = strtoull(word, &end, 8);
 	if (x->number > 07777 || *end != '\0')
-		return bad(p, "not an octal mode:", word);
+		return bad(p, "not a mode:", word);
 	return 0;
 }
 

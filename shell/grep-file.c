@@ -107,7 +107,7 @@ static uint64_t line_number(struct file *f, size_t begin)
 
 	if (!f->g->numbers && !f->g->json)
 		p = stop;
-	while (p < stop && (p = memchr(p, '\n', (size_t)(stop - p))) != NULL) {
+	while (p < stop && (p = memchr(p, f->g->eol, (size_t)(stop - p))) != NULL) {
 		f->lines++;
 		p++;
 	}
@@ -157,7 +157,7 @@ static int put_text(struct file *f, size_t line, const struct domu_grep_hit *tex
 		rc = put_number(f, f->base + text->begin, separator);
 	if (rc == 0)
 		rc = put(f->g, f->b->v + text->begin, text->end - text->begin);
-	return rc == 0 ? put(f->g, "\n", 1) : rc;
+	return rc == 0 ? put(f->g, &g->eol, 1) : rc;
 }
 
 /* -o: every match that is not empty, on a line of its own. */
@@ -200,14 +200,14 @@ static int put_line(struct file *f, size_t begin, size_t end, char separator)
 
 static size_t next_line(const struct file *f, size_t at)
 {
-	const char *nl = memchr(f->b->v + at, '\n', f->lim - at);
+	const char *nl = memchr(f->b->v + at, f->g->eol, f->lim - at);
 
 	return nl != NULL ? (size_t)(nl - f->b->v) + 1 : f->lim;
 }
 
 static size_t line_before(const struct file *f, size_t at)
 {
-	const char *nl = at > 1 ? memrchr(f->b->v, '\n', at - 1) : NULL;
+	const char *nl = at > 1 ? memrchr(f->b->v, f->g->eol, at - 1) : NULL;
 
 	return nl != NULL ? (size_t)(nl - f->b->v) + 1 : 0;
 }
@@ -354,6 +354,9 @@ static uint64_t hole_ahead(struct file *f)
 
 	if (f->g->blank_counts || f->g->binary == GREP_BINARY_TEXT || w->st.size - offset <= PIECE)
 		return 0;
+	/* With -z it holds lines, all of them empty, that may have to be counted. */
+	if (f->g->eol == '\0' && (f->g->numbers || f->g->offsets || f->g->json || f->g->context))
+		return 0;
 	if (domu_fs_extent(w->fs, w->ino, offset, w->st.size - offset, &at, &run) != 0) {
 		domu_error_clear(f->g->r->ctx);
 		return 0;
@@ -365,9 +368,9 @@ static uint64_t hole_ahead(struct file *f)
 static void pass_hole(struct file *f, uint64_t len)
 {
 	f->b->v[f->end++] = '\0';
-	if (f->text_end == SIZE_MAX)
+	if (f->g->eol != '\0' && f->text_end == SIZE_MAX)
 		f->text_end = f->end - 1;
-	if (!f->binary)
+	if (!f->binary && f->g->eol != '\0')
 		return;
 	/* Nothing of a binary file is shown, so offsets need not agree with lines any more. */
 	f->base += len - 1;
@@ -379,7 +382,7 @@ static void find_nul(struct file *f, size_t from)
 	uint64_t step;
 	size_t at;
 
-	if (f->text_end != SIZE_MAX || f->g->binary == GREP_BINARY_TEXT)
+	if (f->text_end != SIZE_MAX || f->g->binary == GREP_BINARY_TEXT || f->g->eol == '\0')
 		return;
 	nul = memchr(f->b->v + from, '\0', f->end - from);
 	if (nul == NULL)
@@ -430,12 +433,12 @@ static int fill(struct file *f)
 /* Whole lines: up to the last newline, at the end of the file up to its end, with a newline that was missing. */
 static void find_lines(struct file *f, size_t upto)
 {
-	const char *nl = upto > f->pos ? memrchr(f->b->v + f->pos, '\n', upto - f->pos) : NULL;
+	const char *nl = upto > f->pos ? memrchr(f->b->v + f->pos, f->g->eol, upto - f->pos) : NULL;
 
 	f->lim = nl != NULL ? (size_t)(nl - f->b->v) + 1 : f->pos;
 	if (upto != f->end || (!f->eof && f->end - f->pos < MAX_LINE) || f->lim == f->end)
 		return;
-	f->b->v[f->end++] = '\n';
+	f->b->v[f->end++] = f->g->eol;
 	f->base -= f->eof ? 0 : 1;
 	f->lim = f->end;
 }
@@ -508,5 +511,8 @@ int domu_grep_file(struct domu_grep *g, struct domu_grep_buffer *b, const struct
 	int rc = g->max > 0 ? search_file(&f) : 0, r;
 
 	r = rc != -ESHUTDOWN && rc != -EINTR ? tell_file(&f) : 0;
+	if (domu_grep_gave_up(g->m) && rc == 0 && r == 0)
+		r = domu_fail(g->r->ctx, DOMU_FAILED, -E2BIG,
+		              "on some lines the expression was given up, since it takes too many steps");
 	return rc != 0 ? rc : r;
 }

@@ -20,6 +20,7 @@ struct pattern {
 	/* The same behind ".*": at a line's begin it tells in one pass whether there is a match anywhere. */
 	struct re_pattern_buffer anywhere;
 	bool compiled, has_anywhere;
+	struct domu_grep_perl *perl; /* instead of all that */
 	bool bounded; /* a match has a greatest length: it may be looked for in a text of many lines */
 	size_t next; /* the first line from where the search stands on that may match; SIZE_MAX: none */
 	bool next_known;
@@ -27,7 +28,8 @@ struct pattern {
 
 struct domu_grep_matcher {
 	enum domu_grep_syntax syntax;
-	bool icase, word, line;
+	bool icase, word, line, gave_up;
+	char eol;
 	struct pattern *v;
 	size_t n;
 	const char *text;
@@ -36,16 +38,16 @@ struct domu_grep_matcher {
 	size_t lower_cap;
 };
 
-int domu_grep_matcher_new(struct domu_ctx *ctx, enum domu_grep_syntax syntax, bool icase, bool word, bool line,
-                          struct domu_grep_matcher **m)
+int domu_grep_matcher_new(struct domu_ctx *ctx, const struct domu_grep_matcher_opts *opts, struct domu_grep_matcher **m)
 {
 	*m = calloc(1, sizeof **m);
 	if (*m == NULL)
 		return domu_nomem(ctx);
-	(*m)->syntax = syntax;
-	(*m)->icase = icase;
-	(*m)->word = word && !line;
-	(*m)->line = line;
+	(*m)->syntax = opts->syntax;
+	(*m)->icase = opts->icase;
+	(*m)->word = opts->word && !opts->line;
+	(*m)->line = opts->line;
+	(*m)->eol = opts->eol;
 	return 0;
 }
 
@@ -55,6 +57,7 @@ void domu_grep_matcher_free(struct domu_grep_matcher *m)
 		return;
 	for (size_t i = 0; i < m->n; i++) {
 		free(m->v[i].literal);
+		domu_grep_perl_free(m->v[i].perl);
 		if (m->v[i].compiled)
 			regfree(&m->v[i].re);
 		if (m->v[i].has_anywhere)
@@ -125,13 +128,19 @@ static const char *compile(struct domu_grep_matcher *m, struct pattern *p, const
 
 	syntax |= RE_HAT_LISTS_NOT_NEWLINE | (m->icase ? RE_ICASE : 0u);
 	syntax &= ~(reg_syntax_t)RE_DOT_NEWLINE;
+	/* In a line that a NUL ends, a newline is a byte like others. */
+	if (m->eol == '\0')
+		syntax = (syntax | RE_DOT_NEWLINE) & ~(reg_syntax_t)RE_HAT_LISTS_NOT_NEWLINE;
 	if (simple)
 		syntax |= RE_NO_SUB;
-	p->bounded = memchr(text, '*', len) == NULL && memchr(text, '+', len) == NULL && memchr(text, '{', len) == NULL;
+	p->bounded = m->eol == '\n' && memchr(text, '*', len) == NULL && memchr(text, '+', len) == NULL &&
+	             memchr(text, '{', len) == NULL;
 	before = re_set_syntax(syntax);
 	error = re_compile_pattern(text, len, &p->re);
 	p->compiled = true;
-	if (error == NULL && simple && !p->bounded && !m->word && !m->line)
+	p->re.newline_anchor = m->eol == '\n';
+	/* Behind ".*" the C library takes a newline for a line's end, whatever newline_anchor says. */
+	if (error == NULL && simple && !p->bounded && !m->word && !m->line && m->eol == '\n')
 		compile_anywhere(m, p, text, len);
 	re_set_syntax(before);
 	return error;
@@ -142,6 +151,9 @@ static int prepare(struct domu_ctx *ctx, struct domu_grep_matcher *m, struct pat
 {
 	const char *error;
 
+	if (m->syntax == GREP_PERL)
+		return domu_grep_perl_new(ctx, &(struct domu_grep_perl_opts){ m->icase, m->word, m->line }, text, len,
+		                          &p->perl);
 	if (m->syntax == GREP_FIXED) {
 		p->literal = malloc(len + 1);
 		if (p->literal == NULL)
@@ -283,9 +295,28 @@ static bool regex_in_line(struct domu_grep_matcher *m, struct pattern *p, const 
 	return false;
 }
 
+static bool perl_in_line(struct domu_grep_matcher *m, struct pattern *p, const char *line, size_t len, size_t from,
+                         struct domu_grep_hit *hit)
+{
+	int found = domu_grep_perl_match(p->perl, line, len, from, hit);
+
+	m->gave_up = m->gave_up || found < 0;
+	return found > 0;
+}
+
+bool domu_grep_gave_up(struct domu_grep_matcher *m)
+{
+	bool gave_up = m->gave_up;
+
+	m->gave_up = false;
+	return gave_up;
+}
+
 static bool pattern_in_line(struct domu_grep_matcher *m, struct pattern *p, const char *line, size_t len, size_t from,
                             struct domu_grep_hit *hit)
 {
+	if (p->perl != NULL)
+		return perl_in_line(m, p, line, len, from, hit);
 	return p->whole ? literal_in_line(m, p, line, len, from, hit) : regex_in_line(m, p, line, len, from, hit);
 }
 
@@ -341,18 +372,18 @@ int domu_grep_matcher_text(struct domu_grep_matcher *m, const char *text, size_t
 	return 0;
 }
 
-static size_t line_begin(const char *text, size_t at)
+static size_t line_begin(const struct domu_grep_matcher *m, size_t at)
 {
-	const char *nl = at > 0 ? memrchr(text, '\n', at) : NULL;
+	const char *text = m->text, *nl = at > 0 ? memrchr(text, m->eol, at) : NULL;
 
 	return nl != NULL ? (size_t)(nl - text) + 1 : 0;
 }
 
-static size_t line_end(const char *text, size_t at, size_t len)
+static size_t line_end(const struct domu_grep_matcher *m, size_t at)
 {
-	const char *nl = memchr(text + at, '\n', len - at);
+	const char *nl = memchr(m->text + at, m->eol, m->len - at);
 
-	return nl != NULL ? (size_t)(nl - text) + 1 : len;
+	return nl != NULL ? (size_t)(nl - m->text) + 1 : m->len;
 }
 
 /* Where the first thing is that may be in a match: SIZE_MAX when nothing is. */
@@ -381,8 +412,8 @@ static size_t next_of(struct domu_grep_matcher *m, struct pattern *p, size_t fro
 
 		if (at >= m->len)
 			return SIZE_MAX;
-		begin = line_begin(m->text, at);
-		end = line_end(m->text, at, m->len);
+		begin = line_begin(m, at);
+		end = line_end(m, at);
 		if (p->whole && !m->word && !m->line)
 			return begin;
 		/* A match of a text may go beyond a line, and the line all the same hold none. */
@@ -408,6 +439,6 @@ bool domu_grep_next_line(struct domu_grep_matcher *m, size_t from, struct domu_g
 	}
 	if (first == SIZE_MAX)
 		return false;
-	*line = (struct domu_grep_hit){ first, line_end(m->text, first, m->len) };
+	*line = (struct domu_grep_hit){ first, line_end(m, first) };
 	return true;
 }

@@ -7,7 +7,7 @@
 
 /* ---- patterns (grep-match.c) ---- */
 
-enum domu_grep_syntax { GREP_BASIC, GREP_EXTENDED, GREP_FIXED };
+enum domu_grep_syntax { GREP_BASIC, GREP_EXTENDED, GREP_FIXED, GREP_PERL };
 
 struct domu_grep_matcher;
 
@@ -16,7 +16,13 @@ struct domu_grep_hit {
 	size_t begin, end;
 };
 
-int domu_grep_matcher_new(struct domu_ctx *ctx, enum domu_grep_syntax syntax, bool icase, bool word, bool line,
+struct domu_grep_matcher_opts {
+	enum domu_grep_syntax syntax;
+	bool icase, word, line;
+	char eol; /* what ends a line: a newline, or with -z a NUL */
+};
+
+int domu_grep_matcher_new(struct domu_ctx *ctx, const struct domu_grep_matcher_opts *opts,
                           struct domu_grep_matcher **m);
 /* Several patterns, a newline between them, are as many patterns.  DOMU_USAGE: none at all. */
 int domu_grep_matcher_add(struct domu_ctx *ctx, struct domu_grep_matcher *m, const char *patterns);
@@ -32,6 +38,28 @@ bool domu_grep_next_line(struct domu_grep_matcher *m, size_t from, struct domu_g
 bool domu_grep_in_line(struct domu_grep_matcher *m, const char *line, size_t len, size_t from,
                        struct domu_grep_hit *hit);
 
+/*
+ * An expression of Perl was given up on a line since it was asked last: too many steps, too much memory.  Such a line
+ * counts as one that does not match.
+ */
+bool domu_grep_gave_up(struct domu_grep_matcher *m);
+
+/* ---- expressions of Perl (grep-perl.c) ---- */
+
+struct domu_grep_perl;
+struct domu_grep_perl_opts {
+	bool icase, word, line;
+};
+/* To be called before the fence closes. */
+int domu_grep_perl_load(struct domu_ctx *ctx);
+bool domu_grep_perl_loaded(void);
+int domu_grep_perl_new(struct domu_ctx *ctx, const struct domu_grep_perl_opts *opts, const char *pattern, size_t len,
+                       struct domu_grep_perl **p);
+void domu_grep_perl_free(struct domu_grep_perl *p);
+/* 1, 0, or -E2BIG: given up. */
+int domu_grep_perl_match(struct domu_grep_perl *p, const char *line, size_t len, size_t from,
+                         struct domu_grep_hit *hit);
+
 /* The literal text that whatever matches a pattern holds, which may be none.  whole: the pattern is nothing else. */
 int domu_grep_literal(const char *pattern, size_t len, bool extended, char **literal, size_t *literal_len, bool *whole);
 
@@ -45,6 +73,7 @@ struct domu_grep {
 	enum domu_grep_binary binary;
 	bool invert, only, count, list, list_without, quiet;
 	bool names, numbers, offsets, nul_after_name, json;
+	char eol; /* what ends a line */
 	uint64_t max; /* lines of a file; UINT64_MAX: all */
 	uint64_t before, after;
 	bool context; /* -A, -B or -C was given */

@@ -10,7 +10,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-chattr.c shell/flags.c shell/flags.h \
 	shell/cmd-chmod.c \
 	shell/cmd-copy.c shell/copy.h \
-	shell/cmd-cp.c shell/cp-ends.c shell/cp-ends.h \
+	shell/cmd-cp.c shell/cp-ends.c shell/cp-ends.h shell/cp-tell.c shell/cp-tell.h \
 	shell/cmd-diff.c shell/diff-unified.c shell/diff-work.c shell/diff.h \
 	shell/note.c shell/note.h \
 	shell/cmd-move.c \
@@ -25,7 +25,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-du.c \
 	shell/cmd-find.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-getfattr.c \
-	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep.h \
+	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep-perl.c shell/grep.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
 	shell/cmd-info.c \
@@ -33,7 +33,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-recover.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
-	shell/cmd-logs.c shell/logs-expand.c shell/logs-journal.c shell/logs-text.c shell/logs.h \
+	shell/cmd-logs.c shell/logs-expand.c shell/logs-journal.c shell/logs-text.c shell/logs-when.c shell/logs.h \
 	shell/cmd-mknod.c \
 	shell/cmd-setfattr.c \
 	shell/cmd-ls.c shell/ls-entries.c shell/ls-entries.h shell/ls-layout.c shell/ls.h \

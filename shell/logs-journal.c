@@ -18,6 +18,7 @@
 #define MAX_PACKED  (8u << 20) /* of one that is compressed */
 #define HEADER_SIZE 208u
 #define ARRAY_STEP  4096u /* items of an entry array read in one go */
+#define MAX_ASKED   1000000u /* entries of a file that are asked whether they are wanted: the newest */
 
 enum { OBJECT_DATA = 1, OBJECT_ENTRY = 3, OBJECT_ARRAY = 6 };
 enum { FLAG_COMPRESSED = 7, INCOMPATIBLE_COMPACT = 16, INCOMPATIBLE_KNOWN = 31 };
@@ -29,6 +30,7 @@ struct jfile {
 	uint64_t array; /* the first entry array */
 	uint64_t entries;
 	uint64_t newest; /* microseconds */
+	uint8_t boot[16]; /* of the newest */
 };
 
 struct entry {
@@ -41,6 +43,7 @@ struct entry {
 struct domu_journal {
 	struct domu_run *r;
 	struct domu_tree *t;
+	const struct domu_logs_want *want;
 	struct jfile *files;
 	size_t n_files;
 	struct entry *v; /* the newest, at most max */
@@ -82,6 +85,7 @@ static int take_header(struct domu_journal *j, struct jfile *f)
 
 	if (rc != 0 || memcmp(h, "LPKSHHRH", 8) != 0 || (domu_le32(h + 12) & ~(uint32_t)INCOMPATIBLE_KNOWN) != 0)
 		return -EUCLEAN;
+	memcpy(f->boot, h + 56, sizeof f->boot);
 	f->compact = (domu_le32(h + 12) & INCOMPATIBLE_COMPACT) != 0;
 	f->entries = domu_le64(h + 152);
 	f->array = domu_le64(h + 176);
@@ -147,144 +151,10 @@ static int find_files(struct domu_journal *j)
 	return rc;
 }
 
-/* ---- the last entries of a file ------------------------------------------------------------- */
-
-static int by_time(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	if (x->file != y->file)
-		return x->file < y->file ? -1 : 1;
-	return x->seqnum < y->seqnum ? -1 : x->seqnum > y->seqnum;
-}
-
-/* The offsets of the newest entries, as a ring. */
-struct ring {
-	uint64_t *v;
-	size_t max;
-	uint64_t n; /* put in so far */
-};
-
-/* One array of the chain; items beyond the last entry are zero, so a hole is not read through. */
-static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint64_t size, struct ring *ring)
-{
-	size_t width = f->compact ? 4 : 8;
-	uint64_t items = (size - 24) / width, at = offset + 24;
-	uint8_t *buf = malloc(ARRAY_STEP * 8);
-	bool ended = false;
-	int rc = buf != NULL ? 0 : -ENOMEM;
-
-	while (rc == 0 && items > 0 && !ended && ring->n < f->entries) {
-		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
-
-		rc = read_at(j, f, buf, n * width, at);
-		for (size_t i = 0; rc == 0 && i < n && !ended && ring->n < f->entries; i++) {
-			uint64_t entry = f->compact ? domu_le32(buf + 4 * i) : domu_le64(buf + 8 * i);
-
-			ended = entry == 0;
-			if (!ended)
-				ring->v[ring->n++ % ring->max] = entry;
-		}
-		items -= n;
-		at += n * width;
-	}
-	free(buf);
-	return rc;
-}
-
-static int collect(struct domu_journal *j, size_t file, struct ring *ring)
-{
-	const struct jfile *f = &j->files[file];
-	uint64_t offset = f->array, size, end = 0;
-	uint8_t head[24];
-	int rc = 0;
-
-	/* Each array lies behind the one before: a chain that goes back, or into itself, is none. */
-	while (rc == 0 && offset != 0 && offset >= end && ring->n < f->entries) {
-		rc = object(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
-		if (rc == 0)
-			rc = take_array(j, f, offset, size, ring);
-		end = rc == 0 ? offset + size : end;
-		offset = rc == 0 ? domu_le64(head + 16) : 0;
-	}
-	return rc;
-}
-
-static int take_entries(struct domu_journal *j, size_t file)
-{
-	const struct jfile *f = &j->files[file];
-	struct ring ring = { .max = j->max };
-	uint64_t n, size;
-	uint8_t head[64];
-	int rc;
-
-	ring.v = calloc(ring.max, sizeof *ring.v);
-	if (ring.v == NULL)
-		return domu_nomem(j->r->ctx);
-	rc = collect(j, file, &ring);
-	if (rc != 0)
-		j->damaged++;
-	n = ring.n < ring.max ? ring.n : ring.max;
-	for (uint64_t i = ring.n - n; rc != -ENOMEM && i < ring.n; i++) {
-		uint64_t offset = ring.v[i % ring.max];
-
-		if (object(j, f, offset, OBJECT_ENTRY, head, sizeof head, &size) != 0) {
-			j->damaged++;
-			continue;
-		}
-		j->v[j->n++] = (struct entry){ domu_le64(head + 24), domu_le64(head + 16), offset, file };
-	}
-	free(ring.v);
-	return rc == -ENOMEM ? domu_nomem(j->r->ctx) : 0;
-}
-
-int domu_journal_open(struct domu_run *r, struct domu_tree *t, uint64_t lines, struct domu_journal **out)
-{
-	struct domu_journal *j = calloc(1, sizeof *j);
-	int rc;
-
-	*out = j;
-	if (j == NULL)
-		return domu_nomem(r->ctx);
-	j->r = r;
-	j->t = t;
-	j->max = (size_t)lines;
-	/* Room for what is kept and for what one file adds. */
-	j->v = calloc(2 * j->max + 1, sizeof *j->v);
-	rc = j->v != NULL ? find_files(j) : domu_nomem(r->ctx);
-	for (size_t i = 0; rc == 0 && j->max > 0 && i < j->n_files; i++) {
-		if (j->n == j->max && j->files[i].newest < j->v[0].time)
-			break;
-		rc = take_entries(j, i);
-		qsort(j->v, j->n, sizeof *j->v, by_time);
-		if (j->n > j->max) {
-			memmove(j->v, j->v + j->n - j->max, j->max * sizeof *j->v);
-			j->n = j->max;
-		}
-	}
-	return rc;
-}
-
-time_t domu_journal_newest(const struct domu_journal *j)
-{
-	return j->n > 0 ? (time_t)(j->v[j->n - 1].time / 1000000) : 0;
-}
-
-void domu_journal_free(struct domu_journal *j)
-{
-	if (j == NULL)
-		return;
-	free(j->files);
-	free(j->v);
-	free(j);
-}
-
-/* ---- showing an entry ------------------------------------------------------------------------ */
+/* ---- what is in an entry ---------------------------------------------------------------------- */
 
 struct fields {
-	char *message, *identifier, *comm, *pid, *syslog_pid, *host;
+	char *message, *identifier, *comm, *pid, *syslog_pid, *host, *transport, *unit, *about;
 	uint64_t packed; /* bytes of one that could not be expanded; of what is wanted only a message is that long */
 };
 
@@ -294,8 +164,15 @@ static void keep(struct fields *fl, const char *text, size_t len)
 		const char *name;
 		char **value;
 	} wanted[] = {
-		{ "MESSAGE=", &fl->message }, { "SYSLOG_IDENTIFIER=", &fl->identifier }, { "_COMM=", &fl->comm },
-		{ "_PID=", &fl->pid },        { "SYSLOG_PID=", &fl->syslog_pid },        { "_HOSTNAME=", &fl->host }
+		{ "MESSAGE=", &fl->message },
+		{ "SYSLOG_IDENTIFIER=", &fl->identifier },
+		{ "_COMM=", &fl->comm },
+		{ "_PID=", &fl->pid },
+		{ "SYSLOG_PID=", &fl->syslog_pid },
+		{ "_HOSTNAME=", &fl->host },
+		{ "_TRANSPORT=", &fl->transport },
+		{ "_SYSTEMD_UNIT=", &fl->unit },
+		{ "UNIT=", &fl->about },
 	};
 
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -380,6 +257,210 @@ static int take_fields(struct domu_journal *j, const struct entry *e, struct fie
 	return rc;
 }
 
+static void free_fields(struct fields *fl)
+{
+	free(fl->message);
+	free(fl->identifier);
+	free(fl->comm);
+	free(fl->pid);
+	free(fl->syslog_pid);
+	free(fl->host);
+	free(fl->transport);
+	free(fl->unit);
+	free(fl->about);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a != NULL && strcmp(a, b) == 0;
+}
+
+/* 1: it is wanted; head is that of the entry. */
+static int is_wanted(struct domu_journal *j, const struct entry *e, const uint8_t head[64])
+{
+	const struct domu_logs_want *w = j->want;
+	struct fields fl = { 0 };
+	int rc;
+
+	if (w->kernel && memcmp(head + 40, j->files[0].boot, sizeof j->files[0].boot) != 0)
+		return 0;
+	if (!w->kernel && w->unit == NULL)
+		return 1;
+	rc = take_fields(j, e, &fl);
+	/* As journalctl: what the unit's processes say, and what systemd says of it. */
+	if (rc == 0)
+		rc = (!w->kernel || same(fl.transport, "kernel")) &&
+		     (w->unit == NULL || same(fl.unit, w->unit) || (same(fl.about, w->unit) && same(fl.pid, "1")));
+	free_fields(&fl);
+	return rc;
+}
+
+/* ---- the last entries of a file ------------------------------------------------------------- */
+
+static int by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->seqnum < y->seqnum ? -1 : x->seqnum > y->seqnum;
+}
+
+/* The offsets of the newest entries, as a ring. */
+struct ring {
+	uint64_t *v;
+	size_t max;
+	uint64_t n; /* put in so far */
+};
+
+/* One array of the chain; items beyond the last entry are zero, so a hole is not read through. */
+static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint64_t size, struct ring *ring)
+{
+	size_t width = f->compact ? 4 : 8;
+	uint64_t items = (size - 24) / width, at = offset + 24;
+	uint8_t *buf = malloc(ARRAY_STEP * 8);
+	bool ended = false;
+	int rc = buf != NULL ? 0 : -ENOMEM;
+
+	while (rc == 0 && items > 0 && !ended && ring->n < f->entries) {
+		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
+
+		rc = read_at(j, f, buf, n * width, at);
+		for (size_t i = 0; rc == 0 && i < n && !ended && ring->n < f->entries; i++) {
+			uint64_t entry = f->compact ? domu_le32(buf + 4 * i) : domu_le64(buf + 8 * i);
+
+			ended = entry == 0;
+			if (!ended)
+				ring->v[ring->n++ % ring->max] = entry;
+		}
+		items -= n;
+		at += n * width;
+	}
+	free(buf);
+	return rc;
+}
+
+static int collect(struct domu_journal *j, size_t file, struct ring *ring)
+{
+	const struct jfile *f = &j->files[file];
+	uint64_t offset = f->array, size, end = 0;
+	uint8_t head[24];
+	int rc = 0;
+
+	/* Each array lies behind the one before: a chain that goes back, or into itself, is none. */
+	while (rc == 0 && offset != 0 && offset >= end && ring->n < f->entries) {
+		rc = object(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
+		if (rc == 0)
+			rc = take_array(j, f, offset, size, ring);
+		end = rc == 0 ? offset + size : end;
+		offset = rc == 0 ? domu_le64(head + 16) : 0;
+	}
+	return rc;
+}
+
+/* From the newest back, as many as are wanted. */
+static int choose(struct domu_journal *j, size_t file, const struct ring *ring)
+{
+	uint64_t n = ring->n < ring->max ? ring->n : ring->max, size;
+	size_t chosen = 0;
+	uint8_t head[64];
+	int rc = 0;
+
+	for (uint64_t i = ring->n; i > ring->n - n && chosen < j->max; i--) {
+		struct entry e = { .offset = ring->v[(i - 1) % ring->max], .file = file };
+
+		if (domu_interrupted(j->r->ctx))
+			return domu_fail(j->r->ctx, DOMU_DECLINED, -EINTR, "interrupted");
+		if (object(j, &j->files[file], e.offset, OBJECT_ENTRY, head, sizeof head, &size) != 0) {
+			j->damaged++;
+			continue;
+		}
+		e.time = domu_le64(head + 24);
+		e.seqnum = domu_le64(head + 16);
+		if (e.time < j->want->since)
+			break;
+		rc = is_wanted(j, &e, head);
+		if (rc == -EINTR || rc == -ENOMEM)
+			return rc;
+		j->damaged += rc < 0;
+		if (rc > 0)
+			j->v[j->n + chosen++] = e;
+	}
+	j->n += chosen;
+	return 0;
+}
+
+static int take_entries(struct domu_journal *j, size_t file)
+{
+	const struct domu_logs_want *w = j->want;
+	struct ring ring = { .max = j->max };
+	int rc;
+
+	if (w->kernel || w->unit != NULL)
+		ring.max = j->files[file].entries < MAX_ASKED ? (size_t)j->files[file].entries + 1 : MAX_ASKED;
+	ring.v = calloc(ring.max, sizeof *ring.v);
+	if (ring.v == NULL)
+		return domu_nomem(j->r->ctx);
+	rc = collect(j, file, &ring);
+	if (rc != 0)
+		j->damaged++;
+	rc = rc != -ENOMEM ? choose(j, file, &ring) : domu_nomem(j->r->ctx);
+	free(ring.v);
+	return rc;
+}
+
+int domu_journal_open(struct domu_run *r, struct domu_tree *t, const struct domu_logs_want *want,
+                      struct domu_journal **out)
+{
+	struct domu_journal *j = calloc(1, sizeof *j);
+	int rc;
+
+	*out = j;
+	if (j == NULL)
+		return domu_nomem(r->ctx);
+	j->r = r;
+	j->t = t;
+	j->want = want;
+	j->max = (size_t)want->lines;
+	/* Room for what is kept and for what one file adds. */
+	j->v = calloc(2 * j->max + 1, sizeof *j->v);
+	rc = j->v != NULL ? find_files(j) : domu_nomem(r->ctx);
+	for (size_t i = 0; rc == 0 && j->max > 0 && i < j->n_files; i++) {
+		if ((j->n == j->max && j->files[i].newest < j->v[0].time) || j->files[i].newest < want->since)
+			break;
+		rc = take_entries(j, i);
+		qsort(j->v, j->n, sizeof *j->v, by_time);
+		if (j->n > j->max) {
+			memmove(j->v, j->v + j->n - j->max, j->max * sizeof *j->v);
+			j->n = j->max;
+		}
+	}
+	return rc;
+}
+
+bool domu_journal_is_there(const struct domu_journal *j)
+{
+	return j->n_files > 0;
+}
+
+time_t domu_journal_newest(const struct domu_journal *j)
+{
+	return j->n > 0 ? (time_t)(j->v[j->n - 1].time / 1000000) : 0;
+}
+
+void domu_journal_free(struct domu_journal *j)
+{
+	if (j == NULL)
+		return;
+	free(j->files);
+	free(j->v);
+	free(j);
+}
+
+/* ---- showing an entry ------------------------------------------------------------------------ */
+
 /* As journalctl's short form: time, host, who, and the message, whose further lines are indented. */
 static int put_entry(struct domu_journal *j, const struct entry *e, const struct fields *fl)
 {
@@ -426,12 +507,7 @@ int domu_journal_print(struct domu_journal *j)
 			rc = put_entry(j, &j->v[i], &fl);
 		else
 			j->damaged += fl.message == NULL;
-		free(fl.message);
-		free(fl.identifier);
-		free(fl.comm);
-		free(fl.pid);
-		free(fl.syslog_pid);
-		free(fl.host);
+		free_fields(&fl);
 	}
 	if (rc == 0 && j->damaged > 0) {
 		j->r->exit_status = DOMU_FAILED;

@@ -5,9 +5,22 @@
 
 #include "shell/command.h"
 
-/* The newest entries of all files of the journal in /var/log/journal, at most lines. */
+/* What of a journal is wanted: at most lines of the newest entries that are all of this. */
+struct domu_logs_want {
+	uint64_t lines;
+	uint64_t since; /* microseconds since 1970; 0: from the beginning */
+	const char *unit; /* ssh.service; NULL: all */
+	bool kernel; /* what the kernel said since it was booted last */
+};
+
+/* "2024-05-01 12:00", "-2h", "3 days ago", "yesterday", @SECONDS; false: it is none. */
+bool domu_logs_when(const char *text, time_t now, uint64_t *microseconds);
+
+/* All files of the journal in /var/log/journal; want outlives it. */
 struct domu_journal;
-int domu_journal_open(struct domu_run *r, struct domu_tree *t, uint64_t lines, struct domu_journal **j);
+int domu_journal_open(struct domu_run *r, struct domu_tree *t, const struct domu_logs_want *want,
+                      struct domu_journal **j);
+bool domu_journal_is_there(const struct domu_journal *j); /* a file of it that can be read, whatever is in it */
 time_t domu_journal_newest(const struct domu_journal *j); /* 0: there is no entry */
 int domu_journal_print(struct domu_journal *j);
 void domu_journal_free(struct domu_journal *j);

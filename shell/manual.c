@@ -153,10 +153,25 @@ static void bash_kinds(FILE *f, const struct domu_command *c)
 	}
 }
 
+/* Options that take the next word: with files those whose value is a file of this host, else the others. */
+static void bash_values(FILE *f, const struct domu_command *c, bool files)
+{
+	for (const struct domu_option *o = c->options; o != NULL && (o->name != NULL || o->letter != 0); o++) {
+		if (o->value == NULL || o->value[0] == '[' || (strcmp(o->value, "FILE") == 0) != files ||
+		    strncmp(o->value, "GUEST:", 6) == 0 || strcmp(o->value, "PATH") == 0 ||
+		    strcmp(o->value, "DIR") == 0)
+			continue;
+		if (o->name != NULL && strpbrk(o->name, "(!) ") == NULL)
+			fprintf(f, " %s%s", (c->needs & RAW_ARGS) != 0 ? "-" : "--", o->name);
+		if (o->letter != 0)
+			fprintf(f, " -%c", o->letter);
+	}
+}
+
 static const char script[] =
     "_domu_rescue()\n"
     "{\n"
-    "\tlocal line=${COMP_LINE:0:COMP_POINT} cur cmd='' words w i kind opts\n"
+    "\tlocal line=${COMP_LINE:0:COMP_POINT} cur cmd='' words w i kind opts files values prev\n"
     "\tread -ra words <<<\"$line\"\n"
     "\tcur=''; [[ $line == *[[:space:]] ]] || cur=${words[-1]}\n"
     "\tfor ((i = 1; i < ${#words[@]}; i++)); do\n"
@@ -170,6 +185,12 @@ static const char script[] =
     "\tdone\n"
     "\tCOMPREPLY=()\n"
     "\t_domu_rescue_row \"$cmd\"\n"
+    "\tprev=${words[-1]}; [[ -z $cur ]] || prev=${words[-2]}\n"
+    "\tif [[ \" $files \" == *\" $prev \"* ]]; then\n"
+    "\t\tcompopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+    "\t\treturn\n"
+    "\tfi\n"
+    "\t[[ \" $values \" == *\" $prev \"* ]] && return\n"
     "\tif [[ $cur == -* ]]; then\n"
     "\t\tmapfile -t COMPREPLY < <(compgen -W \"$opts $_domu_rescue_globals\" -- \"$cur\")\n"
     "\t\treturn\n"
@@ -199,7 +220,7 @@ void domu_dump_completion(FILE *f)
 	for (size_t i = 0; domu_commands[i] != NULL; i++)
 		if ((domu_commands[i]->needs & (SHELL_ONLY | HIDDEN)) == 0)
 			fprintf(f, " %s", domu_commands[i]->name);
-	fputs("'\n_domu_rescue_row()\n{\n\tkind='' opts=''\n\tcase $1 in\n", f);
+	fputs("'\n_domu_rescue_row()\n{\n\tkind='' opts='' files='' values=''\n\tcase $1 in\n", f);
 	for (size_t i = 0; domu_commands[i] != NULL; i++) {
 		const struct domu_command *c = domu_commands[i];
 
@@ -210,6 +231,10 @@ void domu_dump_completion(FILE *f)
 		bash_kinds(f, c);
 		fputs("'\n\t\topts='", f);
 		bash_options(f, c, c->options);
+		fputs("'\n\t\tfiles='", f);
+		bash_values(f, c, true);
+		fputs("'\n\t\tvalues='", f);
+		bash_values(f, c, false);
 		fputs("'\n\t\t;;\n", f);
 	}
 	fputs("\tesac\n}\n", f);

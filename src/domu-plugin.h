@@ -279,8 +279,11 @@ struct domu_fs_ops {
 	/*
 	 * Optional: the directory of a subvolume, where fs->root holds all of
 	 * them; id 0 is the one that is mounted when none is named.  -ENOENT,
-	 * -EOPNOTSUPP (it has none): nothing recorded.
+	 * -EOPNOTSUPP (it has none): nothing recorded.  Inodes of different
+	 * subvolumes differ in the bits from DOMU_SUBVOL_SHIFT on, those of one
+	 * do not.
 	 */
+#define DOMU_SUBVOL_SHIFT 48
 	int (*subvolume)(struct domu_fs *fs, uint64_t id, uint64_t *ino);
 };
 
@@ -324,7 +327,7 @@ struct domu_guest {
 	int64_t domid; /* -1: none */
 	struct domu_disk *disks;
 	size_t n_disks;
-	char *root_hint; /* what root= or extra= says the guest boots from, or NULL */
+	char *root_hint; /* what the config says the guest boots from: ROOT, rootflags=FLAGS or both, a blank between */
 	/* Of a live domain, where the state has no word for it: "shut down", "dying".  Static text, or NULL. */
 	const char *condition;
 	char *stub_of; /* of a live domain: the guest whose device model it is (a stub domain), or NULL */

@@ -13,7 +13,7 @@
 
 #define MAX_READ   (2u << 20) /* bytes: libguestfs takes less than 4 MiB in a message */
 #define BATCH      1000 /* names in one question for attributes */
-#define DEV_SHIFT  48 /* handles on other devices of the same filesystem: 56 bits in all, as the export needs */
+#define DEV_SHIFT  DOMU_SUBVOL_SHIFT /* handles on other devices of the same filesystem: 56 bits, as the export needs */
 #define INO_MASK   ((UINT64_C(1) << DEV_SHIFT) - 1)
 #define MAX_XATTRS 4096
 

@@ -130,3 +130,22 @@ int domu_write_full(int fd, const void *buf, size_t len)
 	}
 	return 0;
 }
+
+void domu_write_behind(struct domu_behind *b, int fd)
+{
+	off_t at = lseek(fd, 0, SEEK_CUR);
+
+	if (at < 0 || (uint64_t)at < b->begun + DOMU_BEHIND)
+		return;
+	/* The disk has the new part to do while the one before is waited for; a failure shows at the sync. */
+	sync_file_range(fd, (off_t)b->begun, at - (off_t)b->begun, SYNC_FILE_RANGE_WRITE);
+	if (b->begun > b->waited) {
+		off_t from = (off_t)b->waited, len = (off_t)(b->begun - b->waited);
+
+		sync_file_range(fd, from, len,
+		                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+		posix_fadvise(fd, from, len, POSIX_FADV_DONTNEED);
+	}
+	b->waited = b->begun;
+	b->begun = (uint64_t)at;
+}

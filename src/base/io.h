@@ -40,4 +40,17 @@ int domu_sync_dir(const struct domu_io *io, const char *path);
 /* write(2) of everything to a pipe or file of the user. */
 int domu_write_full(int fd, const void *buf, size_t len);
 
+/*
+ * Long files that are synced at their end, or removed when they are not
+ * wanted after all: both wait for what the kernel has still to write, and go
+ * through all that it keeps of it in memory; no signal ends that.  Called now
+ * and then, this keeps both to twice DOMU_BEHIND bytes.
+ * What is no regular file has nothing behind.
+ */
+#define DOMU_BEHIND (UINT64_C(16) << 20)
+struct domu_behind {
+	uint64_t waited, begun; /* up to here it is written, and the kernel has been told to write */
+};
+void domu_write_behind(struct domu_behind *b, int fd);
+
 #endif

@@ -45,6 +45,11 @@ int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
 /* The directory of a subvolume; id 0: the default one.  -EOPNOTSUPP, -ENOENT: nothing recorded. */
 #define DOMU_SUBVOL_TOP 5 /* of what holds all others (BTRFS_FS_TREE_OBJECTID) */
 int domu_fs_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino);
+/* Two inodes of one filesystem: would a kernel show them on one device, as it does not those of two subvolumes? */
+static inline bool domu_same_device(uint64_t ino, uint64_t other)
+{
+	return (ino ^ other) >> DOMU_SUBVOL_SHIFT == 0;
+}
 /* May name be a directory entry's: 1 to 255 bytes, no '/', not "." or ".."? */
 bool domu_fs_name_ok(const char *name);
 /* The whole content of a small file (at most max bytes, else -EFBIG), NUL added; the caller frees. */
@@ -83,7 +88,7 @@ struct domu_tree_hooks {
 };
 
 struct domu_tree_opts {
-	const char *root_hint; /* what the config's root= says: /dev/xvda2, UUID=..., LABEL=..., or NULL */
+	const char *root_hint; /* as struct domu_guest has it: /dev/xvda2, UUID=..., LABEL=..., or NULL */
 	const char *use; /* @DEV or the shell's "use": this filesystem is / and nothing is mounted below it */
 	bool writable; /* the tops of the disks are stages */
 	bool engine_guestfs; /* every filesystem through the appliance */
@@ -127,6 +132,9 @@ int domu_tree_mounts(struct domu_tree *t, const struct domu_mount **m, size_t *n
  * nothing is mounted there.
  */
 int domu_tree_enter_all(struct domu_tree *t);
+
+/* Nothing was in the way of mounting it.  Known after domu_tree_enter_all(). */
+bool domu_tree_is_mounted(const struct domu_tree *t, unsigned mount);
 
 /* The directory of fs that mount shows as its root.  Known for mounts that a walk came through. */
 uint64_t domu_tree_top(struct domu_tree *t, unsigned mount, const struct domu_fs *fs);

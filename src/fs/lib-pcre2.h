@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lib-pcre2.h - libpcre2: the expressions of file_contexts, loaded when a guest may be changed; see base/lib.h. */
+/* lib-pcre2.h - libpcre2: the expressions of file_contexts, loaded for a change, and of grep -P; see base/lib.h. */
 #ifndef DOMU_LIB_PCRE2_H
 #define DOMU_LIB_PCRE2_H
 
@@ -12,6 +12,8 @@
 #define DOMU_PCRE2_CALLS(X) \
 	X(pcre2_code_free_8) \
 	X(pcre2_compile_8) \
+	X(pcre2_get_error_message_8) \
+	X(pcre2_get_ovector_pointer_8) \
 	X(pcre2_match_8) \
 	X(pcre2_match_context_create_8) \
 	X(pcre2_match_context_free_8) \
@@ -25,6 +27,8 @@ DOMU_LIB_DECLARE(pcre2, DOMU_PCRE2_CALLS);
 
 #define pcre2_code_free_8 (*domu_pcre2.pcre2_code_free_8)
 #define pcre2_compile_8 (*domu_pcre2.pcre2_compile_8)
+#define pcre2_get_error_message_8 (*domu_pcre2.pcre2_get_error_message_8)
+#define pcre2_get_ovector_pointer_8 (*domu_pcre2.pcre2_get_ovector_pointer_8)
 #define pcre2_match_8 (*domu_pcre2.pcre2_match_8)
 #define pcre2_match_context_create_8 (*domu_pcre2.pcre2_match_context_create_8)
 #define pcre2_match_context_free_8 (*domu_pcre2.pcre2_match_context_free_8)

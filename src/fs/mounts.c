@@ -110,19 +110,6 @@ static void drop_mount(struct domu_tree *t, const char *target)
 	}
 }
 
-/* subvol=@home, subvolid=257: where both are given they name the same, and the guest's kernel sees to that. */
-static void take_subvol(struct mntent *e, struct domu_mount *m)
-{
-	const char *path = hasmntopt(e, "subvol"), *id = hasmntopt(e, "subvolid");
-
-	if (id != NULL && id[8] == '=')
-		m->subvolid = strtoull(id + 9, NULL, 0);
-	if (path != NULL && path[6] == '=') {
-		m->subvol = (char *)path + 7;
-		m->subvol[strcspn(m->subvol, ",")] = '\0';
-	}
-}
-
 /* How a subvolume is called in a message. */
 static const char *subvol_text(const struct domu_mount *m, char *text, size_t size)
 {
@@ -147,7 +134,8 @@ static int root_entry(struct domu_tree *t, const struct domu_mount *m)
 	size_t node;
 	int rc;
 
-	if ((m->subvol == NULL && m->subvolid == 0) || t->root_moved ||
+	/* The kernel mounts / by its command line first, and then another subvolume cannot take its place. */
+	if ((m->subvol == NULL && m->subvolid == 0) || t->root_moved || t->state[t->root].told ||
 	    domu_tree_find_quietly(t, m->spec, &node) != 0 || node != t->root)
 		return 0;
 	rc = domu_tree_fs(t, node, &fs);
@@ -178,7 +166,7 @@ static int add_entry(struct domu_tree *t, struct mntent *e)
 		return 0;
 	}
 	if (!m.bind)
-		take_subvol(e, &m);
+		domu_subvol_options(e->mnt_opts, &m.subvol, &m.subvolid);
 	if (strcmp(target, "/") == 0)
 		return m.bind ? 0 : root_entry(t, &m);
 	m.node = t->root;
@@ -307,6 +295,7 @@ static int find_mounts(struct domu_tree *t)
 			domu_error_clear(t->ctx);
 		return 0;
 	}
+	domu_subvol_warn(t);
 	rc = read_fstab(t);
 	if (rc != 0 || !t->root_moved)
 		return rc;
@@ -354,6 +343,11 @@ unsigned domu_mount_over(struct domu_tree *t, unsigned m, uint64_t ino)
 bool domu_tree_covered(struct domu_tree *t, unsigned mount, uint64_t ino)
 {
 	return domu_mount_over(t, mount, ino) != 0;
+}
+
+bool domu_tree_is_mounted(const struct domu_tree *t, unsigned mount)
+{
+	return mount == 0 || (mount < t->n_mounts && t->places[mount].placed);
 }
 
 /*

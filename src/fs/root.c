@@ -48,7 +48,7 @@ static void hint_word(const char *hint, char *word, size_t size)
 		hint++;
 	if (strncmp(hint, "root=", 5) == 0)
 		hint += 5;
-	len = strcspn(hint, " \t");
+	len = strncmp(hint, "rootflags=", 10) != 0 ? strcspn(hint, " \t") : 0;
 	snprintf(word, size, "%.*s", (int)(len < size ? len : size - 1), hint);
 }
 

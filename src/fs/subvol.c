@@ -3,6 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <mntent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -106,6 +108,56 @@ static bool below_top(struct domu_tree *t, size_t node, struct domu_fs *fs)
 	return n == 1;
 }
 
+void domu_subvol_options(char *options, char **path, uint64_t *id)
+{
+	const struct mntent e = { .mnt_opts = options };
+	const char *by_path = hasmntopt(&e, "subvol"), *by_id = hasmntopt(&e, "subvolid");
+
+	/* Where both are given they name the same, and the guest's kernel sees to that. */
+	if (by_id != NULL && by_id[8] == '=')
+		*id = strtoull(by_id + 9, NULL, 0);
+	if (by_path != NULL && by_path[6] == '=') {
+		*path = (char *)by_path + 7;
+		(*path)[strcspn(*path, ",")] = '\0';
+	}
+}
+
+/* rootflags= of the config, a copy of it: what the kernel mounts / with.  NULL: it has none. */
+static char *root_flags(const struct domu_tree *t)
+{
+	const char *hint = t->opts.root_hint != NULL ? t->opts.root_hint : "";
+
+	for (size_t n; *hint != '\0'; hint += n + strspn(hint + n, " \t")) {
+		n = strcspn(hint, " \t");
+		if (n > 10 && strncmp(hint, "rootflags=", 10) == 0)
+			return strndup(hint + 10, n - 10);
+	}
+	return NULL;
+}
+
+static bool as_told(struct domu_tree *t, size_t node, struct domu_fs *fs)
+{
+	char *flags = root_flags(t), *path = NULL;
+	uint64_t id = 0, ino;
+
+	if (flags != NULL)
+		domu_subvol_options(flags, &path, &id);
+	t->state[node].told =
+	    (path != NULL || id != 0) && domu_subvol_find(fs, path, id, &ino) == 0 && root_at(t, node, ino);
+	free(flags);
+	return t->state[node].told;
+}
+
+void domu_subvol_warn(struct domu_tree *t)
+{
+	char *flags = !t->state[t->root].told ? root_flags(t) : NULL;
+
+	if (flags != NULL && strstr(flags, "subvol") != NULL)
+		domu_say(t->ctx, DOMU_WARNING_ONCE, "the config says rootflags=%s, where no root of %s is", flags,
+		         domu_tree_guest(t));
+	free(flags);
+}
+
 int domu_tree_start(struct domu_tree *t, size_t node)
 {
 	uint64_t *start = &t->state[node].start, first;
@@ -121,7 +173,7 @@ int domu_tree_start(struct domu_tree *t, size_t node)
 	rc = domu_fs_subvolume(fs, 0, &first);
 	if (rc != 0)
 		first = fs->root;
-	if (rc != -EOPNOTSUPP && !root_at(t, node, first) && !below_top(t, node, fs))
+	if (rc != -EOPNOTSUPP && !as_told(t, node, fs) && !root_at(t, node, first) && !below_top(t, node, fs))
 		*start = 0;
 	if (*start == 0)
 		*start = first;

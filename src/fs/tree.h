@@ -13,6 +13,7 @@ struct tree_node {
 	const struct domu_fs_ops *driver; /* NULL: none claims it */
 	struct domu_fs *fs;
 	uint64_t start; /* the directory that is its root, unless all of it is to be seen; 0: not looked for */
+	bool told; /* start is what the config says, by rootflags= */
 };
 
 /* Where a mount hangs in the tree: known once the mount above it was entered. */
@@ -66,6 +67,10 @@ bool domu_tree_looks_like_root(struct domu_tree *t, size_t node);
 int domu_tree_start(struct domu_tree *t, size_t node);
 /* What mounting fs with subvol=path, or subvolid=id, shows; neither: what it shows by default.  Nothing is recorded. */
 int domu_subvol_find(struct domu_fs *fs, const char *path, uint64_t id, uint64_t *ino);
+/* subvol= and subvolid= of mount options, which are cut at the path's end; path NULL, id 0: not given. */
+void domu_subvol_options(char *options, char **path, uint64_t *id);
+/* The config's rootflags= name a subvolume that is no root of this guest's. */
+void domu_subvol_warn(struct domu_tree *t);
 
 /* A walk over given mounts: those of the tree, or only one filesystem while the root is looked for. */
 int domu_walk_in(struct domu_tree *t, size_t root_node, bool mounts, const char *cwd, const char *path, unsigned flags,

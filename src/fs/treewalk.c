@@ -316,7 +316,8 @@ static bool goes_down(const struct tree_walk *w, const struct domu_path *p, unsi
 {
 	if (!S_ISDIR(p->st.mode) || depth >= w->opts->max_depth)
 		return false;
-	return !w->opts->one_fs || w->top == NULL || p->mount == w->top->mount;
+	return !w->opts->one_fs || w->top == NULL ||
+	       (p->mount == w->top->mount && domu_same_device(p->ino, w->top->ino));
 }
 
 /* One inode: shown before what is in it, or after. */

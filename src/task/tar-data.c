@@ -54,6 +54,8 @@ static int flush(struct domu_tar_stream *s)
 	s->n = 0;
 	if (rc != 0)
 		return write_failed(s, rc);
+	if (!s->pipe)
+		domu_write_behind(&s->behind, s->fd);
 	if (s->written - s->shown >= SHOW_EVERY) {
 		domu_progress(s->ctx, "tar-out, MiB", s->written >> 20, 0);
 		s->shown = s->written;
@@ -137,6 +139,9 @@ static int pass_on(struct domu_tar_stream *s, int fd, uint64_t offset, size_t le
 	*done = 0;
 	if (rc != 0)
 		return rc;
+	/* No signal is looked at before all of it is written. */
+	if (!s->pipe && len > DOMU_BEHIND)
+		len = DOMU_BEHIND;
 	do {
 		n = s->pipe ? splice(fd, &at, s->fd, NULL, len, SPLICE_F_MORE) : sendfile(s->fd, fd, &at, len);
 	} while (n < 0 && errno == EINTR);

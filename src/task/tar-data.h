@@ -3,6 +3,7 @@
 #ifndef DOMU_TAR_DATA_H
 #define DOMU_TAR_DATA_H
 
+#include "base/io.h"
 #include "task/tar.h"
 
 struct domu_tar_stream {
@@ -12,6 +13,7 @@ struct domu_tar_stream {
 	size_t n; /* bytes in buf that are not written yet */
 	bool pipe; /* fd takes splice(2) */
 	bool by_hand; /* the kernel cannot pass bytes on from here to there: read and write */
+	struct domu_behind behind;
 	uint64_t written; /* in all, with those in buf */
 	uint64_t shown; /* of them when progress was told last */
 };

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/lib-archive.h"
 #include "fence/confine.h"
 #include "fence/fence.h"
@@ -51,8 +52,9 @@ static int add_filter(struct archive *a, enum domu_tar_packing kind)
 	}
 }
 
-static int copy(struct archive *a, int in)
+static int copy(struct archive *a, int in, int out)
 {
+	struct domu_behind behind = { 0 };
 	char *buf = malloc(PIECE);
 	ssize_t n = buf != NULL ? 1 : -1;
 	int rc = buf != NULL ? 0 : -ENOMEM;
@@ -65,6 +67,7 @@ static int copy(struct archive *a, int in)
 			rc = -errno;
 		else if (n > 0 && archive_write_data(a, buf, (size_t)n) < 0)
 			rc = -EIO;
+		domu_write_behind(&behind, out);
 	}
 	free(buf);
 	return rc;
@@ -84,7 +87,7 @@ static int compress_all(enum domu_tar_packing kind, int in, int out, char why[ME
 			rc = -EIO;
 	}
 	if (rc == 0)
-		rc = copy(a, in);
+		rc = copy(a, in, out);
 	if (rc == 0 && archive_write_close(a) != ARCHIVE_OK)
 		rc = -EIO;
 	if (rc != 0) {

@@ -93,12 +93,12 @@ static int set_xattrs(struct domu_fs *fs, uint64_t ino, const struct domu_treeio
 	return rc;
 }
 
-static bool brings_label(const struct domu_treeio_entry *e)
+static bool brings(const struct domu_treeio_entry *e, const char *name)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < e->n_xattrs; i++)
-		found = found || strcmp(e->xattrs[i].name, DOMU_LABEL_XATTR) == 0;
+		found = found || strcmp(e->xattrs[i].name, name) == 0;
 	return found;
 }
 
@@ -106,7 +106,7 @@ static bool brings_label(const struct domu_treeio_entry *e)
 static int create(struct guest_sink *g, const char *name, const struct domu_treeio_entry *e, uint64_t *ino)
 {
 	struct domu_fs *fs = g->top->fs;
-	const char *path = g->path != NULL && !brings_label(e) ? g->path : NULL;
+	const char *path = g->path != NULL && !brings(e, DOMU_LABEL_XATTR) ? g->path : NULL;
 	struct domu_stat attr;
 	int rc = make_attr(g, e, &attr);
 
@@ -120,12 +120,33 @@ static int create(struct guest_sink *g, const char *name, const struct domu_tree
 	return rc == 0 ? set_xattrs(fs, *ino, e) : rc;
 }
 
+/* An access control list is part of the mode: where none comes along, none stays. */
+static int drop_acl(struct guest_sink *g, struct domu_fs *fs, uint64_t ino, const struct domu_treeio_entry *e,
+                    const char *name)
+{
+	int rc;
+
+	if (brings(e, name))
+		return 0;
+	rc = domu_fs_removexattr(fs, ino, name);
+	if (rc == -ENODATA || rc == -EOPNOTSUPP) {
+		domu_error_clear(g->ctx);
+		rc = 0;
+	}
+	return rc;
+}
+
 /* What was there already takes over owner and mode, when that is wanted. */
 static int set_existing(struct guest_sink *g, struct domu_fs *fs, uint64_t ino, const struct domu_treeio_entry *e)
 {
+	bool cp = (g->flags & DOMU_TREEIO_PRESERVE) != 0 && (g->flags & DOMU_TREEIO_REPLACE) == 0;
 	int rc = 0;
 
-	if ((g->flags & DOMU_TREEIO_PRESERVE) != 0)
+	if (cp)
+		rc = drop_acl(g, fs, ino, e, "system.posix_acl_access");
+	if (rc == 0 && cp && S_ISDIR(e->st.mode))
+		rc = drop_acl(g, fs, ino, e, "system.posix_acl_default");
+	if (rc == 0 && (g->flags & DOMU_TREEIO_PRESERVE) != 0)
 		rc = domu_fs_setattr(fs, ino, &e->st, DOMU_ATTR_MODE | DOMU_ATTR_UID | DOMU_ATTR_GID);
 	return rc == 0 ? set_xattrs(fs, ino, e) : rc;
 }
@@ -308,8 +329,10 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 
 	g->name = NULL;
 	snprintf(g->shown, sizeof g->shown, "%s", itself ? e->name : name);
-	if (itself)
+	if (itself) {
+		s->left_alone = true;
 		return enter_itself(g, e);
+	}
 	rc = set_path(g, name);
 	if (rc != 0)
 		return rc;
@@ -323,8 +346,10 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		rc = domu_fs_stat(g->top->fs, old, &st);
 	if (rc != 0)
 		return fail(g, rc, "create");
-	if (S_ISDIR(e->st.mode))
+	if (S_ISDIR(e->st.mode)) {
+		s->left_alone = old != 0 && S_ISDIR(st.mode);
 		return enter_dir(g, name, old, &st, e);
+	}
 	if (old != 0 && S_ISDIR(st.mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
 		rc =
 		    domu_tree_covered(g->t, g->top->mount, old) ? -EBUSY : domu_fs_rmdir(g->top->fs, g->top->ino, name);
@@ -338,6 +363,7 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 	/* Its data is taken and dropped; a link to it later leads to what is there. */
 	if (old != 0 && left_alone(g, &st, &e->st)) {
 		g->fs = NULL;
+		s->left_alone = true;
 		rc = e->again ? 0 : remember_link(g, e->link_id, g->top->fs, old);
 		return rc != 0 ? fail(g, rc, "create") : 0;
 	}

@@ -242,6 +242,9 @@ static int open_file(struct host_sink *h, const char *name, const struct domu_tr
 	if (h->fd < 0)
 		return fail(h, errno, "create");
 	h->st = e->st;
+	/* A list of a file that was there would make a mask of what the mode says of the group. */
+	if ((h->flags & DOMU_TREEIO_PRESERVE) != 0)
+		fremovexattr(h->fd, "system.posix_acl_access");
 	rc = set_attr(h, h->fd, &e->st);
 	if (rc == 0)
 		set_xattrs(h, h->fd, e);
@@ -290,14 +293,20 @@ static int h_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return domu_fail(h->ctx, DOMU_FAILED, -EISDIR, "cannot overwrite directory with non-directory '%s'",
 		                 h->shown);
 	if (itself) {
+		s->left_alone = true;
 		set_xattrs(h, h->top->fd, e);
 		return push(h, h->top->fd, ".", &e->st, false, false);
 	}
-	if (S_ISDIR(e->st.mode))
-		return enter_dir(h, name, e);
+	if (S_ISDIR(e->st.mode)) {
+		rc = enter_dir(h, name, e);
+		s->left_alone = rc == 0 && !h->top->made;
+		return rc;
+	}
 	/* Its data is taken and dropped. */
-	if (fstatat(h->top->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && left_alone(h, &st, &e->st))
+	if (fstatat(h->top->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && left_alone(h, &st, &e->st)) {
+		s->left_alone = true;
 		return e->again ? 0 : remember_link(h, e->link_id, name);
+	}
 	if (e->again)
 		return make_link(h, name, e->link_id);
 	rc = S_ISREG(e->st.mode) ? open_file(h, name, e) : make_other(h, name, e);

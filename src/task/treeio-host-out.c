@@ -301,7 +301,7 @@ int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, uns
 {
 	struct source s = { .ctx = ctx, .flags = flags, .to = to, .links = links };
 	struct domu_links own = { 0 };
-	bool follow = (flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+	bool follow = domu_treeio_follows(flags);
 	const char *as = strrchr(name, '/');
 	int rc;
 

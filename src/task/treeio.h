@@ -16,10 +16,17 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_REPLACE = 1 << 7, /* what is there makes room, but for a directory that is not empty (tar -x) */
 	DOMU_TREEIO_UPDATE = 1 << 9, /* files that are there and not older are left alone (cp -u) */
 	DOMU_TREEIO_ONE_FS = 1 << 10, /* what is mounted below is left out (cp -x) */
+	DOMU_TREEIO_FOLLOW = 1 << 11, /* a link that is named is followed all the same (cp -H) */
 	DOMU_TREEIO_READ_ONLY = 1 << 8, /* nothing in the source's guest changes meanwhile: the walk may be a scan */
 };
 #define DOMU_TREEIO_ARCHIVE \
 	(DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_PRESERVE | DOMU_TREEIO_XATTRS | DOMU_TREEIO_NO_FOLLOW | DOMU_TREEIO_LINKS)
+
+/* Of a link that is named, is it what it leads to that goes? */
+static inline bool domu_treeio_follows(unsigned flags)
+{
+	return (flags & DOMU_TREEIO_FOLLOW) != 0 || (flags & (DOMU_TREEIO_RECURSIVE | DOMU_TREEIO_NO_FOLLOW)) == 0;
+}
 
 struct domu_treeio_xattr {
 	const char *name;
@@ -49,6 +56,8 @@ struct domu_sink {
 	int (*data)(struct domu_sink *s, const void *bytes, size_t len, uint64_t offset);
 	int (*file_end)(struct domu_sink *s, uint64_t size);
 	int (*leave)(struct domu_sink *s);
+	/* Set by an entry that made nothing: cp -n, -u, a directory that was there.  Cleared by who asks. */
+	bool left_alone;
 	void *priv;
 };
 

@@ -115,13 +115,17 @@ try_btrfs() {
 		write /home/anna/motd < $T/data
 		mv /srv/file /home/moved
 		mv '/inside it/file' /etc/unnested
-		ln /home/anna/file /home/hard"
+		ln /home/anna/file /home/hard
+		find / -xdev > $T/xdev"
 	is "btrfs: the default subvolume is the root" "$(cat "$T/name")" testguest
 	is "btrfs: subvol=" "$(cat "$T/home")" mine
 	is "btrfs: subvolid=" "$(cat "$T/byid")" volume
 	is "btrfs: one that lies in the root" "$(cat "$T/nested")" nested
 	is "btrfs: the top level" "$(tr '\n' ' ' <"$T/top")" "@ @home snapshots vol "
 	is "btrfs: find" "$(cat "$T/found")" "/home/anna/file"
+	fs_type=btrfs kmount "$disk" 0 0 "$T/mnt" ro,subvolid=5 || not_ok "btrfs: the kernel mounts it"
+	is "btrfs: find -xdev" "$(sort "$T/xdev")" "$(cd "$T/mnt/snapshots/now" && find . -xdev | sed 's/^\.//; s,^$,/,' | sort)"
+	kumount "$T/mnt"
 	has "btrfs: one that is not there is a warning" "$(err)" \
 		'/etc/fstab: /none cannot be mounted: LABEL=root has no subvol=@none'
 	check "btrfs check" btrfs check "$disk"

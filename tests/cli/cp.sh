@@ -22,13 +22,15 @@ tree() {
 	chmod 705 "$1/A/sub"
 	chown 7:8 "$1/A" "$1/B/other name"
 	setfattr -n user.a -v b "$1/A"
+	setfacl -m u:5:rwx "$1/old/file" "$1/old" "$1/A/sub"
+	setfacl -d -m u:5:rwx "$1/old" "$1/B"
 	touch -d 2001-02-03T04:05:06.789 "$1/A/sub"
 	touch -d 2002-02-03T04:05:06.789 "$1/A" "$1/A/file"
 	touch -d 1999-02-03 "$1/old/file" "$1/old"
 	touch -d 2033-02-03 "$1/old/one"
 }
 # All of a tree but its own name: times of directories too where they were set.
-shown() { (cd "$1" && find . -printf '%P %y %m %U %G %n %TY-%Tm-%Td %l\n' | LC_ALL=C sort; cat */* 2>/dev/null | md5sum); }
+shown() { (cd "$1" && find . -printf '%P %y %m %U %G %n %TY-%Tm-%Td %l\n' | LC_ALL=C sort; getfacl -RPn --skip-base . | LC_ALL=C sort; cat */* 2>/dev/null | md5sum); }
 
 make_fs ext4 "$T/tree.img" tree
 disk=$T/disk.img
@@ -55,6 +57,8 @@ both D "without -a they are files of their own" -r @/A @/B @/third @/C @/D
 both D "one after the other, the content of one" -a @/A/. @/B @/D
 both old "-aT onto a directory" -aT @/A @/old
 both old "-a DIR/. into a directory" -a @/A/. @/old
+both old "-p over a file with an access control list" -p @/A/file @/old
+both old "-a of directories with and without such lists" -a @/A/sub @/B/. @/old
 both old "-u: only what is older" -au @/A/file @/A/one @/old
 both old "-n" -an @/A/file @/A/one @/old
 
@@ -92,6 +96,25 @@ works "in the shell: links" stat -c %h web:/into/A/one
 is "in the shell: files in common" "$(out)" 2
 ends "several onto what is no directory" 2 cp -a "$T/want.d/A" "$T/want.d/B" web:/third
 
+# ---- -v: what GNU cp says of the same, in whatever order
+said() { sed "s,$T/mnt,," | LC_ALL=C sort; }
+kmount "$T/tree.img" 0 0 "$T/mnt" ro
+mkdir "$T/v1" "$T/v2" "$T/v3"
+cp --sparse=always "$T/tree.img" "$disk"
+works "-v: out" cp -av web:/A web:/third web:/C/. "$T/v1"
+same "-v: out: as GNU cp" <(sed 's,web:,,; s,v1,v2,' "$T/out" | LC_ALL=C sort) <(cp -av "$T/mnt/A" "$T/mnt/third" "$T/mnt/C/." "$T/v2" | said)
+works "-v: in" cp -rv "$T/v1" "$T/v2/third" web:/into/
+same "-v: in: as GNU cp" <(sed 's,web:/into/,v3/,' "$T/out" | LC_ALL=C sort) <(cp -rv "$T/v1" "$T/v2/third" "$T/v3/" | sed "s,'$T/v3,'v3,"  | LC_ALL=C sort)
+cp --sparse=always "$T/tree.img" "$T/two.img"
+works "-v: between guests" cp -auv web:/A/. two:/A
+is "-v: between guests: nothing is newer" "$(out)" ""
+rm -r "$T/state"
+works "-v: between guests, one" cp -v web:/A/file two:/D
+is "-v: between guests, one: said" "$(out)" "'web:/A/file' -> 'two:/D/file'"
+works "-v: in the shell" shell web -c "cp -v host:$T/v2/third /into/new"
+is "-v: in the shell: said" "$(out)" "'host:$T/v2/third' -> '/into/new'"
+kumount "$T/mnt"
+
 # ---- what is mounted below
 mnt_tree() { tree "$1"; echo '/dev/xvdb /A/sub ext4 defaults 0 0' >"$1/etc/fstab"; }
 make_fs ext4 "$T/root.img" mnt_tree
@@ -101,5 +124,10 @@ config mounted "$T/root.img,raw,xvda,w" "$T/sub.img,raw,xvdb,w"
 works "with what is mounted below" cp -a mounted:/A "$T/whole"
 check "with what is mounted below: it is there" test -f "$T/whole/sub/C/two"
 works "-x" cp -ax mounted:/A "$T/one"
+works "mv -v to what is mounted" mv -v mounted:/B mounted:/A/sub/
+is "mv -v to what is mounted: said" "$(LC_ALL=C sort "$T/out")" "copied '/B/other name' -> '/A/sub/B/other name'
+created directory '/A/sub/B'
+removed '/B/other name'
+removed directory '/B'"
 is "-x: the mount point alone" "$(find "$T/one" -printf '%P\n' | LC_ALL=C sort | tr '\n' ' ')" " file one sub "
 done_testing

@@ -24,6 +24,7 @@ fill() {
 	seq 1 20000 | sed 's/^\(.*7\)$/\1 needle \1/' >"$d/logs/numbers"
 	seq 1 60000 | sed 's/$/ the quick brown fox jumps over the lazy dog/' >"$d/logs/large"
 	{ head -c 3000000 /dev/zero | tr '\0' 'x'; echo ' foo'; echo after; } >"$d/logs/long-line"
+	printf 'foo\nx\0bar\n\0b\200z foo\0\0last' >"$d/odd/nul-ended"
 	printf 'caf\xe9 foo\ngr\xc3\xbcn\n' >"$d/odd/latin"
 	printf 'esc\e[31mfoo\n' >"$d/odd/steer"
 	echo 'foo named' >"$d/odd/with space"
@@ -77,6 +78,7 @@ chroot_grep() {
 	local a words=()
 	for a in "$@"; do
 		case $a in
+		"$T"/* | /dev/fd/*) words+=("$a") ;;
 		/*) words+=("$T/mnt$a") ;;
 		*) words+=("$a") ;;
 		esac
@@ -140,6 +142,59 @@ domu grep foo test:/odd/binary
 has "a binary file that matches is said so" "$(err)" 'odd/binary: binary file matches'
 domu grep foo test:/odd/late-nul
 check "the text before a NUL is shown" test "$(wc -l <"$T/out")" -gt 20000
+
+# ---- lines that end with a NUL
+z=@/odd/nul-ended
+for o in '' -n -b -ob -c -v -vn -l -L -H -C1 -A1 -B1 -x -w -m1 -i -a -lZ; do
+	like -z $o foo $z $f
+done
+for p in '' '^x' '^bar' 'r$' 'o.x' 'o[^a]x' '^last$' 'z\|x' '.'; do
+	like -zn -- "$p" $z
+	like -zoE -- "$p" $z
+	like -zP -- "$p" $z
+done
+like -zxP 'bar\n' $z
+like -zc foo @/odd/hole
+like -zn foo @/odd/hole
+
+# ---- expressions of Perl
+for p in 'fo+?' '(?i)FOO' 'o(?=o)' '(?<=four )\w+' '\d' '^\w+\s' '(o)\1' 'f.o$' '' '\bfoo\b' 'four \Kfoo' '(?:a|b)+r' 'x*' '\x66oo' '[[:upper:]]'; do
+	for o in -n -o -iw -x -c; do
+		like -P $o -- "$p" $f @/src/sub/c.c @/src/blank @/odd/latin
+	done
+done
+like -P '\xe9' @/odd/latin
+like -rP 'f(?=oo b)' @/src
+like -P -c 'needle 1(?!9)' @/logs/numbers
+like -c -P foo @/odd/binary
+like -P '(' $f
+like -P -e foo -e bar $f
+like -P 'foo
+bar' $f
+domu grep -P '(x+x+)+[yz]' test:/logs/long-line test:/src/a.c
+is "-P: too many steps: status" "$status" 1
+has "-P: too many steps: it is said of which file" "$(err)" '/logs/long-line: .*given up'
+domu shell test -c "grep -c foo /src/a.c; grep -cP 'fo{2}' /src/a.c; grep -cP '^$' /src/blank"
+is "-P in a shell whose worker is there" "$(out)" $'4\n4\n3'
+
+# ---- patterns from a file of the host
+printf 'two\nth.*bar\n' >"$T/patterns"
+like -f "$T/patterns" $f
+like -nE -f "$T/patterns" -e '^one|four' $f
+echo bar.foo >"$T/more"
+like -F -f "$T/patterns" -f "$T/more" $f
+printf '' >"$T/patterns"
+like -f "$T/patterns" $f
+like -cv -f "$T/patterns" $f
+printf 'a\n\n' >"$T/patterns"
+like -c -f "$T/patterns" $f
+like -r -f "$T/patterns" @/src
+domu grep -f "$T/none" test:/src/a.c
+is "a file of patterns that is not there" "$status" 4
+domu grep -h -f <(echo 'no newline') test:/src/b.h other:/src/b.h
+is "patterns that cannot be read twice, for two guests" "$status" 2
+domu shell test -c "grep -c -f $T/patterns /src/a.c"
+is "patterns of the host in the shell" "$(out)" 7
 
 # ---- trees
 for o in -r -rl -rL -rc -rn -ri -rh -rH -rI -ra -rs -rw -rlZ; do

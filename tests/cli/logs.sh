@@ -168,4 +168,58 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 else
 	skip "a journal" "no systemd-journald, journalctl or logger here"
 fi
+# ---- units, times, boots: entries as this program of systemd stores them, and journalctl chooses among
+remote=/lib/systemd/systemd-journal-remote
+now=$EPOCHSECONDS
+entries() {
+	local i
+	for ((i = 0; i < 300; i++)); do
+		printf '__REALTIME_TIMESTAMP=%s\n__MONOTONIC_TIMESTAMP=%s\n_BOOT_ID=%032d\n_HOSTNAME=web\nMESSAGE=number %s\n' \
+			$(((now - (300 - i) * 600) * 1000000)) $((i * 1000000 + 1)) $((i / 120 + 1)) $i
+		case $((i % 6)) in
+		0) printf '_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=kernel\n' ;;
+		1) printf '_SYSTEMD_UNIT=ssh.service\nSYSLOG_IDENTIFIER=sshd\n_PID=77\n' ;;
+		2) printf 'UNIT=ssh.service\nSYSLOG_IDENTIFIER=systemd\n_PID=1\n' ;;
+		3) printf 'UNIT=ssh.service\nSYSLOG_IDENTIFIER=liar\n_PID=99\n' ;;
+		4) printf '_SYSTEMD_UNIT=dbus.socket\nSYSLOG_IDENTIFIER=dbus\n_PID=5\n' ;;
+		5) printf '_SYSTEMD_UNIT=sshd.service\nSYSLOG_IDENTIFIER=other\n_PID=6\n' ;;
+		esac
+		echo
+	done
+}
+if [ -x $remote ] && command -v journalctl >/dev/null; then
+	rm -rf "$T/journal"
+	mkdir "$T/journal"
+	entries | $remote -o "$T/journal/system.journal" - >"$T/remote.log" 2>&1
+	make_fs ext4 "$T/units.img" journal
+	config units "$T/units.img,raw,xvda,w"
+	# as_journalctl OPTION...: the same for both.
+	as_journalctl() {
+		domu logs "$@" units
+		journalctl --directory="$T/journal" -o short --no-pager -q "$@" >"$T/theirs"
+		same "logs $*: as journalctl" <(sed '/^==> .*journal/d; /^==> .*dmesg/,$d' "$T/out") "$T/theirs"
+	}
+	as_journalctl -k -n 1000
+	as_journalctl -k -n 3
+	as_journalctl --dmesg --since -5h
+	as_journalctl -u ssh -n 1000
+	as_journalctl -u ssh.service -n 7
+	as_journalctl -u dbus.socket -n 1000
+	as_journalctl -n 20 --since "@$((now - 7200))"
+	for since in -90min '2 hours ago' yesterday today "$(date -d "@$((now - 9000))" '+%Y-%m-%d %H:%M:%S')" "$(date -d "@$((now - 90000))" +%F)"; do
+		as_journalctl --since "$since" -u ssh
+		as_journalctl -S "$since"
+	done
+	domu logs -u none units
+	is "a unit that said nothing" "$status $(wc -l <"$T/out")" "0 1"
+	lacks "-k: no other log" "$(domu logs -k units; out)" 'console|dmesg line'
+else
+	skip "units, times, boots" "systemd-journal-remote is not installed"
+fi
+ends "--since of what is no time" 2 logs --since soon text
+has "and what one is" "$(err)" "-2h, '3 days ago'"
+ends "-u without a journal" 4 logs -u ssh text
+has "and what to type" "$(err)" 'domu-rescue logs text|logs text'
+domu logs -k -n 2 text
+is "-k without a journal" "$(out | tail -n 2)" $'[    0.0] dmesg line 29\n[    0.0] dmesg line 30'
 done_testing

@@ -127,8 +127,8 @@ act() {
 	kumount "$T/copy"
 	if ! cmp -s "$T/got" "$T/want"; then
 		not_ok "$tool $*" "$(diff "$T/got" "$T/want")" "$(err)"
-	elif ! cmp -s "$T/out" "$T/theirs"; then
-		not_ok "$tool $*: what is said" "$(diff "$T/out" "$T/theirs")"
+	elif ! cmp -s <(sort "$T/out") <(sort "$T/theirs"); then
+		not_ok "$tool $*: what is said" "$(diff <(sort "$T/out") <(sort "$T/theirs"))"
 	else
 		ok "$tool $*"
 	fi
@@ -137,6 +137,7 @@ act() {
 act rm -rf @/full @/none-such
 act rm -Rv @/full/l
 act rm -dv @/full/l
+act rm -rv @/full @/odd/zdir/ @/odd/Z
 act rmdir -p @/none/of/it
 act rmdir --ignore-fail-on-non-empty @/full
 act mkdir -pv -m 700 @/full/a/b
@@ -144,6 +145,7 @@ act mkdir -m u=rwx,go= @/full/c
 act mv -t @/odd/zdir @/full/file @/full/l
 act mv -v @/full/file @/full/renamed
 act mv -n @/full/file @/full/sub/other
+act mv -nv @/full/file @/odd/Z @/odd/zdir
 act mv -T @/full/sub @/odd/zdir
 act ln -s -f ../x @/full/l
 act ln -sfn /etc @/odd/dirlink
@@ -176,6 +178,19 @@ act cp -P @/full/l @/odd/zdir
 act cp -p @/full/file @/odd/zdir
 act cp -rT @/full @/odd/zdir
 act cp -f @/full/file @/odd/Z
+act cp -v @/full/file @/odd/Z
+act cp -v @/full/file @/odd/Z @/odd/zdir/
+act cp -rv @/full @/odd/dir.d @/odd/zdir
+act cp -av @/full/. @/odd/zdir
+act cp -rvT @/full @/odd/zdir
+act cp -anv @/full/. @/odd/zdir
+act cp -auv @/full/. @/odd/zdir
+act cp -rH @/odd/dirlink @/odd/link @/odd/zdir
+act cp -rHP @/odd/dirlink @/odd/zdir
+act cp -aH @/odd/link @/odd/zdir
+act cp -L @/odd/link @/odd/zdir
+act cp -dL @/odd/link @/odd/zdir
+act cp -Lv @/odd/link @/odd/zdir
 cp --sparse=always "$T/base.img" "$disk"
 domu ln -sr test:/etc/hostname test:/odd/dir.d/rel
 domu readlink test:/odd/dir.d/rel

@@ -102,6 +102,22 @@ while read -r c; do
 done <"$T/commands"
 is "help, manual and completion agree" "${missing[*]-}" ""
 check "the completion is bash" bash -n "$T/completion"
+# completed LINE: what bash would offer.
+completed() {
+	(
+		compopt() { :; }
+		domu-rescue() { "$DOMU" "$@"; }
+		. "$T/completion"
+		COMP_LINE="domu-rescue $1" COMP_POINT=$((${#1} + 12))
+		_domu_rescue
+		echo "${COMPREPLY[*]-}"
+	)
+}
+: >"$T/some-patterns"
+is "bash completes grep -f by files of this host" "$(completed "grep -f $T/some-pat")" "$T/some-patterns"
+is "and grep -e by nothing" "$(completed "grep -e $T/some-pat")" ""
+is "and tar-out's FILE by files of this host" "$(completed "tar-out web:/etc $T/some-pat")" "$T/some-patterns"
+is "and an option" "$(completed "find web:/ -type f -maxd")" "-maxdepth"
 check "the manual is troff" sh -c "man -l --warnings '$T/manual' >/dev/null 2>&1 || ! command -v man >/dev/null"
 
 # ---- the example of each command works on the demo guests
@@ -139,12 +155,10 @@ while IFS='|' read -r command want; do
 	ends "not there: $command" 2 "${words[@]}"
 	has "not there: $command: what to type instead" "$(err)" "there is no .*$want"
 done <<-'WORDS'
-	grep -P x web:/etc/passwd|-E has most of it
-	grep --null-data x web:/etc/passwd|grep -z
-	grep -f /dev/null web:/etc/passwd|-e PATTERN
 	du --exclude=x web:/|find .*! -path
 	cp --preserve=all web:/etc .|-p keeps mode
-	cp -v web:/etc .|find DST
 	ls -I x web:/|find -maxdepth 1
 WORDS
+ends "cp -rL" 2 cp -rL web:/etc .
+has "cp -rL: what to type instead" "$(err)" '-H follows the links that are named'
 done_testing

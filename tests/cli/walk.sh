@@ -114,10 +114,11 @@ if kmount "$T/oracle.img" 0 0 "$T/mnt" ro && kmount "$T/oracle2.img" 0 0 "$T/mnt
 	done
 	domu ls -R test:/
 	same "two filesystems: ls -R" <(grep -v '^/:' "$T/out") <(below env LC_ALL=C ls -RN . | sed 's,^\./,/,' | grep -v '^\.:')
-	# A bind mount is no filesystem of its own, but what an operand in it is on.
+	# A bind mount is no filesystem of its own, but what an operand in it is on; what cannot be mounted is not shown.
 	cp --sparse=always "$T/fs.img" "$T/bind.img"
 	cat "$T/mnt/etc/fstab" >"$T/fstab"
 	echo '/home/usr /mnt none bind 0 0' >>"$T/fstab"
+	echo '/dev/xvdb /no/such/directory ext4 defaults 0 0' >>"$T/fstab"
 	debugfs -w -R 'rm /etc/fstab' "$T/bind.img" 2>/dev/null
 	debugfs -w -R "write $T/fstab /etc/fstab" "$T/bind.img" >/dev/null 2>&1
 	config bind "$T/bind.img,raw,xvda,w" "$T/home.img,raw,xvdb,w"

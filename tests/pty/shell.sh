@@ -62,6 +62,31 @@ pty_expect "a folder completes with its slash" 'cd /etc/'
 pty_key C-u
 pty_prompt "after Ctrl-U the prompt is empty" 'web1:/etc>'
 
+# completes TYPED WANT: what stands there after TAB; a path of the guest, of the host, an option, a value.
+mkdir "$T/host-folder"
+: >"$T/host-file"
+completes() {
+	pty_key C-u
+	pty_type "$1"
+	pty_key Tab
+	pty_expect "TAB: $1" "> ${2//[.+]/\\&}"
+}
+there=/usr/share/unmis whole=/usr/share/unmistakable/
+for c in 'grep x' 'grep -i -A 2 x' 'grep -e x' 'grep -rf x' du tar-out 'tar-in x' getfattr 'getfattr -d -n user.x' 'setfattr -x user.x' lsattr \
+	'chattr +i' 'mknod -m 600' 'touch -r' 'find / -newer' find 'cp x' 'cp -t' 'ln -s' 'du --max-depth 1'; do
+	completes "$c $there" "$c $whole"
+done
+for c in 'tar-out /etc' tar-in export 'grep -f' 'cat hostname >'; do
+	completes "$c $T/host-fo" "$c $T/host-folder/"
+done
+completes "cp host:$T/host-fi" "cp host:$T/host-file"
+completes 'getfattr -n security.s' 'getfattr -n security.selinux'
+completes 'getfattr -e h' 'getfattr -e hex'
+completes 'logs --lin' 'logs --lines='
+completes 'find / -type f -maxd' 'find / -type f -maxdepth'
+completes 'grep --include' 'grep --include='
+pty_key C-u
+
 # ---- history of lines
 pty_clear
 pty_key Up

@@ -58,12 +58,17 @@ static void teardown(void)
 	domu_ctx_free(&ctx);
 }
 
-static void open_tree(const char *use)
+static void open_tree_of(const char *use, const char *root_hint)
 {
 	const struct domu_tree_hooks hooks = { .appliance = memfs_open, .user = &mem };
-	struct domu_tree_opts opts = { .engine_guestfs = true, .use = use };
+	struct domu_tree_opts opts = { .engine_guestfs = true, .use = use, .root_hint = root_hint };
 
 	cr_assert_eq(domu_tree_open(&ctx, &disk, 1, &opts, &hooks, &tree), 0);
+}
+
+static void open_tree(const char *use)
+{
+	open_tree_of(use, NULL);
 }
 
 static void has(const char *path, const char *content)
@@ -193,4 +198,34 @@ Test(subvol, use_shows_them_all, .init = setup, .fini = teardown)
 	open_tree("xvda");
 	has("/@/me", "/@");
 	has_not("/me");
+}
+
+/* The kernel has mounted it before anybody reads fstab. */
+Test(subvol, what_the_config_s_rootflags_say_counts_most, .init = setup, .fini = teardown)
+{
+	memfs_subvolume(mem, 0, make_root("/@", "LABEL=root / btrfs subvol=@ 0 0\n"));
+	make_root("/@snap", "LABEL=root / btrfs subvol=@ 0 0\nLABEL=root /home btrfs subvol=@/home 0 0\n");
+	memfs_file(mem, "/@/home/file", "at home");
+	open_tree_of(NULL, "/dev/xvda rootflags=compress=zstd,subvol=@snap");
+	has("/me", "/@snap");
+	has("/home/file", "at home");
+	cr_assert_str_eq(said, "");
+}
+
+Test(subvol, rootflags_alone_are_no_root, .init = setup, .fini = teardown)
+{
+	memfs_subvolume(mem, 0, mem->root);
+	make_root("/@", "");
+	memfs_subvolume(mem, 7, make_root("/seven", ""));
+	open_tree_of(NULL, "rootflags=subvolid=7");
+	has("/me", "/seven");
+	cr_assert_str_eq(said, "");
+}
+
+Test(subvol, rootflags_that_lead_nowhere_are_a_warning, .init = setup, .fini = teardown)
+{
+	memfs_subvolume(mem, 0, make_root("/@", ""));
+	open_tree_of(NULL, "rootflags=subvol=@gone");
+	has("/me", "/@");
+	cr_assert_str_eq(said, "the config says rootflags=subvol=@gone, where no root of GUEST is\n");
 }

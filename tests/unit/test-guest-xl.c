@@ -197,6 +197,9 @@ Test(xl, the_root_is_what_the_kernel_would_take)
 		{ "root='/dev/xvda2'\ncmdline='root=LABEL=r ro'", "LABEL=r" },
 		{ "root='/dev/xvda2'\ncmdline='ro'", NULL },
 		{ "extra='noroot=/dev/x'", NULL },
+		{ "root='/dev/xvda2'\nextra='rootflags=subvol=@old rootflags=subvol=@,ro quiet'",
+		  "/dev/xvda2 rootflags=subvol=@,ro" },
+		{ "extra='rootflags=subvol=@'", "rootflags=subvol=@" },
 		{ "", NULL },
 	};
 
