@@ -26,28 +26,23 @@ uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
 	return domu_crc32c(x->e2->csum_seed, v, sizeof v);
 }
 
-/* As ext2fs_inode_csum_verify(), which computes it byte by byte. */
-static bool csum_ok(const struct ext_fs *x, const struct ext_inode *in, uint32_t seed)
+/* As ext2fs_inode_csum_verify(), which computes it byte by byte.  With zeros where it stands, so that it is one pass. */
+static bool csum_ok(const struct ext_fs *x, struct ext_inode *in, uint32_t seed)
 {
-	const size_t lo = offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
-	const size_t hi = offsetof(struct ext2_inode_large, i_checksum_hi);
-	static const uint8_t zeros[2];
-	size_t size = ext_inode_size(x);
-	uint32_t crc, have = domu_le16(in->raw + lo);
+	uint8_t *lo = in->raw + offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
+	uint8_t *hi = in->raw + offsetof(struct ext2_inode_large, i_checksum_hi);
+	bool has_hi = ext_has(x, in, i_checksum_hi);
+	uint32_t crc, have = domu_le16(lo);
 
 	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
 		return true;
-	crc = domu_crc32c(seed, in->raw, lo);
-	crc = domu_crc32c(crc, zeros, sizeof zeros);
-	crc = domu_crc32c(crc, in->raw + lo + 2, EXT2_GOOD_OLD_INODE_SIZE - lo - 2);
-	if (!ext_has(x, in, i_checksum_hi)) {
-		crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, size - EXT2_GOOD_OLD_INODE_SIZE);
-		return have == (crc & 0xffff);
+	memset(lo, 0, 2);
+	if (has_hi) {
+		have |= (uint32_t)domu_le16(hi) << 16;
+		memset(hi, 0, 2);
 	}
-	crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, hi - EXT2_GOOD_OLD_INODE_SIZE);
-	crc = domu_crc32c(crc, zeros, sizeof zeros);
-	crc = domu_crc32c(crc, in->raw + hi + 2, size - hi - 2);
-	return (have | (uint32_t)domu_le16(in->raw + hi) << 16) == crc;
+	crc = domu_crc32c(seed, in->raw, ext_inode_size(x));
+	return have == (has_hi ? crc : crc & 0xffff);
 }
 
 static bool has_xattrs(const struct ext_fs *x, const struct ext_inode *in)
@@ -79,7 +74,7 @@ static uint64_t first_byte(const struct ext_fs *x, const struct ext_inode *in)
 	return ext_block_ok(x, blk, 1) ? blk * x->e2->blocksize : UINT64_MAX;
 }
 
-static int give_inode(struct ext_scan *s, const struct ext_inode *in)
+static int give_inode(struct ext_scan *s, struct ext_inode *in)
 {
 	struct ext_fs *x = s->x;
 	struct domu_scan_inode out;

@@ -25,7 +25,7 @@ struct inode {
 	uint32_t sectors_lo, first_lo; /* first: in sectors; of a device, its number */
 	uint16_t sectors_hi, first_hi;
 	uint16_t nlink;
-	uint16_t xattrs : 1;
+	uint16_t xattrs;
 	uint32_t generation;
 	uint32_t owner;
 };
@@ -153,14 +153,14 @@ static bool pack(const struct domu_scan_inode *in, struct inode *out)
 
 	if (S_ISCHR(st->mode) || S_ISBLK(st->mode))
 		first = (uint64_t)st->rdev_major << 24 | st->rdev_minor;
-	*out = (struct inode){ .size = st->size,
-		               .sectors_lo = (uint32_t)st->sectors,
-		               .sectors_hi = (uint16_t)(st->sectors >> 32),
-		               .first_lo = (uint32_t)first,
-		               .first_hi = (uint16_t)(first >> 32),
-		               .nlink = (uint16_t)st->nlink,
-		               .xattrs = in->xattrs,
-		               .generation = st->generation };
+	out->size = st->size;
+	out->sectors_lo = (uint32_t)st->sectors;
+	out->first_lo = (uint32_t)first;
+	out->sectors_hi = (uint16_t)(st->sectors >> 32);
+	out->first_hi = (uint16_t)(first >> 32);
+	out->nlink = (uint16_t)st->nlink;
+	out->xattrs = in->xattrs;
+	out->generation = st->generation;
 	return st->nlink <= UINT16_MAX && st->sectors >> 48 == 0 && first <= NOWHERE && st->rdev_minor >> 24 == 0 &&
 	       st->rdev_major >> 24 == 0 && pack_time(st->atime, &out->time[0]) &&
 	       pack_time(st->mtime, &out->time[1]) && pack_time(st->ctime, &out->time[2]) &&
@@ -182,9 +182,8 @@ static int add_chunks(struct domu_scan_tree *s, uint32_t ino)
 static int take_inode(void *user, const struct domu_scan_inode *in)
 {
 	struct domu_scan_tree *s = user;
-	struct inode packed, *p;
+	struct inode *p;
 	uint32_t ino = (uint32_t)in->st.ino;
-	int rc;
 
 	if (domu_interrupted(s->fs->ctx))
 		return -EINTR;
@@ -198,18 +197,29 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 			return -E2BIG;
 		*d = (struct dir){ .ino = ino };
 	}
-	if (!pack(in, &packed))
-		return 0;
-	if (s->block_size == 0)
-		s->block_size = in->st.block_size;
-	packed.owner = find_owner(s, &in->st);
-	rc = add_chunks(s, ino);
-	p = rc == 0 && packed.owner != UINT32_MAX ? MORE(s, inode, 1) : NULL;
+	p = add_chunks(s, ino) == 0 ? MORE(s, inode, 1) : NULL;
 	if (p == NULL || used(s) > DOMU_SCAN_BYTES)
 		return -E2BIG;
-	*p = packed;
+	if (!pack(in, p)) {
+		s->inodes.n--;
+		return 0;
+	}
+	p->owner = find_owner(s, &in->st);
+	if (p->owner == UINT32_MAX)
+		return -E2BIG;
+	if (s->block_size == 0)
+		s->block_size = in->st.block_size;
 	((struct chunk *)s->chunks.v)[ino / 64].bits |= UINT64_C(1) << (ino % 64);
 	return 0;
+}
+
+/* Without the processor's instruction, which not all have. */
+static unsigned count_bits(uint64_t v)
+{
+	v -= v >> 1 & UINT64_C(0x5555555555555555);
+	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
 }
 
 /* The number of inodes before ino; false: it is not there. */
@@ -220,7 +230,7 @@ static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
 
 	if (ino / 64 >= s->chunks.n || (c->bits & bit) == 0)
 		return false;
-	*at = c->before + (unsigned)__builtin_popcountll(c->bits & (bit - 1));
+	*at = c->before + count_bits(c->bits & (bit - 1));
 	return true;
 }
 
@@ -236,9 +246,9 @@ void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
 	__builtin_prefetch((const char *)&v[at + 1] - 1);
 }
 
-bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out)
+bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_stat *st,
+                         struct domu_scan_more *more)
 {
-	struct domu_stat *st = &out->st;
 	const struct inode *in;
 	const struct owner *o;
 	uint64_t first;
@@ -264,12 +274,12 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 		                  .mtime = unpack_time(in->time[1]),
 		                  .ctime = unpack_time(in->time[2]),
 		                  .btime = unpack_time(in->time[3]) };
-	out->xattrs = in->xattrs;
-	out->first = first == NOWHERE ? UINT64_MAX : first * 512;
+	more->xattrs = in->xattrs;
+	more->first = first == NOWHERE ? UINT64_MAX : first * 512;
 	if (S_ISCHR(o->mode) || S_ISBLK(o->mode)) {
 		st->rdev_major = (uint32_t)(first >> 24);
 		st->rdev_minor = (uint32_t)(first & 0xffffff);
-		out->first = UINT64_MAX;
+		more->first = UINT64_MAX;
 	}
 	return true;
 }

@@ -13,8 +13,15 @@ struct domu_scan_tree;
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **s);
 void domu_scan_tree_free(struct domu_scan_tree *s);
 
-/* False: ask domu_fs_stat(). */
-bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_scan_inode *out);
+/* What a scan says of an inode beside its stat, as struct domu_scan_inode has it. */
+struct domu_scan_more {
+	bool xattrs;
+	uint64_t first;
+};
+
+/* False: ask domu_fs_stat(); nothing was written. */
+bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_stat *st,
+                         struct domu_scan_more *more);
 
 /* What it will be asked about soon: inodes lie far from each other. */
 void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino);

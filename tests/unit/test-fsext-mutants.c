@@ -217,9 +217,9 @@ static bool same_names(struct image *im, const struct domu_scan_tree *scan, uint
 static void compare_scan(struct image *im, bool sound)
 {
 	struct domu_scan_tree *scan;
-	struct domu_scan_inode in;
+	struct domu_scan_more more;
 	struct domu_statfs sf;
-	struct domu_stat st;
+	struct domu_stat st, scanned;
 
 	im->fs->ops->statfs(im->fs, &sf);
 	if (domu_scan_tree_open(im->fs, &scan) != 0) {
@@ -227,7 +227,7 @@ static void compare_scan(struct image *im, bool sound)
 		return;
 	}
 	for (uint64_t ino = 0; ino < sf.files + 2 && ino < 100000; ino++) {
-		bool known = domu_scan_tree_stat(scan, ino, &in), dir = false;
+		bool known = domu_scan_tree_stat(scan, ino, &scanned, &more), dir = false;
 		int rc;
 
 		if (!known && !sound)
@@ -235,7 +235,7 @@ static void compare_scan(struct image *im, bool sound)
 		rc = im->fs->ops->stat(im->fs, ino, &st);
 		cr_assert_eq(known, rc == 0, "inode %llu", (unsigned long long)ino);
 		if (rc == 0) {
-			same_stat(&in.st, &st);
+			same_stat(&scanned, &st);
 			dir = S_ISDIR(st.mode);
 		}
 		if (dir)
