@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "fs/scan.h"
 
 #define LEAST_BYTES 80 /* an inode takes at least that: tells before whether there is room */
 #define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
+#define NAME_BYTES  32 /* a name, with what is kept beside it, is often shorter */
+#define HUGE_PAGE   ((size_t)2 << 20)
 #define SEC_BITS    34 /* of a time; the rest is nanoseconds */
 
 /* What many inodes have in common. */
@@ -85,6 +88,24 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 	}
 	v->n += n;
 	return (char *)v->v + (v->n - n) * size;
+}
+
+/*
+ * Room in advance, for as many as there are likely to be: growing would copy,
+ * and a page of 2 MiB is one fault where 512 small ones are as many.
+ */
+static void reserve(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
+{
+	size_t bytes = (n * size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+
+	if (n * size < HUGE_PAGE)
+		return;
+	v->v = aligned_alloc(HUGE_PAGE, bytes);
+	if (v->v == NULL)
+		return;
+	v->cap = bytes / size;
+	s->bytes += v->cap * size;
+	madvise(v->v, bytes, MADV_HUGEPAGE); /* an advice */
 }
 
 /* What is touched counts: room that an array has in advance is no memory yet. */
@@ -390,6 +411,7 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	bool clean = fs->ctx->error.status == DOMU_OK;
 	struct domu_scan_tree *s;
 	struct domu_statfs sf;
+	uint64_t files = 0;
 	int rc;
 
 	*out = NULL;
@@ -400,8 +422,14 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 		return -ENOMEM;
 	s->fs = fs;
 	rc = domu_fs_statfs(fs, &sf);
-	if (rc == 0 && sf.files > sf.files_free && (sf.files - sf.files_free) > DOMU_SCAN_BYTES / LEAST_BYTES)
+	if (rc == 0 && sf.files > sf.files_free)
+		files = sf.files - sf.files_free;
+	if (files > DOMU_SCAN_BYTES / LEAST_BYTES)
 		rc = -E2BIG;
+	if (rc == 0) {
+		reserve(s, &s->inodes, files, sizeof(struct inode));
+		reserve(s, &s->arena, files, NAME_BYTES);
+	}
 	if (rc == 0)
 		rc = domu_fs_scan(fs, &to, s);
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */
