@@ -182,6 +182,7 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 /* ---- scan.c, scan-dir.c -------------------------------------------------- */
 
 #define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
+#define EXT_SCAN_GAP   (32u * 1024) /* bytes between two things wanted that are read and thrown away */
 
 /* A block of a directory, to be read in the order of the disk. */
 struct ext_scan_block {
@@ -201,6 +202,7 @@ struct ext_scan {
 };
 
 int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
+int ext_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user);
 /* A directory that the inode tables showed: its names where they are in the inode, else its blocks are noted. */
 int ext_scan_dir(struct ext_scan *s, const struct ext_inode *in, uint32_t seed);
 /* Reads all blocks noted. */

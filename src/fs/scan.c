@@ -10,7 +10,6 @@
 
 #include "fs/scan.h"
 
-#define LEAST_BYTES 80 /* an inode takes at least that: tells before whether there is room */
 #define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
 #define NAME_BYTES  32 /* a name, with what is kept beside it, is often shorter */
 #define HUGE_PAGE   ((size_t)2 << 20)
@@ -33,16 +32,24 @@ struct inode {
 	uint32_t owner;
 };
 
-/* Which of 64 inode numbers are there, and how many are before them. */
+/* Which of 64 inode numbers are there, and how many inodes are before them in the array. */
 struct chunk {
-	uint64_t bits;
+	uint32_t key; /* their number / 64, + 1 */
 	uint32_t before;
+	uint64_t bits;
 };
 
 struct dir {
-	uint32_t ino;
+	uint32_t key; /* its inode */
 	uint32_t first, last; /* runs + 1; 0: none */
-	bool odd;
+	enum { UNREAD, READ, ODD } state;
+};
+
+/* A place of a table, found by its key; 0: free. */
+union slot {
+	uint32_t key;
+	struct chunk chunk;
+	struct dir dir;
 };
 
 /* Names that came one after the other. */
@@ -51,7 +58,7 @@ struct run {
 	uint32_t next;
 };
 
-/* A growing array; all together stay below DOMU_SCAN_BYTES. */
+/* A growing array; or a table, of which at least half is free, and cap a power of two.  All together stay below a limit. */
 struct vec {
 	void *v;
 	size_t n, cap;
@@ -62,13 +69,18 @@ struct vec {
 struct domu_scan_tree {
 	struct domu_fs *fs;
 	uint32_t block_size;
-	size_t bytes;
-	struct vec inodes, chunks, dirs, runs, owners;
+	size_t bytes, limit;
+	struct vec inodes, runs, owners;
 	struct vec arena; /* a name: inode number, length, bytes, NUL */
+	struct vec chunks, dirs; /* tables */
 	uint32_t owner_head[OWNERS];
 	uint32_t last_owner;
-	uint32_t now; /* the directory, + 1, whose names came last */
+	size_t now; /* the place, + 1, of the directory whose names came last */
+	size_t chunk_now; /* and of the chunk that takes the next inode */
 	uint32_t last_ino;
+	/* Of a batch: directories found and to be read, and what the names of those just read lead to. */
+	bool batch;
+	struct vec todo, found;
 };
 
 static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
@@ -79,7 +91,7 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 	while (cap < v->n + n)
 		cap += cap / 2;
 	if (cap != v->cap) {
-		if (s->bytes + (cap - v->cap) * size > 2 * (size_t)DOMU_SCAN_BYTES ||
+		if (s->bytes + (cap - v->cap) * size > 2 * s->limit ||
 		    (p = realloc(v->v, cap * size)) == NULL)
 			return NULL;
 		s->bytes += (cap - v->cap) * size;
@@ -111,12 +123,84 @@ static void reserve(struct domu_scan_tree *s, struct vec *v, size_t n, size_t si
 /* What is touched counts: room that an array has in advance is no memory yet. */
 static size_t used(const struct domu_scan_tree *s)
 {
-	return s->inodes.n * sizeof(struct inode) + s->chunks.n * sizeof(struct chunk) +
-	       s->dirs.n * sizeof(struct dir) + s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) +
-	       s->arena.n;
+	return s->inodes.n * sizeof(struct inode) + (s->chunks.cap + s->dirs.cap) * sizeof(union slot) +
+	       s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) + s->arena.n +
+	       (s->todo.n + s->found.n) * sizeof(uint32_t);
 }
 
 #define MORE(s, what, n) more(s, &(s)->what##s, n, sizeof(struct what))
+
+/* ---- tables ---------------------------------------------------------------------------- */
+
+/* Four keys that follow each other do so here: they are asked for together. */
+static size_t slot_of(const struct vec *v, uint32_t key)
+{
+	uint32_t h = (key >> 2) * UINT32_C(0x9e3779b1);
+
+	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (v->cap - 1);
+}
+
+/* The first place with key at or after i, or a free one: there may be several. */
+static size_t probe(const struct vec *v, size_t i, uint32_t key)
+{
+	const union slot *p = v->v;
+
+	while (p[i].key != key && p[i].key != 0)
+		i = (i + 1) & (v->cap - 1);
+	return i;
+}
+
+static int enlarge(struct domu_scan_tree *s, struct vec *v)
+{
+	struct vec to = { .n = v->n, .cap = v->cap != 0 ? 2 * v->cap : 64 };
+	const union slot *from = v->v;
+
+	if (to.cap * sizeof(union slot) > s->limit)
+		return -E2BIG;
+	to.v = calloc(to.cap, sizeof(union slot));
+	if (to.v == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->cap; i++) {
+		size_t at = from[i].key != 0 ? slot_of(&to, from[i].key) : 0;
+
+		if (from[i].key == 0)
+			continue;
+		while (((union slot *)to.v)[at].key != 0)
+			at = (at + 1) & (to.cap - 1);
+		((union slot *)to.v)[at] = from[i];
+	}
+	free(v->v);
+	*v = to;
+	return 0;
+}
+
+/* A new place for key, beside others that have it; its number, or SIZE_MAX: too many. */
+static size_t insert(struct domu_scan_tree *s, struct vec *v, uint32_t key)
+{
+	union slot *p;
+	size_t i;
+
+	if (2 * (v->n + 1) > v->cap && enlarge(s, v) != 0)
+		return SIZE_MAX;
+	p = v->v;
+	i = slot_of(v, key);
+	while (p[i].key != 0)
+		i = (i + 1) & (v->cap - 1);
+	p[i].key = key;
+	v->n++;
+	return i;
+}
+
+static struct dir *find_dir(const struct domu_scan_tree *s, uint64_t ino)
+{
+	union slot *p = s->dirs.v;
+	size_t i;
+
+	if (ino == 0 || ino > UINT32_MAX || s->dirs.n == 0)
+		return NULL;
+	i = probe(&s->dirs, slot_of(&s->dirs, (uint32_t)ino), (uint32_t)ino);
+	return p[i].key != 0 ? &p[i].dir : NULL;
+}
 
 /* ---- inodes -------------------------------------------------------------------------- */
 
@@ -188,38 +272,59 @@ static bool pack(const struct domu_scan_inode *in, struct inode *out)
 	       pack_time(st->btime, &out->time[3]);
 }
 
-static int add_chunks(struct domu_scan_tree *s, uint32_t ino)
+/* A batch will read it; a scan of all does so anyway. */
+static int add_dir(struct domu_scan_tree *s, uint32_t ino)
 {
-	while (s->chunks.n <= ino / 64) {
-		struct chunk *c = MORE(s, chunk, 1);
+	size_t i;
+	uint32_t *todo;
 
-		if (c == NULL)
-			return -E2BIG;
-		*c = (struct chunk){ .before = (uint32_t)s->inodes.n };
-	}
+	if (find_dir(s, ino) != NULL)
+		return 0;
+	i = insert(s, &s->dirs, ino);
+	if (i == SIZE_MAX)
+		return -E2BIG;
+	s->now = 0; /* the table may have moved */
+	((union slot *)s->dirs.v)[i].dir.state = s->batch ? UNREAD : READ;
+	if (!s->batch)
+		return 0;
+	todo = more(s, &s->todo, 1, sizeof *todo);
+	if (todo == NULL)
+		return -E2BIG;
+	*todo = ino;
 	return 0;
+}
+
+/* The chunk of an inode that is added at the end: a new one where it is not that of the inode before. */
+static struct chunk *chunk_for(struct domu_scan_tree *s, uint32_t ino)
+{
+	uint32_t key = ino / 64 + 1;
+	union slot *p = s->chunks.v;
+
+	if (s->chunk_now == SIZE_MAX || p[s->chunk_now].key != key) {
+		s->chunk_now = insert(s, &s->chunks, key);
+		if (s->chunk_now == SIZE_MAX)
+			return NULL;
+		p = s->chunks.v;
+		p[s->chunk_now].chunk.before = (uint32_t)s->inodes.n;
+	}
+	return &p[s->chunk_now].chunk;
 }
 
 static int take_inode(void *user, const struct domu_scan_inode *in)
 {
 	struct domu_scan_tree *s = user;
-	struct inode *p;
 	uint32_t ino = (uint32_t)in->st.ino;
+	struct chunk *c;
+	struct inode *p;
 
 	if (domu_interrupted(s->fs->ctx))
 		return -EINTR;
-	if (in->st.ino > UINT32_MAX || ino <= s->last_ino)
+	if (in->st.ino > UINT32_MAX || ino <= s->last_ino || (S_ISDIR(in->st.mode) && add_dir(s, ino) != 0))
 		return -E2BIG;
 	s->last_ino = ino;
-	if (S_ISDIR(in->st.mode)) {
-		struct dir *d = MORE(s, dir, 1);
-
-		if (d == NULL)
-			return -E2BIG;
-		*d = (struct dir){ .ino = ino };
-	}
-	p = add_chunks(s, ino) == 0 ? MORE(s, inode, 1) : NULL;
-	if (p == NULL || used(s) > DOMU_SCAN_BYTES)
+	c = chunk_for(s, ino);
+	p = c != NULL ? MORE(s, inode, 1) : NULL;
+	if (p == NULL || used(s) > s->limit)
 		return -E2BIG;
 	if (!pack(in, p)) {
 		s->inodes.n--;
@@ -230,7 +335,7 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 		return -E2BIG;
 	if (s->block_size == 0)
 		s->block_size = in->st.block_size;
-	((struct chunk *)s->chunks.v)[ino / 64].bits |= UINT64_C(1) << (ino % 64);
+	c->bits |= UINT64_C(1) << (ino % 64);
 	return 0;
 }
 
@@ -246,13 +351,20 @@ static unsigned count_bits(uint64_t v)
 /* The number of inodes before ino; false: it is not there. */
 static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
 {
-	const struct chunk *c = (const struct chunk *)s->chunks.v + ino / 64;
+	uint32_t key = (uint32_t)(ino / 64) + 1;
 	uint64_t bit = UINT64_C(1) << (ino % 64);
+	const union slot *p = s->chunks.v;
 
-	if (ino / 64 >= s->chunks.n || (c->bits & bit) == 0)
+	if (ino > UINT32_MAX || s->chunks.n == 0)
 		return false;
-	*at = c->before + count_bits(c->bits & (bit - 1));
-	return true;
+	for (size_t i = probe(&s->chunks, slot_of(&s->chunks, key), key); p[i].key != 0;
+	     i = probe(&s->chunks, (i + 1) & (s->chunks.cap - 1), key)) {
+		if ((p[i].chunk.bits & bit) != 0) {
+			*at = p[i].chunk.before + count_bits(p[i].chunk.bits & (bit - 1));
+			return true;
+		}
+	}
+	return false;
 }
 
 void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
@@ -307,30 +419,15 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 
 /* ---- names --------------------------------------------------------------------------- */
 
-static struct dir *find_dir(const struct domu_scan_tree *s, uint64_t ino)
-{
-	struct dir *v = s->dirs.v;
-	size_t lo = 0, hi = s->dirs.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (v[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < s->dirs.n && v[lo].ino == ino ? &v[lo] : NULL;
-}
-
 /* The run that takes the next name of dir; NULL: no memory, or no such directory. */
 static struct run *run_of(struct domu_scan_tree *s, uint64_t ino)
 {
-	struct dir *v = s->dirs.v, *d;
+	union slot *v = s->dirs.v;
+	struct dir *d;
 	struct run *r;
 
-	if (s->now != 0 && v[s->now - 1].ino == ino)
-		return (struct run *)s->runs.v + v[s->now - 1].last - 1;
+	if (s->now != 0 && v[s->now - 1].key == ino)
+		return (struct run *)s->runs.v + v[s->now - 1].dir.last - 1;
 	d = find_dir(s, ino);
 	r = d != NULL ? MORE(s, run, 1) : NULL;
 	if (r == NULL)
@@ -341,7 +438,7 @@ static struct run *run_of(struct domu_scan_tree *s, uint64_t ino)
 	else
 		d->first = (uint32_t)s->runs.n;
 	d->last = (uint32_t)s->runs.n;
-	s->now = (uint32_t)(d - v) + 1;
+	s->now = (size_t)((union slot *)(void *)d - v) + 1;
 	return r;
 }
 
@@ -350,13 +447,14 @@ static int take_odd(void *user, uint64_t dir)
 	struct dir *d = find_dir(user, dir);
 
 	if (d != NULL)
-		d->odd = true;
+		d->state = ODD;
 	return d != NULL ? 0 : -EINVAL;
 }
 
 static int take_name(void *user, uint64_t dir, const char *name, size_t len, uint64_t ino)
 {
 	struct domu_scan_tree *s = user;
+	uint32_t *found;
 	struct run *r;
 	char *p;
 
@@ -369,8 +467,14 @@ static int take_name(void *user, uint64_t dir, const char *name, size_t len, uin
 		return -E2BIG;
 	r = run_of(s, dir);
 	p = r != NULL ? more(s, &s->arena, 4 + 1 + len + 1, 1) : NULL;
-	if (p == NULL || used(s) > DOMU_SCAN_BYTES)
+	if (p == NULL || used(s) > s->limit)
 		return -E2BIG;
+	if (s->batch) {
+		found = more(s, &s->found, 1, sizeof *found);
+		if (found == NULL)
+			return -E2BIG;
+		*found = (uint32_t)ino;
+	}
 	r->n++;
 	memcpy(p, &(uint32_t){ (uint32_t)ino }, 4);
 	p[4] = (char)len;
@@ -384,7 +488,7 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 	const struct dir *d = find_dir(s, dir);
 	int rc = 0;
 
-	if (d == NULL || d->odd)
+	if (d == NULL || d->state != READ)
 		return -ENODATA;
 	for (uint32_t i = d->first; i != 0;) {
 		const struct run *r = (const struct run *)s->runs.v + i - 1;
@@ -405,6 +509,18 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 
 /* ---- all of it ------------------------------------------------------------------------- */
 
+static struct domu_scan_tree *new_tree(struct domu_fs *fs, size_t limit)
+{
+	struct domu_scan_tree *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	s->fs = fs;
+	s->limit = limit;
+	s->chunk_now = SIZE_MAX;
+	return s;
+}
+
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 {
 	const struct domu_scan to = { .self_size = sizeof to, .inode = take_inode, .name = take_name, .odd = take_odd };
@@ -417,21 +533,19 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	*out = NULL;
 	if (!domu_fs_can_scan(fs))
 		return -EOPNOTSUPP;
-	s = calloc(1, sizeof *s);
+	s = new_tree(fs, DOMU_SCAN_BYTES);
 	if (s == NULL)
 		return -ENOMEM;
-	s->fs = fs;
 	rc = domu_fs_statfs(fs, &sf);
 	if (rc == 0 && sf.files > sf.files_free)
 		files = sf.files - sf.files_free;
-	if (files > DOMU_SCAN_BYTES / LEAST_BYTES)
+	if (files > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
 		rc = -E2BIG;
 	if (rc == 0) {
 		reserve(s, &s->inodes, files, sizeof(struct inode));
 		reserve(s, &s->arena, files, NAME_BYTES);
-	}
-	if (rc == 0)
 		rc = domu_fs_scan(fs, &to, s);
+	}
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */
 	if (clean)
 		domu_error_clear(fs->ctx);
@@ -448,10 +562,125 @@ void domu_scan_tree_free(struct domu_scan_tree *s)
 	if (s == NULL)
 		return;
 	free(s->inodes.v);
-	free(s->chunks.v);
-	free(s->dirs.v);
 	free(s->runs.v);
 	free(s->owners.v);
 	free(s->arena.v);
+	free(s->chunks.v);
+	free(s->dirs.v);
+	free(s->todo.v);
+	free(s->found.v);
 	free(s);
+}
+
+size_t domu_scan_tree_bytes(const struct domu_scan_tree *s)
+{
+	return s != NULL ? used(s) : 0;
+}
+
+/* ---- a part of it ---------------------------------------------------------------------- */
+
+#define SLICE      256u /* directories that are read together */
+#define SLICE_SIZE ((uint64_t)1 << 20) /* bytes of them */
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Before its names; what is not sound stays unread. */
+static int take_dir(void *user, const struct domu_scan_inode *in)
+{
+	struct dir *d = find_dir(user, in->st.ino);
+
+	if (d != NULL && S_ISDIR(in->st.mode))
+		d->state = READ;
+	return 0;
+}
+
+/* What was found, once each, without what is known. */
+static void sort_found(struct domu_scan_tree *s)
+{
+	uint32_t *v = s->found.v;
+	size_t n = 0, at;
+
+	if (s->found.n > 1)
+		qsort(v, s->found.n, sizeof *v, by_number);
+	for (size_t i = 0; i < s->found.n; i++)
+		if ((n == 0 || v[n - 1] != v[i]) && !place_of(s, v[i], &at))
+			v[n++] = v[i];
+	s->found.n = n;
+}
+
+/* The directories todo[from, to): their names, then all inodes that these lead to. */
+static int read_slice(struct domu_scan_tree *s, size_t from, size_t to)
+{
+	const struct domu_scan names = {
+		.self_size = sizeof names, .inode = take_dir, .name = take_name, .odd = take_odd
+	};
+	const struct domu_scan inodes = { .self_size = sizeof inodes, .inode = take_inode };
+	uint32_t list[SLICE];
+	size_t n = to - from;
+	int rc;
+
+	memcpy(list, (const uint32_t *)s->todo.v + from, n * sizeof *list);
+	qsort(list, n, sizeof *list, by_number);
+	s->now = 0;
+	s->found.n = 0;
+	rc = domu_fs_scan_some(s->fs, list, n, &names, s);
+	/* Of which some names are missing is not known. */
+	for (size_t i = 0; rc != 0 && i < n; i++)
+		take_odd(s, list[i]);
+	if (rc != 0)
+		return rc;
+	sort_found(s);
+	s->last_ino = 0;
+	s->chunk_now = SIZE_MAX;
+	return domu_fs_scan_some(s->fs, s->found.v, s->found.n, &inodes, s);
+}
+
+/* Where the slice that begins at from ends. */
+static size_t slice_end(const struct domu_scan_tree *s, size_t from, size_t end)
+{
+	const uint32_t *todo = s->todo.v;
+	const struct inode *v = s->inodes.v;
+	uint64_t sum = 0;
+	size_t i = from, at;
+
+	for (; i < end && i - from < SLICE && (i == from || sum < SLICE_SIZE); i++)
+		sum += place_of(s, todo[i], &at) ? v[at].size : 0;
+	return i;
+}
+
+struct domu_scan_tree *domu_scan_tree_batch(struct domu_fs *fs, const uint64_t *dirs, size_t n, unsigned depth,
+                                            size_t limit)
+{
+	bool clean = fs->ctx->error.status == DOMU_OK;
+	struct domu_scan_tree *s = new_tree(fs, limit);
+	size_t next = 0;
+	int rc = 0;
+
+	if (s == NULL)
+		return NULL;
+	s->batch = true;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = dirs[i] <= UINT32_MAX ? add_dir(s, (uint32_t)dirs[i]) : 0;
+	for (; rc == 0 && depth > 0 && next < s->todo.n; depth--) {
+		size_t level = s->todo.n;
+
+		while (rc == 0 && next < level) {
+			size_t end = slice_end(s, next, level);
+
+			/* What is left of the limit would not take another one like it. */
+			if (used(s) > limit / 4 * 3)
+				rc = -E2BIG;
+			else
+				rc = read_slice(s, next, end);
+			next = end;
+		}
+	}
+	if (clean)
+		domu_error_clear(fs->ctx);
+	return s;
 }

@@ -5,12 +5,20 @@
 
 #include "fs/fs.h"
 
-#define DOMU_SCAN_BYTES (40u << 20) /* a larger one is walked by name */
+#define DOMU_SCAN_BYTES (40u << 20) /* a larger one is read in parts */
+#define DOMU_SCAN_LEAST 80 /* an inode takes at least that: tells before whether there is room */
 
 struct domu_scan_tree;
 
 /* -E2BIG: too large, -EOPNOTSUPP: the driver has no scan, or what went wrong.  Records nothing. */
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **s);
+/*
+ * A part of what is too large: the directories dirs, what is in them, and so on for at most depth levels and until
+ * some limit bytes are full.  NULL: no memory.  Records nothing.
+ */
+struct domu_scan_tree *domu_scan_tree_batch(struct domu_fs *fs, const uint64_t *dirs, size_t n, unsigned depth,
+                                            size_t limit);
+size_t domu_scan_tree_bytes(const struct domu_scan_tree *s); /* 0 of NULL */
 void domu_scan_tree_free(struct domu_scan_tree *s);
 
 /* What a scan says of an inode beside its stat, as struct domu_scan_inode has it. */
@@ -32,9 +40,13 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 
 /* ---- which filesystems are scanned ---- */
 
-/* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: by name. */
+/* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: there is none. */
 const struct domu_scan_tree *domu_scans_get(struct domu_scans *s, unsigned mount, struct domu_fs *fs, uint64_t dir,
                                             unsigned depth);
+/* A part of what is too large for that, from the directories dirs on, for domu_scans_part_free(); NULL: by name. */
+struct domu_scan_tree *domu_scans_part(struct domu_scans *s, unsigned mount, struct domu_fs *fs, const uint64_t *dirs,
+                                       size_t n, unsigned depth);
+void domu_scans_part_free(struct domu_scans *s, struct domu_scan_tree *t);
 void domu_scans_count(struct domu_scans *s, unsigned mount, size_t names); /* that were read by name */
 
 #endif

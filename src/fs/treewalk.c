@@ -32,6 +32,7 @@ struct dir_level {
 	/* The directory; its path is what the walk's begins with. */
 	struct domu_fs *fs;
 	const struct domu_scan_tree *scan; /* NULL: by name */
+	struct domu_scan_tree *part; /* read for the directories in it; NULL: none */
 	uint64_t ino;
 	unsigned mount;
 	size_t node, shown_len, path_len, path_at; /* path_at: where its name begins */
@@ -56,6 +57,7 @@ struct tree_walk {
 	char *shown;
 	size_t shown_len, shown_cap;
 	struct dir_level *top;
+	struct domu_scan_tree *part; /* read for the start */
 	struct child *spare; /* for sorting */
 	size_t n_spare;
 	unsigned depth; /* of top */
@@ -187,6 +189,49 @@ static int sort_names(struct tree_walk *w, struct dir_level *l)
 	return 0;
 }
 
+#define AHEAD 1024u /* directories beside the one entered that are read with it */
+
+/* The directory of l, and those that will be entered after it in the directory above. */
+static size_t come_next(const struct tree_walk *w, const struct dir_level *l, uint64_t dirs[AHEAD])
+{
+	const struct dir_level *up = w->top;
+	struct domu_scan_more more;
+	struct domu_stat st;
+	size_t n = 0;
+
+	dirs[n++] = l->ino;
+	if (up == NULL || up->scan == NULL || up->mount != l->mount)
+		return n;
+	for (size_t i = up->next; i < up->n && n < AHEAD; i++)
+		if (domu_scan_tree_stat(up->scan, up->v[i].ino, &st, &more) && S_ISDIR(st.mode))
+			dirs[n++] = up->v[i].ino;
+	return n;
+}
+
+/* The names of l's directory from a part that is read already, or is now. */
+static int names_of_part(struct tree_walk *w, struct dir_level *l, unsigned left)
+{
+	struct domu_scan_tree **own = w->top != NULL ? &w->top->part : &w->part;
+	uint64_t dirs[AHEAD];
+	int rc = -ENODATA;
+
+	for (const struct dir_level *up = w->top; rc == -ENODATA && up != NULL && up->mount == l->mount; up = up->up) {
+		l->scan = up->part;
+		if (up->part != NULL)
+			rc = domu_scan_tree_names(up->part, l->ino, add_scanned, l);
+	}
+	if (rc == -ENODATA && w->part != NULL && l->mount == w->start->mount) {
+		l->scan = w->part;
+		rc = domu_scan_tree_names(w->part, l->ino, add_scanned, l);
+	}
+	if (rc != -ENODATA)
+		return rc;
+	domu_scans_part_free(w->scans, *own);
+	*own = domu_scans_part(w->scans, l->mount, l->fs, dirs, come_next(w, l, dirs), left);
+	l->scan = *own;
+	return l->scan != NULL ? domu_scan_tree_names(l->scan, l->ino, add_scanned, l) : -ENODATA;
+}
+
 /* All names at once: fn may change the directory. */
 static int read_names(struct tree_walk *w, struct dir_level *l)
 {
@@ -194,7 +239,7 @@ static int read_names(struct tree_walk *w, struct dir_level *l)
 	int rc, r;
 
 	l->scan = domu_scans_get(w->scans, l->mount, l->fs, l->ino, left);
-	rc = l->scan != NULL ? domu_scan_tree_names(l->scan, l->ino, add_scanned, l) : -ENODATA;
+	rc = l->scan != NULL ? domu_scan_tree_names(l->scan, l->ino, add_scanned, l) : names_of_part(w, l, left);
 	if (rc == -ENODATA) {
 		l->n = 0;
 		rc = domu_fs_readdir(l->fs, l->ino, add_name, l);
@@ -214,6 +259,7 @@ static int read_names(struct tree_walk *w, struct dir_level *l)
 static void free_level(struct tree_walk *w, struct dir_level *l)
 {
 	w->name_bytes -= l->used;
+	domu_scans_part_free(w->scans, l->part);
 	free(l->arena);
 	free(l->v);
 	free(l);
@@ -481,6 +527,7 @@ int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const cha
 		w.top = l->up;
 		free_level(&w, l);
 	}
+	domu_scans_part_free(w.scans, w.part);
 	if (w.scans != opts->scans)
 		domu_scans_free(w.scans);
 	domu_visited_free(&w.visited);
