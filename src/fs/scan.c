@@ -5,14 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "fs/scan.h"
 
 #define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
-#define NAME_BYTES  32 /* a name, with what is kept beside it, is often shorter */
-#define HUGE_PAGE   ((size_t)2 << 20)
 #define SEC_BITS    34 /* of a time; the rest is nanoseconds */
 
 /* What many inodes have in common. */
@@ -24,7 +21,7 @@ struct owner {
 struct inode {
 	uint64_t size;
 	uint64_t time[4]; /* a, m, c, b: seconds << 30 | nanoseconds */
-	uint32_t sectors_lo, first_lo; /* first: in sectors; of a device, its number */
+	uint32_t sectors_lo, first_lo; /* first: in sectors; of a device, its number; of a directory, which one */
 	uint16_t sectors_hi, first_hi;
 	uint16_t nlink;
 	uint16_t xattrs;
@@ -34,22 +31,15 @@ struct inode {
 
 /* Which of 64 inode numbers are there, and how many inodes are before them in the array. */
 struct chunk {
-	uint32_t key; /* their number / 64, + 1 */
+	uint32_t key; /* their number / 64, + 1; 0: free */
 	uint32_t before;
 	uint64_t bits;
 };
 
 struct dir {
-	uint32_t key; /* its inode */
+	uint32_t ino;
 	uint32_t first, last; /* runs + 1; 0: none */
 	enum { UNREAD, READ, ODD } state;
-};
-
-/* A place of a table, found by its key; 0: free. */
-union slot {
-	uint32_t key;
-	struct chunk chunk;
-	struct dir dir;
 };
 
 /* Names that came one after the other. */
@@ -58,7 +48,7 @@ struct run {
 	uint32_t next;
 };
 
-/* A growing array; or a table, of which at least half is free, and cap a power of two.  All together stay below a limit. */
+/* A growing array; all together stay below a limit. */
 struct vec {
 	void *v;
 	size_t n, cap;
@@ -70,17 +60,18 @@ struct domu_scan_tree {
 	struct domu_fs *fs;
 	uint32_t block_size;
 	size_t bytes, limit;
-	struct vec inodes, runs, owners;
+	struct vec inodes, runs, owners, dirs;
 	struct vec arena; /* a name: inode number, length, bytes, NUL */
-	struct vec chunks, dirs; /* tables */
+	/* A table by key: at least half is free, and how many there are is a power of two. */
+	struct chunk *chunks;
+	size_t n_chunks, chunk_room;
 	uint32_t owner_head[OWNERS];
 	uint32_t last_owner;
-	size_t now; /* the place, + 1, of the directory whose names came last */
-	size_t chunk_now; /* and of the chunk that takes the next inode */
+	uint32_t now; /* the directory, + 1, whose names came last */
+	size_t chunk_now; /* the place of the chunk that takes the next inode */
 	uint32_t last_ino;
-	/* Of a batch: directories found and to be read, and what the names of those just read lead to. */
 	bool batch;
-	struct vec todo, found;
+	struct vec found; /* of a batch: where the names of the directories just read lead to */
 };
 
 static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
@@ -102,104 +93,109 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 	return (char *)v->v + (v->n - n) * size;
 }
 
-/*
- * Room in advance, for as many as there are likely to be: growing would copy,
- * and a page of 2 MiB is one fault where 512 small ones are as many.
- */
-static void reserve(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
-{
-	size_t bytes = (n * size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-
-	if (n * size < HUGE_PAGE)
-		return;
-	v->v = aligned_alloc(HUGE_PAGE, bytes);
-	if (v->v == NULL)
-		return;
-	v->cap = bytes / size;
-	s->bytes += v->cap * size;
-	madvise(v->v, bytes, MADV_HUGEPAGE); /* an advice */
-}
-
 /* What is touched counts: room that an array has in advance is no memory yet. */
 static size_t used(const struct domu_scan_tree *s)
 {
-	return s->inodes.n * sizeof(struct inode) + (s->chunks.cap + s->dirs.cap) * sizeof(union slot) +
-	       s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) + s->arena.n +
-	       (s->todo.n + s->found.n) * sizeof(uint32_t);
+	return s->inodes.n * sizeof(struct inode) + s->chunk_room * sizeof(struct chunk) +
+	       s->dirs.n * sizeof(struct dir) + s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) +
+	       s->arena.n + s->found.n * sizeof(uint32_t);
 }
 
 #define MORE(s, what, n) more(s, &(s)->what##s, n, sizeof(struct what))
 
-/* ---- tables ---------------------------------------------------------------------------- */
+/* ---- which inodes are there ------------------------------------------------------------- */
 
-/* Four keys that follow each other do so here: they are asked for together. */
-static size_t slot_of(const struct vec *v, uint32_t key)
+/* Four keys that follow each other are in one line of the cache: they are asked for together. */
+static size_t slot_of(const struct domu_scan_tree *s, uint32_t key)
 {
 	uint32_t h = (key >> 2) * UINT32_C(0x9e3779b1);
 
-	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (v->cap - 1);
+	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (s->chunk_room - 1);
 }
 
-/* The first place with key at or after i, or a free one: there may be several. */
-static size_t probe(const struct vec *v, size_t i, uint32_t key)
+static size_t free_slot(const struct domu_scan_tree *s, uint32_t key)
 {
-	const union slot *p = v->v;
+	size_t i = slot_of(s, key);
 
-	while (p[i].key != key && p[i].key != 0)
-		i = (i + 1) & (v->cap - 1);
+	while (s->chunks[i].key != 0)
+		i = (i + 1) & (s->chunk_room - 1);
 	return i;
 }
 
-static int enlarge(struct domu_scan_tree *s, struct vec *v)
+static int more_chunks(struct domu_scan_tree *s)
 {
-	struct vec to = { .n = v->n, .cap = v->cap != 0 ? 2 * v->cap : 64 };
-	const union slot *from = v->v;
+	struct chunk *from = s->chunks;
+	size_t n = s->chunk_room, room = n != 0 ? 2 * n : 256;
 
-	if (to.cap * sizeof(union slot) > s->limit)
+	if (room * sizeof *from > s->limit)
 		return -E2BIG;
-	to.v = calloc(to.cap, sizeof(union slot));
-	if (to.v == NULL)
+	s->chunks = calloc(room, sizeof *from);
+	if (s->chunks == NULL) {
+		s->chunks = from;
 		return -ENOMEM;
-	for (size_t i = 0; i < v->cap; i++) {
-		size_t at = from[i].key != 0 ? slot_of(&to, from[i].key) : 0;
-
-		if (from[i].key == 0)
-			continue;
-		while (((union slot *)to.v)[at].key != 0)
-			at = (at + 1) & (to.cap - 1);
-		((union slot *)to.v)[at] = from[i];
 	}
-	free(v->v);
-	*v = to;
+	s->chunk_room = room;
+	for (size_t i = 0; i < n; i++)
+		if (from[i].key != 0)
+			s->chunks[free_slot(s, from[i].key)] = from[i];
+	free(from);
 	return 0;
 }
 
-/* A new place for key, beside others that have it; its number, or SIZE_MAX: too many. */
-static size_t insert(struct domu_scan_tree *s, struct vec *v, uint32_t key)
+/*
+ * The chunk of an inode that is added at the end: a new one where it is not
+ * that of the inode before, beside others with the same numbers.
+ */
+static struct chunk *chunk_for(struct domu_scan_tree *s, uint32_t ino)
 {
-	union slot *p;
-	size_t i;
+	uint32_t key = ino / 64 + 1;
 
-	if (2 * (v->n + 1) > v->cap && enlarge(s, v) != 0)
-		return SIZE_MAX;
-	p = v->v;
-	i = slot_of(v, key);
-	while (p[i].key != 0)
-		i = (i + 1) & (v->cap - 1);
-	p[i].key = key;
-	v->n++;
-	return i;
+	if (s->chunk_now != SIZE_MAX && s->chunks[s->chunk_now].key == key)
+		return &s->chunks[s->chunk_now];
+	if (2 * (s->n_chunks + 1) > s->chunk_room && more_chunks(s) != 0)
+		return NULL;
+	s->chunk_now = free_slot(s, key);
+	s->n_chunks++;
+	s->chunks[s->chunk_now] = (struct chunk){ .key = key, .before = (uint32_t)s->inodes.n };
+	return &s->chunks[s->chunk_now];
+}
+
+/* Without the processor's instruction, which not all have. */
+static unsigned count_bits(uint64_t v)
+{
+	v -= v >> 1 & UINT64_C(0x5555555555555555);
+	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
+/* Where in the array ino is; false: it is not there. */
+static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
+{
+	uint32_t key = (uint32_t)(ino / 64) + 1;
+	uint64_t bit = UINT64_C(1) << (ino % 64);
+
+	if (ino > UINT32_MAX || s->chunk_room == 0)
+		return false;
+	for (size_t i = slot_of(s, key); s->chunks[i].key != 0; i = (i + 1) & (s->chunk_room - 1)) {
+		const struct chunk *c = &s->chunks[i];
+
+		if (c->key == key && (c->bits & bit) != 0) {
+			*at = c->before + count_bits(c->bits & (bit - 1));
+			return true;
+		}
+	}
+	return false;
 }
 
 static struct dir *find_dir(const struct domu_scan_tree *s, uint64_t ino)
 {
-	union slot *p = s->dirs.v;
-	size_t i;
+	const struct inode *v = s->inodes.v;
+	const struct owner *o = s->owners.v;
+	struct dir *d = s->dirs.v;
+	size_t at;
 
-	if (ino == 0 || ino > UINT32_MAX || s->dirs.n == 0)
-		return NULL;
-	i = probe(&s->dirs, slot_of(&s->dirs, (uint32_t)ino), (uint32_t)ino);
-	return p[i].key != 0 ? &p[i].dir : NULL;
+	return place_of(s, ino, &at) && S_ISDIR(o[v[at].owner].mode) ? &d[v[at].first_lo] : NULL;
 }
 
 /* ---- inodes -------------------------------------------------------------------------- */
@@ -272,54 +268,17 @@ static bool pack(const struct domu_scan_inode *in, struct inode *out)
 	       pack_time(st->btime, &out->time[3]);
 }
 
-/* A batch will read it; a scan of all does so anyway. */
-static int add_dir(struct domu_scan_tree *s, uint32_t ino)
-{
-	size_t i;
-	uint32_t *todo;
-
-	if (find_dir(s, ino) != NULL)
-		return 0;
-	i = insert(s, &s->dirs, ino);
-	if (i == SIZE_MAX)
-		return -E2BIG;
-	s->now = 0; /* the table may have moved */
-	((union slot *)s->dirs.v)[i].dir.state = s->batch ? UNREAD : READ;
-	if (!s->batch)
-		return 0;
-	todo = more(s, &s->todo, 1, sizeof *todo);
-	if (todo == NULL)
-		return -E2BIG;
-	*todo = ino;
-	return 0;
-}
-
-/* The chunk of an inode that is added at the end: a new one where it is not that of the inode before. */
-static struct chunk *chunk_for(struct domu_scan_tree *s, uint32_t ino)
-{
-	uint32_t key = ino / 64 + 1;
-	union slot *p = s->chunks.v;
-
-	if (s->chunk_now == SIZE_MAX || p[s->chunk_now].key != key) {
-		s->chunk_now = insert(s, &s->chunks, key);
-		if (s->chunk_now == SIZE_MAX)
-			return NULL;
-		p = s->chunks.v;
-		p[s->chunk_now].chunk.before = (uint32_t)s->inodes.n;
-	}
-	return &p[s->chunk_now].chunk;
-}
-
 static int take_inode(void *user, const struct domu_scan_inode *in)
 {
 	struct domu_scan_tree *s = user;
 	uint32_t ino = (uint32_t)in->st.ino;
 	struct chunk *c;
 	struct inode *p;
+	struct dir *d;
 
 	if (domu_interrupted(s->fs->ctx))
 		return -EINTR;
-	if (in->st.ino > UINT32_MAX || ino <= s->last_ino || (S_ISDIR(in->st.mode) && add_dir(s, ino) != 0))
+	if (in->st.ino > UINT32_MAX || ino <= s->last_ino)
 		return -E2BIG;
 	s->last_ino = ino;
 	c = chunk_for(s, ino);
@@ -333,38 +292,17 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 	p->owner = find_owner(s, &in->st);
 	if (p->owner == UINT32_MAX)
 		return -E2BIG;
+	if (S_ISDIR(in->st.mode)) {
+		d = MORE(s, dir, 1);
+		if (d == NULL)
+			return -E2BIG;
+		p->first_lo = (uint32_t)s->dirs.n - 1;
+		*d = (struct dir){ .ino = ino, .state = s->batch ? UNREAD : READ };
+	}
 	if (s->block_size == 0)
 		s->block_size = in->st.block_size;
 	c->bits |= UINT64_C(1) << (ino % 64);
 	return 0;
-}
-
-/* Without the processor's instruction, which not all have. */
-static unsigned count_bits(uint64_t v)
-{
-	v -= v >> 1 & UINT64_C(0x5555555555555555);
-	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
-	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
-}
-
-/* The number of inodes before ino; false: it is not there. */
-static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
-{
-	uint32_t key = (uint32_t)(ino / 64) + 1;
-	uint64_t bit = UINT64_C(1) << (ino % 64);
-	const union slot *p = s->chunks.v;
-
-	if (ino > UINT32_MAX || s->chunks.n == 0)
-		return false;
-	for (size_t i = probe(&s->chunks, slot_of(&s->chunks, key), key); p[i].key != 0;
-	     i = probe(&s->chunks, (i + 1) & (s->chunks.cap - 1), key)) {
-		if ((p[i].chunk.bits & bit) != 0) {
-			*at = p[i].chunk.before + count_bits(p[i].chunk.bits & (bit - 1));
-			return true;
-		}
-	}
-	return false;
 }
 
 void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
@@ -413,6 +351,8 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 		st->rdev_major = (uint32_t)(first >> 24);
 		st->rdev_minor = (uint32_t)(first & 0xffffff);
 		more->first = UINT64_MAX;
+	} else if (S_ISDIR(o->mode)) {
+		more->first = UINT64_MAX;
 	}
 	return true;
 }
@@ -422,12 +362,11 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 /* The run that takes the next name of dir; NULL: no memory, or no such directory. */
 static struct run *run_of(struct domu_scan_tree *s, uint64_t ino)
 {
-	union slot *v = s->dirs.v;
-	struct dir *d;
+	struct dir *v = s->dirs.v, *d;
 	struct run *r;
 
-	if (s->now != 0 && v[s->now - 1].key == ino)
-		return (struct run *)s->runs.v + v[s->now - 1].dir.last - 1;
+	if (s->now != 0 && v[s->now - 1].ino == ino)
+		return (struct run *)s->runs.v + v[s->now - 1].last - 1;
 	d = find_dir(s, ino);
 	r = d != NULL ? MORE(s, run, 1) : NULL;
 	if (r == NULL)
@@ -438,7 +377,7 @@ static struct run *run_of(struct domu_scan_tree *s, uint64_t ino)
 	else
 		d->first = (uint32_t)s->runs.n;
 	d->last = (uint32_t)s->runs.n;
-	s->now = (size_t)((union slot *)(void *)d - v) + 1;
+	s->now = (uint32_t)(d - v) + 1;
 	return r;
 }
 
@@ -527,7 +466,6 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	bool clean = fs->ctx->error.status == DOMU_OK;
 	struct domu_scan_tree *s;
 	struct domu_statfs sf;
-	uint64_t files = 0;
 	int rc;
 
 	*out = NULL;
@@ -537,15 +475,10 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	if (s == NULL)
 		return -ENOMEM;
 	rc = domu_fs_statfs(fs, &sf);
-	if (rc == 0 && sf.files > sf.files_free)
-		files = sf.files - sf.files_free;
-	if (files > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
+	if (rc == 0 && sf.files > sf.files_free && sf.files - sf.files_free > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
 		rc = -E2BIG;
-	if (rc == 0) {
-		reserve(s, &s->inodes, files, sizeof(struct inode));
-		reserve(s, &s->arena, files, NAME_BYTES);
+	if (rc == 0)
 		rc = domu_fs_scan(fs, &to, s);
-	}
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */
 	if (clean)
 		domu_error_clear(fs->ctx);
@@ -565,10 +498,9 @@ void domu_scan_tree_free(struct domu_scan_tree *s)
 	free(s->runs.v);
 	free(s->owners.v);
 	free(s->arena.v);
-	free(s->chunks.v);
 	free(s->dirs.v);
-	free(s->todo.v);
 	free(s->found.v);
+	free(s->chunks);
 	free(s);
 }
 
@@ -599,9 +531,10 @@ static int take_dir(void *user, const struct domu_scan_inode *in)
 	return 0;
 }
 
-/* What was found, once each, without what is known. */
-static void sort_found(struct domu_scan_tree *s)
+/* The inodes that were found, once each, without what is known. */
+static int read_found(struct domu_scan_tree *s)
 {
+	const struct domu_scan to = { .self_size = sizeof to, .inode = take_inode };
 	uint32_t *v = s->found.v;
 	size_t n = 0, at;
 
@@ -611,45 +544,43 @@ static void sort_found(struct domu_scan_tree *s)
 		if ((n == 0 || v[n - 1] != v[i]) && !place_of(s, v[i], &at))
 			v[n++] = v[i];
 	s->found.n = n;
+	s->last_ino = 0;
+	s->chunk_now = SIZE_MAX;
+	return domu_fs_scan_some(s->fs, v, n, &to, s);
 }
 
-/* The directories todo[from, to): their names, then all inodes that these lead to. */
+/* The directories [from, to): their names, then all inodes that these lead to. */
 static int read_slice(struct domu_scan_tree *s, size_t from, size_t to)
 {
 	const struct domu_scan names = {
 		.self_size = sizeof names, .inode = take_dir, .name = take_name, .odd = take_odd
 	};
-	const struct domu_scan inodes = { .self_size = sizeof inodes, .inode = take_inode };
+	struct dir *v = s->dirs.v;
 	uint32_t list[SLICE];
-	size_t n = to - from;
 	int rc;
 
-	memcpy(list, (const uint32_t *)s->todo.v + from, n * sizeof *list);
-	qsort(list, n, sizeof *list, by_number);
+	for (size_t i = from; i < to; i++)
+		list[i - from] = v[i].ino;
+	qsort(list, to - from, sizeof *list, by_number);
 	s->now = 0;
 	s->found.n = 0;
-	rc = domu_fs_scan_some(s->fs, list, n, &names, s);
+	rc = domu_fs_scan_some(s->fs, list, to - from, &names, s);
 	/* Of which some names are missing is not known. */
-	for (size_t i = 0; rc != 0 && i < n; i++)
-		take_odd(s, list[i]);
-	if (rc != 0)
-		return rc;
-	sort_found(s);
-	s->last_ino = 0;
-	s->chunk_now = SIZE_MAX;
-	return domu_fs_scan_some(s->fs, s->found.v, s->found.n, &inodes, s);
+	for (size_t i = from; rc != 0 && i < to; i++)
+		v[i].state = ODD;
+	return rc != 0 ? rc : read_found(s);
 }
 
 /* Where the slice that begins at from ends. */
 static size_t slice_end(const struct domu_scan_tree *s, size_t from, size_t end)
 {
-	const uint32_t *todo = s->todo.v;
 	const struct inode *v = s->inodes.v;
+	const struct dir *d = s->dirs.v;
 	uint64_t sum = 0;
 	size_t i = from, at;
 
 	for (; i < end && i - from < SLICE && (i == from || sum < SLICE_SIZE); i++)
-		sum += place_of(s, todo[i], &at) ? v[at].size : 0;
+		sum += place_of(s, d[i].ino, &at) ? v[at].size : 0;
 	return i;
 }
 
@@ -658,25 +589,25 @@ struct domu_scan_tree *domu_scan_tree_batch(struct domu_fs *fs, const uint64_t *
 {
 	bool clean = fs->ctx->error.status == DOMU_OK;
 	struct domu_scan_tree *s = new_tree(fs, limit);
-	size_t next = 0;
-	int rc = 0;
+	uint32_t *v = s != NULL ? more(s, &s->found, n, sizeof *v) : NULL;
+	int rc;
 
-	if (s == NULL)
+	if (v == NULL) {
+		domu_scan_tree_free(s);
 		return NULL;
+	}
 	s->batch = true;
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = dirs[i] <= UINT32_MAX ? add_dir(s, (uint32_t)dirs[i]) : 0;
-	for (; rc == 0 && depth > 0 && next < s->todo.n; depth--) {
-		size_t level = s->todo.n;
+	for (size_t i = 0; i < n; i++)
+		v[i] = dirs[i] <= UINT32_MAX ? (uint32_t)dirs[i] : 0;
+	rc = read_found(s);
+	for (size_t next = 0; rc == 0 && depth > 0 && next < s->dirs.n; depth--) {
+		size_t level = s->dirs.n;
 
 		while (rc == 0 && next < level) {
 			size_t end = slice_end(s, next, level);
 
 			/* What is left of the limit would not take another one like it. */
-			if (used(s) > limit / 4 * 3)
-				rc = -E2BIG;
-			else
-				rc = read_slice(s, next, end);
+			rc = used(s) <= limit / 4 * 3 ? read_slice(s, next, end) : -E2BIG;
 			next = end;
 		}
 	}
