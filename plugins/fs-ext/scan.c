@@ -74,7 +74,7 @@ static uint64_t first_byte(const struct ext_fs *x, const struct ext_inode *in)
 	return ext_block_ok(x, blk, 1) ? blk * x->e2->blocksize : UINT64_MAX;
 }
 
-static int give_inode(struct ext_scan *s, struct ext_inode *in)
+static inline int give_inode(struct ext_scan *s, struct ext_inode *in)
 {
 	struct ext_fs *x = s->x;
 	struct domu_scan_inode out;
@@ -94,7 +94,7 @@ static int give_inode(struct ext_scan *s, struct ext_inode *in)
 }
 
 /* The inode as it lies there; in->large is all zeros, or was so filled before. */
-static int take_raw(struct ext_scan *s, struct ext_inode *in, uint32_t ino, const uint8_t *raw)
+static inline int take_raw(struct ext_scan *s, struct ext_inode *in, uint32_t ino, const uint8_t *raw)
 {
 	if (domu_le16(raw + offsetof(struct ext2_inode, i_mode)) == 0 ||
 	    domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) == 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/num.h"
 #include "fs/scan.h"
 
 #define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
@@ -65,6 +66,7 @@ struct domu_scan_tree {
 	/* A table by key: at least half is free, and how many there are is a power of two. */
 	struct chunk *chunks;
 	size_t n_chunks, chunk_room;
+	uint32_t factor; /* spreads the keys; 1: there is a place for each */
 	uint32_t owner_head[OWNERS];
 	uint32_t last_owner;
 	uint32_t now; /* the directory, + 1, whose names came last */
@@ -106,9 +108,9 @@ static size_t used(const struct domu_scan_tree *s)
 /* ---- which inodes are there ------------------------------------------------------------- */
 
 /* Four keys that follow each other are in one line of the cache: they are asked for together. */
-static size_t slot_of(const struct domu_scan_tree *s, uint32_t key)
+static inline size_t slot_of(const struct domu_scan_tree *s, uint32_t key)
 {
-	uint32_t h = (key >> 2) * UINT32_C(0x9e3779b1);
+	uint32_t h = (key >> 2) * s->factor;
 
 	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (s->chunk_room - 1);
 }
@@ -161,7 +163,7 @@ static struct chunk *chunk_for(struct domu_scan_tree *s, uint32_t ino)
 }
 
 /* Without the processor's instruction, which not all have. */
-static unsigned count_bits(uint64_t v)
+static inline unsigned count_bits(uint64_t v)
 {
 	v -= v >> 1 & UINT64_C(0x5555555555555555);
 	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
@@ -170,7 +172,7 @@ static unsigned count_bits(uint64_t v)
 }
 
 /* Where in the array ino is; false: it is not there. */
-static bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
+static inline bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
 {
 	uint32_t key = (uint32_t)(ino / 64) + 1;
 	uint64_t bit = UINT64_C(1) << (ino % 64);
@@ -400,7 +402,7 @@ static int take_name(void *user, uint64_t dir, const char *name, size_t len, uin
 	if (domu_interrupted(s->fs->ctx))
 		return -EINTR;
 	/* The way by name says what is wrong with such a name. */
-	if (len == 0 || len > 255 || memchr(name, '/', len) != NULL || memchr(name, '\0', len) != NULL)
+	if (!domu_name_sound(name, len))
 		return take_odd(s, dir);
 	if (ino > UINT32_MAX)
 		return -E2BIG;
@@ -457,7 +459,24 @@ static struct domu_scan_tree *new_tree(struct domu_fs *fs, size_t limit)
 	s->fs = fs;
 	s->limit = limit;
 	s->chunk_now = SIZE_MAX;
+	s->factor = UINT32_C(0x9e3779b1);
 	return s;
+}
+
+/* A place for each of the chunks that files inodes can have, where that is not too much. */
+static void place_for_each(struct domu_scan_tree *s, uint64_t files)
+{
+	size_t room = 256;
+
+	while (room < files / 64 + 2)
+		room *= 2;
+	if (room * sizeof *s->chunks > s->limit / 8)
+		return;
+	s->chunks = calloc(room, sizeof *s->chunks);
+	if (s->chunks == NULL)
+		return;
+	s->chunk_room = room;
+	s->factor = 1;
 }
 
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
@@ -477,8 +496,10 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	rc = domu_fs_statfs(fs, &sf);
 	if (rc == 0 && sf.files > sf.files_free && sf.files - sf.files_free > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
 		rc = -E2BIG;
-	if (rc == 0)
+	if (rc == 0) {
+		place_for_each(s, sf.files);
 		rc = domu_fs_scan(fs, &to, s);
+	}
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */
 	if (clean)
 		domu_error_clear(fs->ctx);
