@@ -198,6 +198,8 @@ struct ext_scan {
 	struct ext_scan_block *blocks;
 	size_t n, cap;
 	uint32_t dir; /* whose names are given */
+	uint32_t first, used; /* of the group whose inode was asked for last: its first inode, and how many were used */
+	uint64_t table; /* and the byte where they are; 0: not inside the filesystem */
 	int rc; /* what the taker ended it with */
 };
 

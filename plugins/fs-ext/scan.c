@@ -156,26 +156,35 @@ static int scan_group(struct ext_scan *s, dgrp_t g)
 /* ---- some of them --------------------------------------------------------------- */
 
 /* The byte of the block device where it is; 0: nowhere, or never used. */
-static uint64_t place_of(const struct ext_fs *x, uint32_t ino)
+static uint64_t place_of(struct ext_scan *s, uint32_t ino)
 {
-	ext2_filsys e2 = x->e2;
+	ext2_filsys e2 = s->x->e2;
 	uint32_t per = e2->super->s_inodes_per_group;
-	dgrp_t g = (ino - 1) / per;
+	dgrp_t g;
 
-	if (ino == 0 || ino > e2->super->s_inodes_count || (ino - 1) % per >= used_inodes(e2, g) ||
-	    !ext_block_ok(x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+	if (ino == 0 || ino > e2->super->s_inodes_count)
 		return 0;
-	return ext2fs_inode_table_loc(e2, g) * e2->blocksize + (ino - 1) % per * ext_inode_size(x);
+	if (s->first == 0 || ino < s->first || ino - s->first >= per) {
+		g = (ino - 1) / per;
+		s->first = g * per + 1;
+		s->used = used_inodes(e2, g);
+		s->table = 0;
+		if (ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+			s->table = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
+	}
+	if (s->table == 0 || ino - s->first >= s->used)
+		return 0;
+	return s->table + (uint64_t)(ino - s->first) * ext_inode_size(s->x);
 }
 
 /* From inos[0] on: as many as one read gives; *len: of that read. */
-static size_t reach(const struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first, size_t *len)
+static size_t reach(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first, size_t *len)
 {
 	size_t size = ext_inode_size(s->x), i = 1;
 
 	*len = size;
 	for (; i < n; i++) {
-		uint64_t at = place_of(s->x, inos[i]);
+		uint64_t at = place_of(s, inos[i]);
 
 		if (at < first + *len || at + size - first > EXT_SCAN_PIECE || at - first - *len > EXT_SCAN_GAP)
 			break;
@@ -192,7 +201,7 @@ static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
 
 	memset(&in.large, 0, sizeof in.large);
 	for (size_t i = 0; rc == 0 && i < n; i += k) {
-		uint64_t first = place_of(s->x, inos[i]);
+		uint64_t first = place_of(s, inos[i]);
 
 		k = 1;
 		if (first == 0)
@@ -200,7 +209,7 @@ static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
 		k = reach(s, inos + i, n - i, first, &len);
 		rc = domu_block_pread(s->x->fs->block, s->piece, len, first);
 		for (size_t j = i; rc == 0 && j < i + k; j++)
-			rc = take_raw(s, &in, inos[j], s->piece + (place_of(s->x, inos[j]) - first));
+			rc = take_raw(s, &in, inos[j], s->piece + (place_of(s, inos[j]) - first));
 	}
 	return rc;
 }

@@ -532,8 +532,8 @@ size_t domu_scan_tree_bytes(const struct domu_scan_tree *s)
 
 /* ---- a part of it ---------------------------------------------------------------------- */
 
-#define SLICE      256u /* directories that are read together */
-#define SLICE_SIZE ((uint64_t)1 << 20) /* bytes of them */
+#define SLICE  256u /* directories that are read together */
+#define GROWTH 4 /* what a directory leads to takes some four times its size at most: inodes are larger than names */
 
 static int by_number(const void *a, const void *b)
 {
@@ -592,16 +592,20 @@ static int read_slice(struct domu_scan_tree *s, size_t from, size_t to)
 	return rc != 0 ? rc : read_found(s);
 }
 
-/* Where the slice that begins at from ends. */
+/* Where the slice that begins at from ends: what is left of the limit should take it. */
 static size_t slice_end(const struct domu_scan_tree *s, size_t from, size_t end)
 {
+	size_t most = used(s) < s->limit ? (s->limit - used(s)) / GROWTH : 0;
 	const struct inode *v = s->inodes.v;
 	const struct dir *d = s->dirs.v;
 	uint64_t sum = 0;
 	size_t i = from, at;
 
-	for (; i < end && i - from < SLICE && (i == from || sum < SLICE_SIZE); i++)
+	for (; i < end && i - from < SLICE; i++) {
 		sum += place_of(s, d[i].ino, &at) ? v[at].size : 0;
+		if (sum > most && i > from)
+			break;
+	}
 	return i;
 }
 

@@ -40,6 +40,8 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 
 /* ---- which filesystems are scanned ---- */
 
+/* Filesystems of more than most inodes are read in parts, which share that many bytes: for a test, small ones. */
+void domu_scans_limit(struct domu_scans *s, uint64_t most, size_t parts);
 /* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: there is none. */
 const struct domu_scan_tree *domu_scans_get(struct domu_scans *s, unsigned mount, struct domu_fs *fs, uint64_t dir,
                                             unsigned depth);

@@ -23,16 +23,17 @@
  */
 #define PARTS_BYTES ((size_t)24 << 20)
 #define PARTS_WORTH 1000 /* names met: a small walk reads nothing that it does not show */
-#define PART_LEAST  ((size_t)512 << 10)
+#define PART_LEAST  48 /* a part of them that is worth its while: a 48th */
 
 struct domu_scans {
 	struct scanned {
 		enum { NOT_YET, SCANNED, IN_PARTS, BY_NAME } state;
 		struct domu_scan_tree *tree;
-		uint64_t met, enough;
+		uint64_t inodes, met, enough;
 	} * v; /* one a mount */
 	size_t n;
-	size_t parts; /* bytes of those that are open */
+	uint64_t most; /* inodes that are scanned as a whole */
+	size_t parts, parts_limit; /* bytes of those that are open */
 };
 
 int domu_scans_new(struct domu_tree *t, struct domu_scans **out)
@@ -43,12 +44,19 @@ int domu_scans_new(struct domu_tree *t, struct domu_scans **out)
 	if (s == NULL)
 		return domu_nomem(t->ctx);
 	s->n = t->n_mounts;
+	domu_scans_limit(s, DOMU_SCAN_BYTES / DOMU_SCAN_LEAST, PARTS_BYTES);
 	s->v = calloc(s->n != 0 ? s->n : 1, sizeof *s->v);
 	if (s->v != NULL)
 		return 0;
 	free(s);
 	*out = NULL;
 	return domu_nomem(t->ctx);
+}
+
+void domu_scans_limit(struct domu_scans *s, uint64_t most, size_t parts)
+{
+	s->most = most;
+	s->parts_limit = parts;
 }
 
 void domu_scans_free(struct domu_scans *s)
@@ -83,20 +91,19 @@ const struct domu_scan_tree *domu_scans_get(struct domu_scans *s, unsigned mount
                                             unsigned depth)
 {
 	struct scanned *v = s != NULL && mount < s->n ? &s->v[mount] : NULL;
-	uint64_t n;
 	int rc;
 
 	if (v == NULL || v->state != NOT_YET)
 		return v != NULL ? v->tree : NULL;
 	if (v->enough == 0) {
-		n = inodes(fs);
-		v->enough = n != 0 ? n / WORTH + 1 : UINT64_MAX;
-		if (n > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
+		v->inodes = inodes(fs);
+		v->enough = v->inodes != 0 ? v->inodes / WORTH + 1 : UINT64_MAX;
+		if (v->inodes > s->most)
 			v->enough = PARTS_WORTH;
 	}
 	if (v->met < v->enough && (dir != fs->root || depth < DEEP))
 		return NULL;
-	rc = domu_scan_tree_open(fs, &v->tree);
+	rc = v->inodes <= s->most ? domu_scan_tree_open(fs, &v->tree) : -E2BIG;
 	v->state = rc == 0 ? SCANNED : rc == -E2BIG ? IN_PARTS : BY_NAME;
 	return v->tree;
 }
@@ -111,8 +118,8 @@ struct domu_scan_tree *domu_scans_part(struct domu_scans *s, unsigned mount, str
 	if (v == NULL || v->state != IN_PARTS)
 		return NULL;
 	/* Half of what is left: there may be larger ones below. */
-	room = (PARTS_BYTES - s->parts) / 2;
-	t = room >= PART_LEAST ? domu_scan_tree_batch(fs, dirs, n, depth, room) : NULL;
+	room = s->parts < s->parts_limit ? (s->parts_limit - s->parts) / 2 : 0;
+	t = room >= s->parts_limit / PART_LEAST ? domu_scan_tree_batch(fs, dirs, n, depth, room) : NULL;
 	s->parts += domu_scan_tree_bytes(t);
 	return t;
 }
