@@ -182,7 +182,8 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 /* ---- scan.c, scan-dir.c -------------------------------------------------- */
 
 #define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
-#define EXT_SCAN_GAP   (32u * 1024) /* bytes between two things wanted that are read and thrown away */
+#define EXT_SCAN_GAP   (32u * 1024) /* bytes between two blocks wanted that are read and thrown away */
+#define EXT_SCAN_NEAR  (4u * 1024) /* and between two inodes: to copy more takes longer than another call */
 
 /* A block of a directory, to be read in the order of the disk. */
 struct ext_scan_block {

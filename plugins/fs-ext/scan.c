@@ -186,7 +186,7 @@ static size_t reach(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t
 	for (; i < n; i++) {
 		uint64_t at = place_of(s, inos[i]);
 
-		if (at < first + *len || at + size - first > EXT_SCAN_PIECE || at - first - *len > EXT_SCAN_GAP)
+		if (at < first + *len || at + size - first > EXT_SCAN_PIECE || at - first - *len > EXT_SCAN_NEAR)
 			break;
 		*len = (size_t)(at + size - first);
 	}

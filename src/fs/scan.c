@@ -533,7 +533,7 @@ size_t domu_scan_tree_bytes(const struct domu_scan_tree *s)
 /* ---- a part of it ---------------------------------------------------------------------- */
 
 #define SLICE  256u /* directories that are read together */
-#define GROWTH 4 /* what a directory leads to takes some four times its size at most: inodes are larger than names */
+#define GROWTH 8 /* what a directory leads to may take that many times its size: short names, large inodes */
 
 static int by_number(const void *a, const void *b)
 {

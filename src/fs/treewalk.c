@@ -189,7 +189,9 @@ static int sort_names(struct tree_walk *w, struct dir_level *l)
 	return 0;
 }
 
-#define AHEAD 1024u /* directories beside the one entered that are read with it */
+/* Directories beside the one entered that are read with it, and bytes of them. */
+#define AHEAD      1024u
+#define AHEAD_SIZE (1u << 20)
 
 /* The directory of l, and those that will be entered after it in the directory above. */
 static size_t come_next(const struct tree_walk *w, const struct dir_level *l, uint64_t dirs[AHEAD])
@@ -197,14 +199,18 @@ static size_t come_next(const struct tree_walk *w, const struct dir_level *l, ui
 	const struct dir_level *up = w->top;
 	struct domu_scan_more more;
 	struct domu_stat st;
+	uint64_t sum = l->st.size;
 	size_t n = 0;
 
 	dirs[n++] = l->ino;
 	if (up == NULL || up->scan == NULL || up->mount != l->mount)
 		return n;
-	for (size_t i = up->next; i < up->n && n < AHEAD; i++)
-		if (domu_scan_tree_stat(up->scan, up->v[i].ino, &st, &more) && S_ISDIR(st.mode))
+	for (size_t i = up->next; i < up->n && n < AHEAD && sum < AHEAD_SIZE; i++) {
+		if (domu_scan_tree_stat(up->scan, up->v[i].ino, &st, &more) && S_ISDIR(st.mode)) {
 			dirs[n++] = up->v[i].ino;
+			sum += st.size;
+		}
+	}
 	return n;
 }
 
