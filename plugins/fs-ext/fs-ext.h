@@ -183,6 +183,7 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 
 #define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
 #define EXT_SCAN_GAP   (32u * 1024) /* bytes between two blocks wanted that are read and thrown away */
+#define EXT_SCAN_AHEAD (1024u * 1024) /* bytes that the disk is asked for at once */
 #define EXT_SCAN_NEAR  (4u * 1024) /* and between two inodes: to copy more takes longer than another call */
 
 /* A block of a directory, to be read in the order of the disk. */

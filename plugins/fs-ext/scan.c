@@ -193,10 +193,34 @@ static size_t reach(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t
 	return i;
 }
 
+/*
+ * From inos[0] on, as many as lie near each other: the disk begins to read them, with what is between, which takes it
+ * no longer.  What is read without gaps the kernel sees by itself.
+ */
+static size_t announce(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first)
+{
+	size_t size = ext_inode_size(s->x), i = 1;
+	uint32_t block = s->x->e2->blocksize;
+	uint64_t end = first + size;
+	bool gaps = false;
+
+	for (; i < n; i++) {
+		uint64_t at = place_of(s, inos[i]);
+
+		if (at < end || at - end > EXT_SCAN_GAP || at + size - first > EXT_SCAN_AHEAD)
+			break;
+		gaps = gaps || at - end > EXT_SCAN_NEAR;
+		end = at + size;
+	}
+	if (gaps)
+		io_channel_cache_readahead(s->x->e2->io, first / block, (end - 1) / block - first / block + 1);
+	return i;
+}
+
 static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
 {
 	struct ext_inode in;
-	size_t len, k;
+	size_t len, k, told = 0;
 	int rc = 0;
 
 	memset(&in.large, 0, sizeof in.large);
@@ -206,6 +230,8 @@ static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
 		k = 1;
 		if (first == 0)
 			continue;
+		if (i >= told)
+			told = i + announce(s, inos + i, n - i, first);
 		k = reach(s, inos + i, n - i, first, &len);
 		rc = domu_block_pread(s->x->fs->block, s->piece, len, first);
 		for (size_t j = i; rc == 0 && j < i + k; j++)
