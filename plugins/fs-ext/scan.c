@@ -26,7 +26,7 @@ uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
 	return domu_crc32c(x->e2->csum_seed, v, sizeof v);
 }
 
-/* As ext2fs_inode_csum_verify(), which computes it byte by byte.  With zeros where it stands, so that it is one pass. */
+/* As ext2fs_inode_csum_verify(), which computes it byte by byte; zeros where it stands, so that it is one pass. */
 static bool csum_ok(const struct ext_fs *x, struct ext_inode *in, uint32_t seed)
 {
 	uint8_t *lo = in->raw + offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);

@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 
 #include "base/num.h"
+#include "fs/scan-map.h"
 #include "fs/scan.h"
 
-#define NOWHERE     ((UINT64_C(1) << 48) - 1) /* as a first sector */
-#define SEC_BITS    34 /* of a time; the rest is nanoseconds */
+#define NOWHERE  ((UINT64_C(1) << 48) - 1) /* as a first sector */
+#define SEC_BITS 34 /* of a time; the rest is nanoseconds */
 
 /* What many inodes have in common. */
 struct owner {
@@ -28,13 +29,6 @@ struct inode {
 	uint16_t xattrs;
 	uint32_t generation;
 	uint32_t owner;
-};
-
-/* Which of 64 inode numbers are there, and how many inodes are before them in the array. */
-struct chunk {
-	uint32_t key; /* their number / 64, + 1; 0: free */
-	uint32_t before;
-	uint64_t bits;
 };
 
 struct dir {
@@ -63,14 +57,10 @@ struct domu_scan_tree {
 	size_t bytes, limit;
 	struct vec inodes, runs, owners, dirs;
 	struct vec arena; /* a name: inode number, length, bytes, NUL */
-	/* A table by key: at least half is free, and how many there are is a power of two. */
-	struct chunk *chunks;
-	size_t n_chunks, chunk_room;
-	uint32_t factor; /* spreads the keys; 1: there is a place for each */
+	struct domu_scan_map map; /* of ino to its place in inodes */
 	uint32_t owner_head[OWNERS];
 	uint32_t last_owner;
 	uint32_t now; /* the directory, + 1, whose names came last */
-	size_t chunk_now; /* the place of the chunk that takes the next inode */
 	uint32_t last_ino;
 	bool batch;
 	struct vec found; /* of a batch: where the names of the directories just read lead to */
@@ -84,8 +74,7 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 	while (cap < v->n + n)
 		cap += cap / 2;
 	if (cap != v->cap) {
-		if (s->bytes + (cap - v->cap) * size > 2 * s->limit ||
-		    (p = realloc(v->v, cap * size)) == NULL)
+		if (s->bytes + (cap - v->cap) * size > 2 * s->limit || (p = realloc(v->v, cap * size)) == NULL)
 			return NULL;
 		s->bytes += (cap - v->cap) * size;
 		v->v = p;
@@ -98,96 +87,16 @@ static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size
 /* What is touched counts: room that an array has in advance is no memory yet. */
 static size_t used(const struct domu_scan_tree *s)
 {
-	return s->inodes.n * sizeof(struct inode) + s->chunk_room * sizeof(struct chunk) +
-	       s->dirs.n * sizeof(struct dir) + s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) +
-	       s->arena.n + s->found.n * sizeof(uint32_t);
+	return s->inodes.n * sizeof(struct inode) + domu_scan_map_bytes(&s->map) + s->dirs.n * sizeof(struct dir) +
+	       s->runs.n * sizeof(struct run) + s->owners.n * sizeof(struct owner) + s->arena.n +
+	       s->found.n * sizeof(uint32_t);
 }
 
 #define MORE(s, what, n) more(s, &(s)->what##s, n, sizeof(struct what))
 
-/* ---- which inodes are there ------------------------------------------------------------- */
-
-/* Four keys that follow each other are in one line of the cache: they are asked for together. */
-static inline size_t slot_of(const struct domu_scan_tree *s, uint32_t key)
-{
-	uint32_t h = (key >> 2) * s->factor;
-
-	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (s->chunk_room - 1);
-}
-
-static size_t free_slot(const struct domu_scan_tree *s, uint32_t key)
-{
-	size_t i = slot_of(s, key);
-
-	while (s->chunks[i].key != 0)
-		i = (i + 1) & (s->chunk_room - 1);
-	return i;
-}
-
-static int more_chunks(struct domu_scan_tree *s)
-{
-	struct chunk *from = s->chunks;
-	size_t n = s->chunk_room, room = n != 0 ? 2 * n : 256;
-
-	if (room * sizeof *from > s->limit)
-		return -E2BIG;
-	s->chunks = calloc(room, sizeof *from);
-	if (s->chunks == NULL) {
-		s->chunks = from;
-		return -ENOMEM;
-	}
-	s->chunk_room = room;
-	for (size_t i = 0; i < n; i++)
-		if (from[i].key != 0)
-			s->chunks[free_slot(s, from[i].key)] = from[i];
-	free(from);
-	return 0;
-}
-
-/*
- * The chunk of an inode that is added at the end: a new one where it is not
- * that of the inode before, beside others with the same numbers.
- */
-static struct chunk *chunk_for(struct domu_scan_tree *s, uint32_t ino)
-{
-	uint32_t key = ino / 64 + 1;
-
-	if (s->chunk_now != SIZE_MAX && s->chunks[s->chunk_now].key == key)
-		return &s->chunks[s->chunk_now];
-	if (2 * (s->n_chunks + 1) > s->chunk_room && more_chunks(s) != 0)
-		return NULL;
-	s->chunk_now = free_slot(s, key);
-	s->n_chunks++;
-	s->chunks[s->chunk_now] = (struct chunk){ .key = key, .before = (uint32_t)s->inodes.n };
-	return &s->chunks[s->chunk_now];
-}
-
-/* Without the processor's instruction, which not all have. */
-static inline unsigned count_bits(uint64_t v)
-{
-	v -= v >> 1 & UINT64_C(0x5555555555555555);
-	v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
-	v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-	return (unsigned)(v * UINT64_C(0x0101010101010101) >> 56);
-}
-
-/* Where in the array ino is; false: it is not there. */
 static inline bool place_of(const struct domu_scan_tree *s, uint64_t ino, size_t *at)
 {
-	uint32_t key = (uint32_t)(ino / 64) + 1;
-	uint64_t bit = UINT64_C(1) << (ino % 64);
-
-	if (ino > UINT32_MAX || s->chunk_room == 0)
-		return false;
-	for (size_t i = slot_of(s, key); s->chunks[i].key != 0; i = (i + 1) & (s->chunk_room - 1)) {
-		const struct chunk *c = &s->chunks[i];
-
-		if (c->key == key && (c->bits & bit) != 0) {
-			*at = c->before + count_bits(c->bits & (bit - 1));
-			return true;
-		}
-	}
-	return false;
+	return domu_scan_map_find(&s->map, ino, at);
 }
 
 static struct dir *find_dir(const struct domu_scan_tree *s, uint64_t ino)
@@ -274,7 +183,7 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 {
 	struct domu_scan_tree *s = user;
 	uint32_t ino = (uint32_t)in->st.ino;
-	struct chunk *c;
+	uint64_t *bits;
 	struct inode *p;
 	struct dir *d;
 
@@ -283,8 +192,8 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 	if (in->st.ino > UINT32_MAX || ino <= s->last_ino)
 		return -E2BIG;
 	s->last_ino = ino;
-	c = chunk_for(s, ino);
-	p = c != NULL ? MORE(s, inode, 1) : NULL;
+	bits = domu_scan_map_next(&s->map, ino, s->inodes.n, s->limit);
+	p = bits != NULL ? MORE(s, inode, 1) : NULL;
 	if (p == NULL || used(s) > s->limit)
 		return -E2BIG;
 	if (!pack(in, p)) {
@@ -303,7 +212,7 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 	}
 	if (s->block_size == 0)
 		s->block_size = in->st.block_size;
-	c->bits |= UINT64_C(1) << (ino % 64);
+	*bits |= UINT64_C(1) << (ino % 64);
 	return 0;
 }
 
@@ -458,25 +367,8 @@ static struct domu_scan_tree *new_tree(struct domu_fs *fs, size_t limit)
 		return NULL;
 	s->fs = fs;
 	s->limit = limit;
-	s->chunk_now = SIZE_MAX;
-	s->factor = UINT32_C(0x9e3779b1);
+	domu_scan_map_init(&s->map);
 	return s;
-}
-
-/* A place for each of the chunks that files inodes can have, where that is not too much. */
-static void place_for_each(struct domu_scan_tree *s, uint64_t files)
-{
-	size_t room = 256;
-
-	while (room < files / 64 + 2)
-		room *= 2;
-	if (room * sizeof *s->chunks > s->limit / 8)
-		return;
-	s->chunks = calloc(room, sizeof *s->chunks);
-	if (s->chunks == NULL)
-		return;
-	s->chunk_room = room;
-	s->factor = 1;
 }
 
 int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
@@ -497,7 +389,7 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	if (rc == 0 && sf.files > sf.files_free && sf.files - sf.files_free > DOMU_SCAN_BYTES / DOMU_SCAN_LEAST)
 		rc = -E2BIG;
 	if (rc == 0) {
-		place_for_each(s, sf.files);
+		domu_scan_map_direct(&s->map, sf.files, s->limit / 8);
 		rc = domu_fs_scan(fs, &to, s);
 	}
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */
@@ -521,7 +413,7 @@ void domu_scan_tree_free(struct domu_scan_tree *s)
 	free(s->arena.v);
 	free(s->dirs.v);
 	free(s->found.v);
-	free(s->chunks);
+	free(s->map.v);
 	free(s);
 }
 
@@ -566,7 +458,7 @@ static int read_found(struct domu_scan_tree *s)
 			v[n++] = v[i];
 	s->found.n = n;
 	s->last_ino = 0;
-	s->chunk_now = SIZE_MAX;
+	domu_scan_map_restart(&s->map);
 	return domu_fs_scan_some(s->fs, v, n, &to, s);
 }
 

@@ -42,7 +42,7 @@ int domu_scan_tree_names(const struct domu_scan_tree *s, uint64_t dir, domu_scan
 
 /* Filesystems of more than most inodes are read in parts, which share that many bytes: for a test, small ones. */
 void domu_scans_limit(struct domu_scans *s, uint64_t most, size_t parts);
-/* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: there is none. */
+/* The scan of mount's filesystem, made now where a walk of dir, depth levels down, seems worth it; NULL: none. */
 const struct domu_scan_tree *domu_scans_get(struct domu_scans *s, unsigned mount, struct domu_fs *fs, uint64_t dir,
                                             unsigned depth);
 /* A part of what is too large for that, from the directories dirs on, for domu_scans_part_free(); NULL: by name. */

@@ -371,7 +371,8 @@ static int locate(struct tree_walk *w, const struct dir_level *l, const struct c
 		rc = domu_fs_lookup(out->fs, out->dir, c->name, &out->ino);
 	if (rc == 0)
 		rc = cross(w, l, out);
-	if (rc == 0 && l->scan != NULL && out->mount == l->mount && domu_scan_tree_stat(l->scan, out->ino, &out->st, in))
+	if (rc == 0 && l->scan != NULL && out->mount == l->mount &&
+	    domu_scan_tree_stat(l->scan, out->ino, &out->st, in))
 		return 0;
 	if (rc != 0)
 		memset(&out->st, 0, sizeof out->st);

@@ -17,7 +17,8 @@ static struct domu_tree *tree;
 
 /* Directories in each other, wide and deep; a file with several names, also far apart; a directory of many blocks. */
 static const char populate[] =
-    "mkdir t && { mount -t tmpfs tmpfs t || true; } && cd t && mkdir -p usr/sbin etc many w$(printf '/w%.0s' $(seq 1 40)) && : >usr/sbin/init\n"
+    "mkdir t && { mount -t tmpfs tmpfs t || true; } && cd t && mkdir -p usr/sbin etc many w$(printf '/w%.0s' $(seq 1 "
+    "40)) && : >usr/sbin/init\n"
     "awk 'BEGIN { for (a = 1; a <= 25; a++) for (b = 1; b <= 6; b++) for (c = 1; c <= 2; c++) "
     "printf \"a%d/b%d/c%d\\n\", a, b, c }' >../dirs\n"
     "xargs mkdir -p <../dirs\n"
@@ -96,7 +97,8 @@ static void make(const char *mke2fs, const char *damage)
 	struct domu_tree_hooks hooks = { .appliance = open_image };
 
 	image_make(&im, "64M", mke2fs);
-	cr_assert_eq(run(&im, "%s mke2fs -q -F %s -d t img 64M && { umount t || true; }", populate, mke2fs), 0, "%s", output(&im));
+	cr_assert_eq(run(&im, "%s mke2fs -q -F %s -d t img 64M && { umount t || true; }", populate, mke2fs), 0, "%s",
+	             output(&im));
 	cr_assert_eq(run(&im, "%s", damage), 0, "%s", output(&im));
 	image_must_open(&im, 0);
 	hooks.user = im.block;
