@@ -65,21 +65,19 @@ static inline bool domu_name_sound(const char *name, size_t len)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);
 	uint64_t v, w, bad = 0;
-	size_t i = 0;
 
 	if (len == 0 || len > 255)
 		return false;
-	for (; i + 8 <= len; i += 8) {
-		memcpy(&v, name + i, 8);
+	for (size_t i = 0; len < 8 && i < len; i++)
+		if (name[i] == '/' || name[i] == '\0')
+			return false;
+	/* The last eight may overlap those before. */
+	for (size_t i = 0; len >= 8 && i < len; i += 8) {
+		memcpy(&v, name + (i + 8 <= len ? i : len - 8), 8);
 		w = v ^ ones * '/';
 		bad |= ((v - ones) & ~v) | ((w - ones) & ~w);
 	}
-	if ((bad & ones << 7) != 0)
-		return false;
-	for (; i < len; i++)
-		if (name[i] == '/' || name[i] == '\0')
-			return false;
-	return true;
+	return (bad & ones << 7) == 0;
 }
 
 /* "20G", "512M", "4096": bytes, binary suffixes K M G T P, optional "iB" or "B".  0 or -EINVAL, -ERANGE. */

@@ -216,30 +216,26 @@ static int take_inode(void *user, const struct domu_scan_inode *in)
 	return 0;
 }
 
-void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
+uint32_t domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino)
 {
 	const struct inode *v = s->inodes.v;
 	size_t at;
 
 	if (!place_of(s, ino, &at))
-		return;
+		return DOMU_SCAN_NOT;
 	/* It may lie in two lines of the cache. */
 	__builtin_prefetch(&v[at]);
 	__builtin_prefetch((const char *)&v[at + 1] - 1);
+	return (uint32_t)at;
 }
 
-bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_stat *st,
-                         struct domu_scan_more *more)
+void domu_scan_tree_stat_at(const struct domu_scan_tree *s, uint32_t at, uint64_t ino, struct domu_stat *st,
+                            struct domu_scan_more *more)
 {
-	const struct inode *in;
-	const struct owner *o;
+	const struct inode *in = (const struct inode *)s->inodes.v + at;
+	const struct owner *o = (const struct owner *)s->owners.v + in->owner;
 	uint64_t first;
-	size_t at;
 
-	if (!place_of(s, ino, &at))
-		return false;
-	in = (const struct inode *)s->inodes.v + at;
-	o = (const struct owner *)s->owners.v + in->owner;
 	first = (uint64_t)in->first_hi << 32 | in->first_lo;
 	*st = (struct domu_stat){ .ino = ino,
 		                  .mode = o->mode,
@@ -265,6 +261,16 @@ bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct do
 	} else if (S_ISDIR(o->mode)) {
 		more->first = UINT64_MAX;
 	}
+}
+
+bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_stat *st,
+                         struct domu_scan_more *more)
+{
+	size_t at;
+
+	if (!place_of(s, ino, &at))
+		return false;
+	domu_scan_tree_stat_at(s, (uint32_t)at, ino, st, more);
 	return true;
 }
 

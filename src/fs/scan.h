@@ -31,8 +31,14 @@ struct domu_scan_more {
 bool domu_scan_tree_stat(const struct domu_scan_tree *s, uint64_t ino, struct domu_stat *st,
                          struct domu_scan_more *more);
 
-/* What it will be asked about soon: inodes lie far from each other. */
-void domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino);
+/*
+ * The same in two steps, for what will be asked about soon, since inodes lie far from each other: where it is, or
+ * DOMU_SCAN_NOT.
+ */
+#define DOMU_SCAN_NOT UINT32_MAX
+uint32_t domu_scan_tree_expect(const struct domu_scan_tree *s, uint64_t ino);
+void domu_scan_tree_stat_at(const struct domu_scan_tree *s, uint32_t at, uint64_t ino, struct domu_stat *st,
+                            struct domu_scan_more *more);
 
 /* The names of a directory, in no order; name lives as long as s.  -ENODATA: ask domu_fs_readdir(). */
 typedef int (*domu_scan_name_fn)(void *user, const char *name, size_t len, uint64_t ino);

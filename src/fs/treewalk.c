@@ -25,7 +25,8 @@ struct child {
 		size_t at;
 	};
 	uint64_t ino;
-	size_t len;
+	uint32_t len;
+	uint32_t scanned; /* where in the scan its inode is, or DOMU_SCAN_NOT */
 };
 
 struct dir_level {
@@ -86,16 +87,20 @@ static int add_child(struct dir_level *l, const char *name, size_t len, uint64_t
 		l->v = v;
 		l->cap = cap;
 	}
-	l->v[l->n++] = (struct child){ .key = key_of(name, len), .name = name, .ino = ino, .len = len };
+	l->v[l->n++] = (struct child){
+		.key = key_of(name, len), .name = name, .ino = ino, .len = (uint32_t)len, .scanned = DOMU_SCAN_NOT
+	};
 	return 0;
 }
 
 static int add_scanned(void *user, const char *name, size_t len, uint64_t ino)
 {
-	const struct dir_level *l = user;
+	struct dir_level *l = user;
+	int rc = add_child(l, name, len, ino);
 
-	domu_scan_tree_expect(l->scan, ino);
-	return add_child(user, name, len, ino);
+	if (rc == 0)
+		l->v[l->n - 1].scanned = domu_scan_tree_expect(l->scan, ino);
+	return rc;
 }
 
 static int add_name(void *user, const char *name, size_t len, uint64_t ino, uint32_t type_mode)
@@ -371,9 +376,10 @@ static int locate(struct tree_walk *w, const struct dir_level *l, const struct c
 		rc = domu_fs_lookup(out->fs, out->dir, c->name, &out->ino);
 	if (rc == 0)
 		rc = cross(w, l, out);
-	if (rc == 0 && l->scan != NULL && out->mount == l->mount &&
-	    domu_scan_tree_stat(l->scan, out->ino, &out->st, in))
+	if (rc == 0 && c->scanned != DOMU_SCAN_NOT && out->mount == l->mount && out->ino == c->ino) {
+		domu_scan_tree_stat_at(l->scan, c->scanned, out->ino, &out->st, in);
 		return 0;
+	}
 	if (rc != 0)
 		memset(&out->st, 0, sizeof out->st);
 	return rc != 0 ? rc : domu_fs_stat(out->fs, out->ino, &out->st);
