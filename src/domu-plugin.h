@@ -285,6 +285,12 @@ struct domu_fs_ops {
 	 */
 #define DOMU_SUBVOL_SHIFT 48
 	int (*subvolume)(struct domu_fs *fs, uint64_t id, uint64_t *ino);
+
+	/*
+	 * Optional, as scan: of these inodes (ascending) only.  to->inode NULL:
+	 * nobody asks for them; to->name NULL: nor for the names of directories.
+	 */
+	int (*scan_some)(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user);
 };
 
 struct domu_fs {

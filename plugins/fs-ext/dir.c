@@ -48,9 +48,8 @@ int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dire
 			at += rec_len;
 			continue;
 		}
-		if (de.len == 0 || de.len > EXT2_NAME_LEN || de.len + DIRENT_HEAD > rec_len ||
-		    de.ino > x->e2->super->s_inodes_count || memchr(de.name, '/', de.len) != NULL ||
-		    memchr(de.name, '\0', de.len) != NULL) {
+		if (de.len + DIRENT_HEAD > rec_len || de.ino > x->e2->super->s_inodes_count ||
+		    !domu_name_sound(de.name, de.len)) {
 			*damaged = true;
 		} else {
 			rc = fn(user, &de);

@@ -182,6 +182,9 @@ int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct dom
 /* ---- scan.c, scan-dir.c -------------------------------------------------- */
 
 #define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
+#define EXT_SCAN_GAP   (32u * 1024) /* bytes between two blocks wanted that are read and thrown away */
+#define EXT_SCAN_AHEAD (1024u * 1024) /* bytes that the disk is asked for at once */
+#define EXT_SCAN_NEAR  (4u * 1024) /* and between two inodes: to copy more takes longer than another call */
 
 /* A block of a directory, to be read in the order of the disk. */
 struct ext_scan_block {
@@ -197,10 +200,13 @@ struct ext_scan {
 	struct ext_scan_block *blocks;
 	size_t n, cap;
 	uint32_t dir; /* whose names are given */
+	uint32_t first, used; /* of the group whose inode was asked for last: its first inode, and how many were used */
+	uint64_t table; /* and the byte where they are; 0: not inside the filesystem */
 	int rc; /* what the taker ended it with */
 };
 
 int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
+int ext_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user);
 /* A directory that the inode tables showed: its names where they are in the inode, else its blocks are noted. */
 int ext_scan_dir(struct ext_scan *s, const struct ext_inode *in, uint32_t seed);
 /* Reads all blocks noted. */

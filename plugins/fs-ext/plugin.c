@@ -152,6 +152,7 @@ static const struct domu_fs_ops ops = {
 	.extent = ext_extent,
 	.suspects = ext_suspects,
 	.scan = ext_scan,
+	.scan_some = ext_scan_some,
 };
 
 const struct domu_fs_ops *ext_ops(void)

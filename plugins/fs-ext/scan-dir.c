@@ -8,7 +8,6 @@
 #include "fs-ext.h"
 
 #define MAX_BLOCKS (1u << 20) /* of all directories together: more are walked by name */
-#define MAX_GAP    (32u * 1024) /* bytes between two blocks that are read and thrown away */
 
 static int odd(struct ext_scan *s, uint32_t dir)
 {
@@ -107,7 +106,7 @@ static size_t reach(const struct ext_scan *s, size_t i)
 	for (; j < s->n; j++) {
 		uint64_t at = s->blocks[j].pblk;
 
-		if ((at - first + 1) * size > EXT_SCAN_PIECE || (at - last) * size > MAX_GAP + size)
+		if ((at - first + 1) * size > EXT_SCAN_PIECE || (at - last) * size > EXT_SCAN_GAP + size)
 			break;
 		last = at;
 	}

@@ -26,28 +26,23 @@ uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
 	return domu_crc32c(x->e2->csum_seed, v, sizeof v);
 }
 
-/* As ext2fs_inode_csum_verify(), which computes it byte by byte. */
-static bool csum_ok(const struct ext_fs *x, const struct ext_inode *in, uint32_t seed)
+/* As ext2fs_inode_csum_verify(), which computes it byte by byte; zeros where it stands, so that it is one pass. */
+static bool csum_ok(const struct ext_fs *x, struct ext_inode *in, uint32_t seed)
 {
-	const size_t lo = offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
-	const size_t hi = offsetof(struct ext2_inode_large, i_checksum_hi);
-	static const uint8_t zeros[2];
-	size_t size = ext_inode_size(x);
-	uint32_t crc, have = domu_le16(in->raw + lo);
+	uint8_t *lo = in->raw + offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
+	uint8_t *hi = in->raw + offsetof(struct ext2_inode_large, i_checksum_hi);
+	bool has_hi = ext_has(x, in, i_checksum_hi);
+	uint32_t crc, have = domu_le16(lo);
 
 	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
 		return true;
-	crc = domu_crc32c(seed, in->raw, lo);
-	crc = domu_crc32c(crc, zeros, sizeof zeros);
-	crc = domu_crc32c(crc, in->raw + lo + 2, EXT2_GOOD_OLD_INODE_SIZE - lo - 2);
-	if (!ext_has(x, in, i_checksum_hi)) {
-		crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, size - EXT2_GOOD_OLD_INODE_SIZE);
-		return have == (crc & 0xffff);
+	memset(lo, 0, 2);
+	if (has_hi) {
+		have |= (uint32_t)domu_le16(hi) << 16;
+		memset(hi, 0, 2);
 	}
-	crc = domu_crc32c(crc, in->raw + EXT2_GOOD_OLD_INODE_SIZE, hi - EXT2_GOOD_OLD_INODE_SIZE);
-	crc = domu_crc32c(crc, zeros, sizeof zeros);
-	crc = domu_crc32c(crc, in->raw + hi + 2, size - hi - 2);
-	return (have | (uint32_t)domu_le16(in->raw + hi) << 16) == crc;
+	crc = domu_crc32c(seed, in->raw, ext_inode_size(x));
+	return have == (has_hi ? crc : crc & 0xffff);
 }
 
 static bool has_xattrs(const struct ext_fs *x, const struct ext_inode *in)
@@ -79,21 +74,34 @@ static uint64_t first_byte(const struct ext_fs *x, const struct ext_inode *in)
 	return ext_block_ok(x, blk, 1) ? blk * x->e2->blocksize : UINT64_MAX;
 }
 
-static int give_inode(struct ext_scan *s, const struct ext_inode *in)
+static inline int give_inode(struct ext_scan *s, struct ext_inode *in)
 {
 	struct ext_fs *x = s->x;
 	struct domu_scan_inode out;
 	uint32_t seed = ext_scan_seed(x, in);
-	int rc;
+	int rc = 0;
 
 	if ((in->ino != EXT2_ROOT_INO && in->ino < EXT2_FIRST_INO(x->e2->super)) ||
 	    in->ino > x->e2->super->s_inodes_count || (in->i.i_flags & EXT4_EA_INODE_FL) != 0 || !csum_ok(x, in, seed))
 		return 0;
-	ext_stat_of(x, in, &out.st);
-	out.xattrs = has_xattrs(x, in);
-	out.first = first_byte(x, in);
-	rc = s->to->inode(s->user, &out);
-	return rc == 0 && LINUX_S_ISDIR(in->i.i_mode) ? ext_scan_dir(s, in, seed) : rc;
+	if (s->to->inode != NULL) {
+		ext_stat_of(x, in, &out.st);
+		out.xattrs = has_xattrs(x, in);
+		out.first = first_byte(x, in);
+		rc = s->to->inode(s->user, &out);
+	}
+	return rc == 0 && s->to->name != NULL && LINUX_S_ISDIR(in->i.i_mode) ? ext_scan_dir(s, in, seed) : rc;
+}
+
+/* The inode as it lies there; in->large is all zeros, or was so filled before. */
+static inline int take_raw(struct ext_scan *s, struct ext_inode *in, uint32_t ino, const uint8_t *raw)
+{
+	if (domu_le16(raw + offsetof(struct ext2_inode, i_mode)) == 0 ||
+	    domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) == 0)
+		return 0;
+	in->ino = ino;
+	memcpy(in->raw, raw, ext_inode_size(s->x));
+	return give_inode(s, in);
 }
 
 static int scan_piece(struct ext_scan *s, uint32_t ino, size_t len)
@@ -103,16 +111,8 @@ static int scan_piece(struct ext_scan *s, uint32_t ino, size_t len)
 	int rc = 0;
 
 	memset(&in.large, 0, sizeof in.large);
-	for (size_t at = 0; rc == 0 && at < len; at += size, ino++) {
-		const uint8_t *raw = s->piece + at;
-
-		if (domu_le16(raw + offsetof(struct ext2_inode, i_mode)) == 0 ||
-		    domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) == 0)
-			continue;
-		in.ino = ino;
-		memcpy(in.raw, raw, size);
-		rc = give_inode(s, &in);
-	}
+	for (size_t at = 0; rc == 0 && at < len; at += size, ino++)
+		rc = take_raw(s, &in, ino, s->piece + at);
 	return rc;
 }
 
@@ -153,7 +153,96 @@ static int scan_group(struct ext_scan *s, dgrp_t g)
 	return 0;
 }
 
-int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
+/* ---- some of them --------------------------------------------------------------- */
+
+/* The byte of the block device where it is; 0: nowhere, or never used. */
+static uint64_t place_of(struct ext_scan *s, uint32_t ino)
+{
+	ext2_filsys e2 = s->x->e2;
+	uint32_t per = e2->super->s_inodes_per_group;
+	dgrp_t g;
+
+	if (ino == 0 || ino > e2->super->s_inodes_count)
+		return 0;
+	if (s->first == 0 || ino < s->first || ino - s->first >= per) {
+		g = (ino - 1) / per;
+		s->first = g * per + 1;
+		s->used = used_inodes(e2, g);
+		s->table = 0;
+		if (ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+			s->table = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
+	}
+	if (s->table == 0 || ino - s->first >= s->used)
+		return 0;
+	return s->table + (uint64_t)(ino - s->first) * ext_inode_size(s->x);
+}
+
+/* From inos[0] on: as many as one read gives; *len: of that read. */
+static size_t reach(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first, size_t *len)
+{
+	size_t size = ext_inode_size(s->x), i = 1;
+
+	*len = size;
+	for (; i < n; i++) {
+		uint64_t at = place_of(s, inos[i]);
+
+		if (at < first + *len || at + size - first > EXT_SCAN_PIECE || at - first - *len > EXT_SCAN_NEAR)
+			break;
+		*len = (size_t)(at + size - first);
+	}
+	return i;
+}
+
+/*
+ * From inos[0] on, as many as lie near each other: the disk begins to read them, with what is between, which takes it
+ * no longer.  What is read without gaps the kernel sees by itself.
+ */
+static size_t announce(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first)
+{
+	size_t size = ext_inode_size(s->x), i = 1;
+	uint32_t block = s->x->e2->blocksize;
+	uint64_t end = first + size;
+	bool gaps = false;
+
+	for (; i < n; i++) {
+		uint64_t at = place_of(s, inos[i]);
+
+		if (at < end || at - end > EXT_SCAN_GAP || at + size - first > EXT_SCAN_AHEAD)
+			break;
+		gaps = gaps || at - end > EXT_SCAN_NEAR;
+		end = at + size;
+	}
+	if (gaps)
+		io_channel_cache_readahead(s->x->e2->io, first / block, (end - 1) / block - first / block + 1);
+	return i;
+}
+
+static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
+{
+	struct ext_inode in;
+	size_t len, k, told = 0;
+	int rc = 0;
+
+	memset(&in.large, 0, sizeof in.large);
+	for (size_t i = 0; rc == 0 && i < n; i += k) {
+		uint64_t first = place_of(s, inos[i]);
+
+		k = 1;
+		if (first == 0)
+			continue;
+		if (i >= told)
+			told = i + announce(s, inos + i, n - i, first);
+		k = reach(s, inos + i, n - i, first, &len);
+		rc = domu_block_pread(s->x->fs->block, s->piece, len, first);
+		for (size_t j = i; rc == 0 && j < i + k; j++)
+			rc = take_raw(s, &in, inos[j], s->piece + (place_of(s, inos[j]) - first));
+	}
+	return rc;
+}
+
+/* ---- the driver's calls ------------------------------------------------------------ */
+
+static int scan(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user)
 {
 	struct ext_scan s = { .x = ext_of(fs), .to = to, .user = user };
 	ext2_filsys e2 = s.x->e2;
@@ -168,11 +257,23 @@ int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
 	s.piece = malloc(EXT_SCAN_PIECE > e2->blocksize ? EXT_SCAN_PIECE : e2->blocksize);
 	if (s.piece == NULL)
 		return -ENOMEM;
-	for (dgrp_t g = 0; rc == 0 && g < e2->group_desc_count; g++)
+	for (dgrp_t g = 0; rc == 0 && inos == NULL && g < e2->group_desc_count; g++)
 		rc = scan_group(&s, g);
+	if (rc == 0 && inos != NULL)
+		rc = scan_list(&s, inos, n);
 	if (rc == 0)
 		rc = ext_scan_blocks(&s);
 	free(s.blocks);
 	free(s.piece);
 	return rc;
+}
+
+int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
+{
+	return scan(fs, NULL, 0, to, user);
+}
+
+int ext_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user)
+{
+	return n > 0 ? scan(fs, inos, n, to, user) : 0;
 }

@@ -107,13 +107,16 @@ __attribute__((target("sse4.2"))) static uint32_t crc_lanes(uint32_t crc, const 
 	return after_lane(after_lane((uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
 }
 
+static bool instruction; /* the processor has it */
+static pthread_once_t instruction_once = PTHREAD_ONCE_INIT;
+
 /* What the C library has asked the processor already: under a hypervisor each question is a trap of 30 us. */
-static bool has_instruction(void)
+static void find_instruction(void)
 {
 #ifdef CPU_FEATURE_ACTIVE
-	return CPU_FEATURE_ACTIVE(SSE4_2);
+	instruction = CPU_FEATURE_ACTIVE(SSE4_2);
 #else
-	return __builtin_cpu_supports("sse4.2");
+	instruction = __builtin_cpu_supports("sse4.2");
 #endif
 }
 
@@ -130,7 +133,8 @@ static uint32_t crc_instruction(uint32_t crc, const unsigned char *p, size_t len
 uint32_t domu_crc32c(uint32_t crc, const void *data, size_t len)
 {
 #if defined(__x86_64__)
-	if (has_instruction())
+	pthread_once(&instruction_once, find_instruction);
+	if (instruction)
 		return crc_instruction(crc, data, len);
 #endif
 	return crc_table(crc, data, len);

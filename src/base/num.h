@@ -60,6 +60,26 @@ static inline void domu_put_le64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof v);
 }
 
+/* May be the name of a file: 1 to 255 bytes, no '/' and no NUL.  Eight at a time: a walk asks it of every name. */
+static inline bool domu_name_sound(const char *name, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t v, w, bad = 0;
+
+	if (len == 0 || len > 255)
+		return false;
+	for (size_t i = 0; len < 8 && i < len; i++)
+		if (name[i] == '/' || name[i] == '\0')
+			return false;
+	/* The last eight may overlap those before. */
+	for (size_t i = 0; len >= 8 && i < len; i += 8) {
+		memcpy(&v, name + (i + 8 <= len ? i : len - 8), 8);
+		w = v ^ ones * '/';
+		bad |= ((v - ones) & ~v) | ((w - ones) & ~w);
+	}
+	return (bad & ones << 7) == 0;
+}
+
 /* "20G", "512M", "4096": bytes, binary suffixes K M G T P, optional "iB" or "B".  0 or -EINVAL, -ERANGE. */
 int domu_size_parse(const char *text, uint64_t *bytes);
 #define DOMU_SIZE_TEXT 24

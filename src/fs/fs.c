@@ -247,6 +247,11 @@ int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user)
 	return HAS(fs, scan) ? fs->ops->scan(fs, to, user) : -EOPNOTSUPP;
 }
 
+int domu_fs_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user)
+{
+	return HAS(fs, scan_some) ? fs->ops->scan_some(fs, inos, n, to, user) : -EOPNOTSUPP;
+}
+
 bool domu_type_known(uint32_t mode)
 {
 	switch (mode & S_IFMT) {

@@ -42,6 +42,7 @@ int domu_fs_suspects(struct domu_fs *before, struct domu_fs *after, const struct
 /* All of it in the order of the disk; see domu_scan_tree_open(). */
 bool domu_fs_can_scan(const struct domu_fs *fs);
 int domu_fs_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
+int domu_fs_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user);
 /* The directory of a subvolume; id 0: the default one.  -EOPNOTSUPP, -ENOENT: nothing recorded. */
 #define DOMU_SUBVOL_TOP 5 /* of what holds all others (BTRFS_FS_TREE_OBJECTID) */
 int domu_fs_subvolume(struct domu_fs *fs, uint64_t id, uint64_t *ino);

@@ -11,7 +11,7 @@ libdomu_a_SOURCES += \
 	src/fs/proxy.c src/fs/proxy.h \
 	src/fs/proxy-serve.c src/fs/proxy-wire.h \
 	src/fs/root.c \
-	src/fs/scan.c src/fs/scan.h \
+	src/fs/scan.c src/fs/scan.h src/fs/scan-map.h \
 	src/fs/scans.c \
 	src/fs/stat.c \
 	src/fs/subvol.c \

@@ -9,4 +9,7 @@ bench: config.h all-am tests/bench/commit
 
 bench-tar: all-am
 	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/tar.sh $(BENCH_DIR)
-.PHONY: bench bench-tar
+
+bench-large: all-am
+	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/bench/large.sh $(BENCH_DIR)
+.PHONY: bench bench-tar bench-large

@@ -26,21 +26,6 @@ used() {
 		print v["Inode count"] - v["Free inodes"], (v["Block count"] - v["Free blocks"]) * v["Block size"] / 1024 }'
 }
 
-# make_files IMAGE N: N files without content, 50 a directory.
-make_files() {
-	echo "making $1 ..."
-	truncate -s 4G "$1.new"
-	mke2fs -q -F -t ext4 -N $(($2 + $2 / 50 + 1000)) "$1.new" && mount -o loop "$1.new" "$mnt" || return 1
-	perl -e 'my ($top, $n) = @ARGV; my $d;
-		for my $i (0 .. $n - 1) {
-			mkdir sprintf "%s/%03d", $top, $i / 50000 if $i % 50000 == 0;
-			mkdir $d = sprintf "%s/%03d/%05d", $top, $i / 50000, $i / 50 if $i % 50 == 0;
-			open my $f, ">", "$d/file-number-$i" or die "$!";
-		}' "$mnt" "$2" || return 1
-	umount "$mnt"
-	mv "$1.new" "$1"
-}
-
 ours() {
 	"$DOMU" -q "$@" | cat
 }
@@ -88,15 +73,15 @@ compare "ls -R" ls -R "$image@xvda:/" -- ls -RN .
 compare "ls -lnR" ls -lnR "$image@xvda:/" -- ls -lnRN .
 least=1 compare "grep -r" grep -r lseek64 "$image@xvda:/" -- grep -r lseek64 .
 for n in 250000 1000000; do
+	"$top/tests/bench/files.sh" "$dir" $n || exit 0
 	image=$dir/files-$n.img
-	[ -s "$image" ] || make_files "$image" $n || exit 0
 	cat "$image" >/dev/null
 	rm -f "$state/a"
 	for ((i = 0; i < 3; i++)); do
 		milliseconds ours find "$image@xvda:/" -printf '%s %p\n' >>"$state/a"
 	done
 	echo "$n $(median "$state/a") $(resident "$DOMU" -q find "$image@xvda:/" -printf '%s %p\n')"
-done | awk '/^making/ { print; next } { n[NR] = $1; t[NR] = $2; m[NR] = $3; k = NR
+done | awk '{ n[NR] = $1; t[NR] = $2; m[NR] = $3; k = NR
 	printf "  find of %7d files   %8.1f ms, %.1f MiB resident\n", $1, $2, $3; if (p) printf "  slope: %.2f us and %.1f bytes a file more\n",
 	($2 - q) * 1000 / ($1 - p), ($3 - r) * 1048576 / ($1 - p); p = $1; q = $2; r = $3 }'
 exit 0

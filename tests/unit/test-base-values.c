@@ -35,6 +35,26 @@ Test(base, crc32c_has_the_values_of_the_rfc)
 }
 
 /* Long ones are computed in parts: byte by byte is the same. */
+Test(base, a_name_has_no_slash_and_no_nul_anywhere)
+{
+	char name[300];
+
+	for (size_t len = 0; len < 300; len++) {
+		memset(name, 0xae, sizeof name);
+		cr_assert_eq(domu_name_sound(name, len), len > 0 && len < 256);
+		for (size_t i = 0; i < len && len < 256; i++) {
+			name[i] = '/';
+			cr_assert_not(domu_name_sound(name, len), "/ at %zu of %zu", i, len);
+			name[i] = '\0';
+			cr_assert_not(domu_name_sound(name, len), "NUL at %zu of %zu", i, len);
+			name[i] = i % 2 == 0 ? '.' : '0';
+		}
+		/* What stands behind it does not count. */
+		name[len] = '/';
+		cr_assert_eq(domu_name_sound(name, len), len > 0 && len < 256);
+	}
+}
+
 Test(base, crc32c_of_much_is_that_of_its_bytes)
 {
 	static uint8_t p[9000];

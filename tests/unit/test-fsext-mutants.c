@@ -214,35 +214,48 @@ static bool same_names(struct image *im, const struct domu_scan_tree *scan, uint
 	return known;
 }
 
-static void compare_scan(struct image *im, bool sound)
+/* whole: all that is there is in it. */
+static void compare_tree(struct image *im, const struct domu_scan_tree *scan, bool whole)
 {
-	struct domu_scan_tree *scan;
-	struct domu_scan_inode in;
+	struct domu_scan_more more;
 	struct domu_statfs sf;
-	struct domu_stat st;
+	struct domu_stat st, scanned;
 
 	im->fs->ops->statfs(im->fs, &sf);
-	if (domu_scan_tree_open(im->fs, &scan) != 0) {
-		cr_assert(!sound);
-		return;
-	}
 	for (uint64_t ino = 0; ino < sf.files + 2 && ino < 100000; ino++) {
-		bool known = domu_scan_tree_stat(scan, ino, &in), dir = false;
+		bool known = domu_scan_tree_stat(scan, ino, &scanned, &more), dir = false;
 		int rc;
 
-		if (!known && !sound)
+		if (!known && !whole)
 			continue;
 		rc = im->fs->ops->stat(im->fs, ino, &st);
 		cr_assert_eq(known, rc == 0, "inode %llu", (unsigned long long)ino);
 		if (rc == 0) {
-			same_stat(&in.st, &st);
+			same_stat(&scanned, &st);
 			dir = S_ISDIR(st.mode);
 		}
 		if (dir)
-			cr_assert(same_names(im, scan, ino) || !sound);
+			cr_assert(same_names(im, scan, ino) || !whole);
 		domu_error_clear(&im->ctx);
 	}
+}
+
+static void compare_scan(struct image *im, bool sound)
+{
+	struct domu_scan_tree *scan;
+
+	if (domu_scan_tree_open(im->fs, &scan) == 0)
+		compare_tree(im, scan, sound);
+	else
+		cr_assert(!sound);
 	domu_scan_tree_free(scan);
+	/* And as a part that holds all, or some of it. */
+	for (unsigned shift = 14; shift <= 24; shift += 5) {
+		scan = domu_scan_tree_batch(im->fs, &im->fs->root, 1, ~0u, (size_t)1 << shift);
+		cr_assert_not_null(scan);
+		compare_tree(im, scan, sound && shift == 24);
+		domu_scan_tree_free(scan);
+	}
 }
 
 static uint32_t rnd(uint32_t *state)
