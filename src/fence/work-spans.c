@@ -60,12 +60,14 @@ static int both_units(struct domu_work *work, unsigned disk, struct units *u)
 
 static int add(struct spans *s, uint64_t offset, uint64_t len)
 {
-	struct domu_span *last = s->n > 0 ? &s->v[s->n - 1] : NULL;
+	if (s->n > 0) {
+		struct domu_span *last = &s->v[s->n - 1];
 
-	if (last != NULL && offset >= last->offset && offset <= last->offset + last->len) {
-		if (offset + len > last->offset + last->len)
-			last->len = offset + len - last->offset;
-		return 0;
+		if (offset >= last->offset && offset <= last->offset + last->len) {
+			if (offset + len > last->offset + last->len)
+				last->len = offset + len - last->offset;
+			return 0;
+		}
 	}
 	if (s->n == s->room) {
 		size_t room = 2 * s->room + 16;

@@ -179,6 +179,15 @@ static void setup(struct rig *r, const char *text)
 	r->top.volume = &r->volume;
 }
 
+static void drop(struct rig *r)
+{
+	for (unsigned i = 0; i < DISKS; i++)
+		close(r->volume.disks[i].base_fd);
+	close(r->log);
+	domu_lv_map_free(r->map);
+	domu_ctx_free(&r->ctx);
+}
+
 /* Where the kernel's dm-linear and dm-stripe have each sector of MIXED: written out by hand. */
 static const struct {
 	unsigned disk, sector;
@@ -212,6 +221,7 @@ Test(volume, is_read_where_its_pieces_are)
 		cr_expect(disk == mixed[i].disk && at == mixed[i].sector * 512u, "sector %zu", i);
 	}
 	domu_stack_close(&s);
+	drop(&r);
 }
 
 /* Random writes, seen through another stack on the same log, and against a plain copy in memory. */
@@ -250,6 +260,7 @@ Test(volume, is_written_where_it_is_read)
 	cr_assert_eq(memcmp(before + 44 * 512, after + 44 * 512, 20 * 512), 0);
 	domu_stack_close(&other);
 	domu_stack_close(&s);
+	drop(&r);
 }
 
 /* Who is given a description opens nothing beyond the disks, nor disks that were not handed over. */
@@ -263,6 +274,7 @@ Test(volume, that_does_not_fit_is_not_opened)
 
 		setup(&r, texts[i]);
 		cr_expect_eq(domu_stack_open(&r.ctx, &r.top, "vg/lv", &s), -ERANGE, "%s", texts[i]);
+		drop(&r);
 	}
 }
 
