@@ -17,6 +17,7 @@
 #define MAX_TEXT    65536u /* of a field that is shown */
 #define MAX_PACKED  (8u << 20) /* of one that is compressed */
 #define HEADER_SIZE 208u
+#define LATEST      (UINT64_C(1) << 55) /* microseconds: what systemd takes for a time ends there */
 #define ARRAY_STEP  4096u /* items of an entry array read in one go */
 #define MAX_ASKED   1000000u /* entries of a file that are asked whether they are wanted: the newest */
 
@@ -154,7 +155,7 @@ static int find_files(struct domu_journal *j)
 /* ---- what is in an entry ---------------------------------------------------------------------- */
 
 struct fields {
-	char *message, *identifier, *comm, *pid, *syslog_pid, *host, *transport, *unit, *about;
+	char *message, *identifier, *comm, *pid, *syslog_pid, *host, *transport, *unit, *about, *sent;
 	uint64_t packed; /* bytes of one that could not be expanded; of what is wanted only a message is that long */
 };
 
@@ -173,6 +174,7 @@ static void keep(struct fields *fl, const char *text, size_t len)
 		{ "_TRANSPORT=", &fl->transport },
 		{ "_SYSTEMD_UNIT=", &fl->unit },
 		{ "UNIT=", &fl->about },
+		{ "_SOURCE_REALTIME_TIMESTAMP=", &fl->sent },
 	};
 
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -268,6 +270,7 @@ static void free_fields(struct fields *fl)
 	free(fl->transport);
 	free(fl->unit);
 	free(fl->about);
+	free(fl->sent);
 }
 
 static bool same(const char *a, const char *b)
@@ -461,13 +464,26 @@ void domu_journal_free(struct domu_journal *j)
 
 /* ---- showing an entry ------------------------------------------------------------------------ */
 
+/* When it was sent, in microseconds; where that is not known or no time, when it was received. */
+static uint64_t sent_at(const struct entry *e, const struct fields *fl)
+{
+	char *end = NULL;
+	unsigned long long t;
+
+	if (fl->sent == NULL || fl->sent[0] < '0' || fl->sent[0] > '9')
+		return e->time;
+	errno = 0;
+	t = strtoull(fl->sent, &end, 10);
+	return errno == 0 && *end == '\0' && t > 0 && t < LATEST ? t : e->time;
+}
+
 /* As journalctl's short form: time, host, who, and the message, whose further lines are indented. */
 static int put_entry(struct domu_journal *j, const struct entry *e, const struct fields *fl)
 {
 	const char *who = fl->identifier != NULL ? fl->identifier : fl->comm != NULL ? fl->comm : "unknown";
 	const char *pid = fl->pid != NULL ? fl->pid : fl->syslog_pid;
 	const char *line = fl->message, *end;
-	time_t seconds = (time_t)(e->time / 1000000);
+	time_t seconds = (time_t)(sent_at(e, fl) / 1000000);
 	char when[40] = "-", *text = NULL;
 	size_t len = 0;
 	struct tm tm;

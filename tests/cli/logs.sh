@@ -175,7 +175,10 @@ entries() {
 	local i
 	for ((i = 0; i < 300; i++)); do
 		printf '__REALTIME_TIMESTAMP=%s\n__MONOTONIC_TIMESTAMP=%s\n_BOOT_ID=%032d\n_HOSTNAME=web\nMESSAGE=number %s\n' \
-			$(((now - (300 - i) * 600) * 1000000)) $((i * 1000000 + 1)) $((i / 120 + 1)) $i
+			$(((now - (300 - i) * 600 - 300) * 1000000)) $((i * 1000000 + 1)) $((i / 120 + 1)) $i
+		# When it was sent, where that is known; -1 is no time.
+		[ $((i % 5)) != 0 ] || printf '_SOURCE_REALTIME_TIMESTAMP=%s\n' $(((now - (300 - i) * 600 - 307) * 1000000))
+		[ $((i % 5)) != 1 ] || printf '_SOURCE_REALTIME_TIMESTAMP=-1\n'
 		case $((i % 6)) in
 		0) printf '_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=kernel\n' ;;
 		1) printf '_SYSTEMD_UNIT=ssh.service\nSYSLOG_IDENTIFIER=sshd\n_PID=77\n' ;;
