@@ -75,28 +75,28 @@ static int compare(struct undo *u)
 {
 	const struct domu_commit_info *ci = &u->seal.meta.info;
 	uint64_t changed = 0, first = 0;
+	struct domu_disk_units there = { 0 };
+	const uint8_t *now;
 	unsigned disk = 0;
-	uint8_t now[DOMU_UNIT];
+	int rc = 0;
 
-	for (size_t i = 0; i < u->seal.n_units; i++) {
+	for (size_t i = 0; rc == 0 && i < u->seal.n_units; i++) {
 		const struct domu_seal_unit *s = &u->seal.units[i];
-		int rc;
 
 		if (domu_interrupted(u->ctx))
-			return domu_fail(u->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
-		rc = domu_disk_read(u->ctx, u->disks[s->disk].fd, ci->disks[s->disk].vdev, u->seal.sizes[s->disk], now,
-		                    DOMU_UNIT, s->unit * DOMU_UNIT);
-		if (rc < 0)
-			return rc;
-		if (domu_unit_crc(now) == s->new_crc)
+			rc = domu_fail(u->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
+		else
+			rc = domu_disk_unit(u->ctx, &u->seal, u->disks, &there, i, &now);
+		if (rc < 0 || domu_unit_crc(now) == s->new_crc)
 			continue;
 		if (changed++ == 0) {
 			first = s->unit;
 			disk = s->disk;
 		}
 	}
-	if (changed == 0)
-		return 0;
+	free(there.buf);
+	if (rc < 0 || changed == 0)
+		return rc;
 	return domu_fail(u->ctx, DOMU_FAILED, -ESTALE,
 	                 "commit %s cannot be undone: %" PRIu64
 	                 " of its %zu blocks have changed since, the first is block %" PRIu64 " (byte %" PRIu64
