@@ -33,9 +33,9 @@ static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t
 }
 
 static int note(struct domu_session *s, struct domu_commit_info *ci, const char *name, unsigned disk, uint64_t offset,
-                uint32_t size)
+                uint32_t size, bool layout)
 {
-	struct domu_super u = { .disk = disk, .offset = offset, .size = size };
+	struct domu_super u = { .disk = disk, .offset = offset, .size = size, .layout = layout };
 	int rc;
 
 	if (ci->n_supers == DOMU_MAX_SUPERS || !domu_inside(offset, size, s->backings[disk].size))
@@ -78,7 +78,7 @@ static int note_pv(struct domu_session *s, struct domu_commit_info *ci, const st
 	int rc = 0;
 
 	for (uint64_t at = 0; rc == 0 && at < 2 * DOMU_UNIT && domu_inside(at, DOMU_UNIT, n->size); at += DOMU_UNIT)
-		rc = note(s, ci, n->name, n->disk, n->start + at, DOMU_UNIT);
+		rc = note(s, ci, n->name, n->disk, n->start + at, DOMU_UNIT, true);
 	return rc;
 }
 
@@ -102,11 +102,11 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 		if (s->backings[disk].disk->readonly)
 			continue;
 		if (door)
-			rc = note(s, ci, n->name, disk, offset, size);
+			rc = note(s, ci, n->name, disk, offset, size, false);
 		else if (strcmp(n->probe.type, "LVM2_member") == 0)
 			rc = note_pv(s, ci, n);
 		else if (n->kind == DOMU_NODE_DISK)
-			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT);
+			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT, true);
 	}
 	domu_nodes_free(&nodes);
 	return rc;
