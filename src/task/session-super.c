@@ -32,6 +32,27 @@ static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t
 	return 0;
 }
 
+/* A worker reads through this host's cache.  Of where things lie nothing else would find that it saw an old page. */
+static int check_cached(struct domu_session *s, const struct domu_super *u)
+{
+	const struct domu_backing *b = &s->backings[u->disk];
+	unsigned char buf[DOMU_UNIT];
+	int rc = domu_pread_full(b->fd, buf, u->size, u->offset);
+
+	if (rc < 0)
+		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,
+		                 u->offset, strerror(-rc));
+	if (domu_hash32(buf, u->size) == u->sum)
+		return 0;
+	rc = domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
+	               "%s: this host has an old copy of byte %" PRIu64
+	               " of it in memory, and somebody keeps that there: nothing can be changed until he has ended: "
+	               "fuser -v %s",
+	               b->path, u->offset, b->path);
+	domu_error_where(s->ctx, b->disk->vdev, NULL);
+	return rc;
+}
+
 static int note(struct domu_session *s, struct domu_commit_info *ci, const char *name, unsigned disk, uint64_t offset,
                 uint32_t size, bool layout)
 {
@@ -42,6 +63,8 @@ static int note(struct domu_session *s, struct domu_commit_info *ci, const char 
 		return 0;
 	snprintf(u.name, sizeof u.name, "%s", name);
 	rc = read_sum(s, &u, &u.sum);
+	if (rc == 0)
+		rc = check_cached(s, &u);
 	if (rc == 0)
 		ci->supers[ci->n_supers++] = u;
 	return rc;
