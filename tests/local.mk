@@ -20,6 +20,9 @@ check_PROGRAMS += tests/lib/source-made-up.so
 tests_lib_source_made_up_so_SOURCES = tests/lib/source-made-up.c
 tests_lib_source_made_up_so_CFLAGS = $(SHARED_CFLAGS)
 tests_lib_source_made_up_so_LDFLAGS = $(SHARED_LDFLAGS)
+# Who keeps a page of a device (tests/cli/device-reads.sh).
+check_PROGRAMS += tests/lib/keep-page
+tests_lib_keep_page_SOURCES = tests/lib/keep-page.c
 # What stands for xenstored and for its library where they fail (tests/cli/xenstore.sh).
 if HAVE_LIBXL
 check_PROGRAMS += tests/lib/xenstored-cut tests/lib/xenstore-odd.so tests/lib/xenstore-few.so

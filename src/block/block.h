@@ -94,11 +94,14 @@ struct domu_lv_map {
 	size_t n_pieces, n_legs;
 };
 
-/* One that has more can only be read, and only by who read its group. */
-#define DOMU_MAX_LEGS 1024u
+/* One that has more, or comes after so many of others, can only be read, and only by who read its group. */
+#define DOMU_MAX_LEGS     1024u
+#define DOMU_MAX_LEGS_ALL 16384u
 
 void domu_lv_map_free(struct domu_lv_map *m);
 uint64_t domu_lv_size(const struct domu_lv_map *m); /* bytes */
+/* Is it told of where *legs of others were?  Then its own are added. */
+bool domu_lv_told(const struct domu_lv_map *m, size_t *legs);
 bool domu_lv_uses(const struct domu_lv_map *m, unsigned disk);
 bool domu_lv_same(const struct domu_lv_map *a, const struct domu_lv_map *b); /* either may be NULL */
 /* Which disk has the byte at offset (below the size), where, and how many follow it there. */

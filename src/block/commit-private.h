@@ -189,6 +189,16 @@ int domu_commit_hotplug(struct domu_ctx *ctx, const struct domu_commit_info *ci,
 /* [offset, offset+len) of a disk, past the page cache of a device; zeros beyond what the backing has or size. */
 int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size, void *buf, size_t len,
                    uint64_t offset);
+/*
+ * What the disks hold now at the units of a seal, asked for one after the other: what lies together is read at once.
+ * All zero at first; the caller frees buf.  *now: DOMU_UNIT bytes, until the next is asked for.
+ */
+struct domu_disk_units {
+	uint8_t *buf;
+	size_t first, n; /* which of the seal's are in it */
+};
+int domu_disk_unit(struct domu_ctx *ctx, const struct domu_seal *s, const struct domu_commit_disk *disks,
+                   struct domu_disk_units *u, size_t i, const uint8_t **now);
 /* Bytes of a unit that lie on a disk of that size. */
 size_t domu_unit_len(uint64_t size, uint64_t unit);
 /* What the page cache has of the disks that s changes is dropped: a guest writes to a device past it. */

@@ -51,8 +51,6 @@ static int describe(struct commit *c)
 	    replace_text(&m->info.undoes, c->opts->undoes) < 0 || replace_text(&m->info.waived, c->opts->waived) < 0)
 		return domu_nomem(c->ctx);
 	m->info.time = (int64_t)time(NULL);
-	/* They were compared; what a commit rests on from here on are its blocks. */
-	m->info.n_supers = 0;
 	m->no_undo = c->opts->no_undo;
 	if (m->no_undo || c->opts->undo_dir == NULL)
 		return 0;
@@ -123,6 +121,30 @@ static int make_undo(struct commit *c)
 	return domu_undo_create(c->ctx, &c->seal.meta, c->stage->dir, &c->undo_fd);
 }
 
+static bool is_written(const struct domu_seal *s, const struct domu_super *u)
+{
+	for (size_t i = 0; i < s->n_units; i++)
+		if (s->units[i].disk == u->disk && s->units[i].unit >= u->offset / DOMU_UNIT &&
+		    s->units[i].unit <= (u->offset + u->size - 1) / DOMU_UNIT)
+			return true;
+	return false;
+}
+
+/*
+ * All were compared.  A commit rests on its blocks from here on, its undo also on what says that they are of the same
+ * volume or partition still.
+ */
+static void keep_layouts(struct domu_seal *s)
+{
+	struct domu_commit_info *ci = &s->meta.info;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ci->n_supers; i++)
+		if (ci->supers[i].layout && !is_written(s, &ci->supers[i]))
+			ci->supers[n++] = ci->supers[i];
+	ci->n_supers = n;
+}
+
 /* *empty: the stage would change nothing. */
 static int keep_preimages(struct commit *c, bool *empty)
 {
@@ -139,6 +161,8 @@ static int keep_preimages(struct commit *c, bool *empty)
 	if (rc == 0)
 		rc = domu_preimages_take(c->ctx, &c->seal, c->disks, c->stage->log_fd, entries, n, c->undo_fd);
 	free(entries);
+	if (rc == 0)
+		keep_layouts(&c->seal);
 	*empty = rc == 0 && c->seal.n_units == 0;
 	return rc;
 }

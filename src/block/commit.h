@@ -39,6 +39,7 @@ struct domu_super {
 	uint64_t offset; /* bytes from the start of the disk */
 	uint32_t size; /* at most DOMU_UNIT */
 	uint32_t sum; /* domu_hash32() */
+	bool layout; /* says what lies where on the disk: a table, a group's metadata */
 	char name[64]; /* of the device, as it is shown: xvda3 */
 };
 #define DOMU_MAX_SUPERS 1024
@@ -68,7 +69,11 @@ struct domu_commit_info {
 	char *waived; /* checks waived, comma-separated, or NULL */
 	struct domu_identity *disks;
 	size_t n_disks;
-	struct domu_super *supers; /* of a stage; none in one that an older version began */
+	/*
+	 * Of a stage; none in one that an older version began.  Of a commit: its layouts that it has not written
+	 * itself, without which its undo would go where something else is now.
+	 */
+	struct domu_super *supers;
 	size_t n_supers;
 };
 

@@ -44,6 +44,30 @@ int domu_disk_read(struct domu_ctx *ctx, int fd, const char *vdev, uint64_t size
 	              : 0;
 }
 
+int domu_disk_unit(struct domu_ctx *ctx, const struct domu_seal *s, const struct domu_commit_disk *disks,
+                   struct domu_disk_units *u, size_t i, const uint8_t **now)
+{
+	const struct domu_seal_unit *v = &s->units[i];
+	size_t n = 1;
+	int rc;
+
+	if (u->buf == NULL && (u->buf = malloc(DOMU_WINDOW * DOMU_UNIT)) == NULL)
+		return domu_nomem(ctx);
+	if (i - u->first >= u->n) {
+		while (n < DOMU_WINDOW && i + n < s->n_units && v[n].disk == v->disk && v[n].unit == v->unit + n)
+			n++;
+		u->n = 0;
+		rc = domu_disk_read(ctx, disks[v->disk].fd, s->meta.info.disks[v->disk].vdev, s->sizes[v->disk], u->buf,
+		                    n * DOMU_UNIT, v->unit * DOMU_UNIT);
+		if (rc < 0)
+			return rc;
+		u->first = i;
+		u->n = n;
+	}
+	*now = u->buf + (i - u->first) * DOMU_UNIT;
+	return 0;
+}
+
 void domu_disks_forget(const struct domu_seal *s, const struct domu_commit_disk *disks)
 {
 	for (size_t i = 0; i < s->meta.info.n_disks; i++)

@@ -32,6 +32,7 @@ struct reader {
 	struct domu_nodes *nodes;
 	struct lvm_pv *pvs;
 	size_t n;
+	size_t legs; /* of the volumes that are told of, of all groups */
 	/* The group being read. */
 	const struct lvm_text *t;
 	const char *vg; /* its name */
@@ -275,9 +276,12 @@ static int add_volume(struct reader *r, const char *name, struct volume *v)
 	n->start = v->map.legs[0].at;
 	n->size = v->size;
 	n->scattered = v->map.n_pieces != 1 || v->map.pieces[0].legs != 1;
-	n->frozen = v->frozen == DOMU_NOT_FROZEN && v->map.n_legs > DOMU_MAX_LEGS ? DOMU_FROZEN_PIECES : v->frozen;
+	n->frozen = v->frozen;
 	if (!n->scattered)
 		return 0;
+	/* The front has to know where it lies, for its door and to check what was changed. */
+	if (!domu_lv_told(&v->map, &r->legs) && n->frozen == DOMU_NOT_FROZEN)
+		n->frozen = DOMU_FROZEN_PIECES;
 	m = malloc(sizeof *m);
 	if (m == NULL) {
 		nodes->n--;

@@ -157,7 +157,7 @@ static int put_supers(struct json_object *o, const struct domu_commit_info *ci)
 		}
 		if (put_text(d, "name", u->name) < 0 || put_u64(d, "disk", u->disk) < 0 ||
 		    put_u64(d, "offset", u->offset) < 0 || put_u64(d, "size", u->size) < 0 ||
-		    put_u64(d, "sum", u->sum) < 0)
+		    put_u64(d, "sum", u->sum) < 0 || (u->layout && put(d, "layout", json_object_new_boolean(true)) < 0))
 			rc = -ENOMEM;
 	}
 	return rc;
@@ -284,6 +284,7 @@ static int get_disks(struct json_object *o, struct domu_commit_info *ci)
 static int get_super(struct json_object *d, size_t n_disks, struct domu_super *u)
 {
 	uint64_t disk = 0, size = 0, sum = 0;
+	struct json_object *layout;
 	int rc;
 
 	if (!json_object_is_type(d, json_type_object))
@@ -302,6 +303,7 @@ static int get_super(struct json_object *d, size_t n_disks, struct domu_super *u
 	u->disk = (unsigned)disk;
 	u->size = (uint32_t)size;
 	u->sum = (uint32_t)sum;
+	u->layout = json_object_object_get_ex(d, "layout", &layout) && json_object_get_boolean(layout);
 	return rc;
 }
 

@@ -226,41 +226,52 @@ static bool is_whole(struct recover *r, const struct domu_seal_unit *u, const ui
 	return true;
 }
 
-/* Every new image is read: nothing is written unless all of them can be.  Again: only disks that no door tells of. */
+/* Every new image is read: nothing is written unless all of them can be. */
+static int look_at_unit(struct recover *r, size_t i, struct domu_disk_units *there)
+{
+	const struct domu_seal_unit *u = &r->seal.units[i];
+	const uint8_t *now;
+	uint8_t image[DOMU_UNIT];
+	bool is_old, is_new;
+	int rc = domu_disk_unit(r->ctx, &r->seal, r->disks, there, i, &now);
+
+	if (rc == 0)
+		rc = domu_image_new(r->ctx, &r->seal, i, r->log_fd, image);
+	if (rc < 0)
+		return rc;
+	is_old = is_untouched(r, u, now);
+	is_new = is_whole(r, u, now, image);
+	if (!is_old && !is_new)
+		rc = look_at_sectors(r, i, now, image, &is_old, &is_new);
+	r->all_old = r->all_old && is_old;
+	r->all_new = r->all_new && is_new;
+	return rc;
+}
+
+/* Again: only disks that no door tells of. */
 static int look_at_units(struct recover *r)
 {
-	uint8_t now[DOMU_UNIT], image[DOMU_UNIT];
+	struct domu_disk_units there = { 0 };
 	bool skip = false;
+	int rc = 0;
 
-	for (size_t i = 0; i < r->seal.n_units; i++) {
+	for (size_t i = 0; rc == 0 && i < r->seal.n_units; i++) {
 		const struct domu_seal_unit *u = &r->seal.units[i];
-		bool is_old, is_new;
-		int rc;
 
 		if (i == 0 || u->disk != u[-1].disk)
 			skip = r->again && domu_seal_has_door(&r->seal, u->disk);
 		if (skip)
 			continue;
-		if (domu_interrupted(r->ctx))
-			return domu_fail(r->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
 		if (i % DOMU_WINDOW == 0)
 			domu_progress(r->ctx, "comparing", i, r->seal.n_units);
-		rc = read_disk(r, u->disk, now, DOMU_UNIT, u->unit * DOMU_UNIT);
-		if (rc == 0)
-			rc = domu_image_new(r->ctx, &r->seal, i, r->log_fd, image);
-		if (rc < 0)
-			return rc;
-		is_old = is_untouched(r, u, now);
-		is_new = is_whole(r, u, now, image);
-		if (!is_old && !is_new)
-			rc = look_at_sectors(r, i, now, image, &is_old, &is_new);
-		if (rc < 0)
-			return rc;
-		r->all_old = r->all_old && is_old;
-		r->all_new = r->all_new && is_new;
+		rc = domu_interrupted(r->ctx)
+		         ? domu_fail(r->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written")
+		         : look_at_unit(r, i, &there);
 	}
-	domu_progress(r->ctx, "comparing", r->seal.n_units, r->seal.n_units);
-	return 0;
+	free(there.buf);
+	if (rc == 0)
+		domu_progress(r->ctx, "comparing", r->seal.n_units, r->seal.n_units);
+	return rc;
 }
 
 /* ---- what is done about it ----------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "block/commit-private.h"
 
 struct undo {
@@ -70,33 +71,60 @@ static int check_disks(struct undo *u, size_t n_disks)
 	return rc == -ESTALE ? -ENODEV : rc;
 }
 
+/* What the commit replaced may be of another volume or partition by now, and hold the same bytes still. */
+static int check_layouts(struct undo *u)
+{
+	const struct domu_commit_info *ci = &u->seal.meta.info;
+	bool used[DOMU_MAX_DISKS];
+	uint8_t now[DOMU_UNIT];
+	int rc = 0;
+
+	find_used(u, used);
+	for (size_t i = 0; i < ci->n_supers && rc == 0; i++) {
+		const struct domu_super *s = &ci->supers[i];
+		const struct domu_identity *id = &ci->disks[s->disk];
+
+		if (!used[s->disk])
+			continue;
+		rc = domu_disk_read(u->ctx, u->disks[s->disk].fd, id->vdev, u->seal.sizes[s->disk], now, s->size,
+		                    s->offset);
+		if (rc == 0 && domu_hash32(now, s->size) != s->sum)
+			rc = domu_fail(u->ctx, DOMU_FAILED, -ESTALE,
+			               "commit %s cannot be undone: the table or volume group on %s has changed since "
+			               "(byte %" PRIu64
+			               " of %s), and what it replaced may lie elsewhere now: nothing was written",
+			               u->id, s->name, s->offset, id->path);
+	}
+	return rc;
+}
+
 /* All of them: how many have changed is worth knowing. */
 static int compare(struct undo *u)
 {
 	const struct domu_commit_info *ci = &u->seal.meta.info;
 	uint64_t changed = 0, first = 0;
+	struct domu_disk_units there = { 0 };
+	const uint8_t *now;
 	unsigned disk = 0;
-	uint8_t now[DOMU_UNIT];
+	int rc = 0;
 
-	for (size_t i = 0; i < u->seal.n_units; i++) {
+	for (size_t i = 0; rc == 0 && i < u->seal.n_units; i++) {
 		const struct domu_seal_unit *s = &u->seal.units[i];
-		int rc;
 
 		if (domu_interrupted(u->ctx))
-			return domu_fail(u->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
-		rc = domu_disk_read(u->ctx, u->disks[s->disk].fd, ci->disks[s->disk].vdev, u->seal.sizes[s->disk], now,
-		                    DOMU_UNIT, s->unit * DOMU_UNIT);
-		if (rc < 0)
-			return rc;
-		if (domu_unit_crc(now) == s->new_crc)
+			rc = domu_fail(u->ctx, DOMU_DECLINED, -EINTR, "interrupted: nothing was written");
+		else
+			rc = domu_disk_unit(u->ctx, &u->seal, u->disks, &there, i, &now);
+		if (rc < 0 || domu_unit_crc(now) == s->new_crc)
 			continue;
 		if (changed++ == 0) {
 			first = s->unit;
 			disk = s->disk;
 		}
 	}
-	if (changed == 0)
-		return 0;
+	free(there.buf);
+	if (rc < 0 || changed == 0)
+		return rc;
 	return domu_fail(u->ctx, DOMU_FAILED, -ESTALE,
 	                 "commit %s cannot be undone: %" PRIu64
 	                 " of its %zu blocks have changed since, the first is block %" PRIu64 " (byte %" PRIu64
@@ -113,6 +141,30 @@ static int place_of(struct undo *u, const struct domu_commit_info *now, unsigned
 		if (domu_identity_like(id, &now->disks[*place]) == DOMU_SAME_DISK)
 			return 0;
 	return domu_fail(u->ctx, DOMU_FAILED, -ENODEV, "%s: %s is not among the guest's disks now", id->vdev, id->path);
+}
+
+/* The undo, and then its own, rest on the same layouts, which are as they were. */
+static int take_layouts(struct undo *u, struct domu_commit_info *to)
+{
+	const struct domu_commit_info *ci = &u->seal.meta.info;
+	bool used[DOMU_MAX_DISKS];
+	int rc = 0;
+
+	if (ci->n_supers == 0)
+		return 0;
+	free(to->supers);
+	to->n_supers = 0;
+	to->supers = calloc(ci->n_supers, sizeof *to->supers);
+	if (to->supers == NULL)
+		return domu_nomem(u->ctx);
+	find_used(u, used);
+	for (size_t i = 0; i < ci->n_supers && rc == 0; i++) {
+		if (!used[ci->supers[i].disk])
+			continue;
+		to->supers[to->n_supers] = ci->supers[i];
+		rc = place_of(u, to, ci->supers[i].disk, &to->supers[to->n_supers++].disk);
+	}
+	return rc;
 }
 
 /* The pre-images of one disk, written as anybody writes to a stage. */
@@ -191,6 +243,8 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
+		rc = check_layouts(&u);
+	if (rc == 0)
 		rc = domu_stage_room(st, NULL, true, (uint64_t)u.seal.n_units * DOMU_UNIT, 0);
 	if (rc < 0)
 		goto out;
@@ -201,7 +255,9 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	/* Kept with the stage: whoever resumes it still undoes. */
 	free(described.undoes);
 	described.undoes = strdup(id);
-	rc = described.undoes == NULL ? domu_nomem(st->ctx) : domu_stage_create(st, &described, s);
+	rc = described.undoes == NULL ? domu_nomem(st->ctx) : take_layouts(&u, &described);
+	if (rc == 0)
+		rc = domu_stage_create(st, &described, s);
 	domu_commit_info_free(&described);
 	if (rc < 0)
 		goto out;

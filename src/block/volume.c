@@ -29,6 +29,14 @@ uint64_t domu_lv_size(const struct domu_lv_map *m)
 	return last->offset + last->len;
 }
 
+bool domu_lv_told(const struct domu_lv_map *m, size_t *legs)
+{
+	if (m->n_legs > DOMU_MAX_LEGS || m->n_legs > DOMU_MAX_LEGS_ALL - *legs)
+		return false;
+	*legs += m->n_legs;
+	return true;
+}
+
 bool domu_lv_uses(const struct domu_lv_map *m, unsigned disk)
 {
 	for (size_t i = 0; i < m->n_legs; i++)

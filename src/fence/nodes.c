@@ -13,7 +13,6 @@
 
 #define MAX_PROBLEMS 256
 #define MAX_SECTOR   4096
-#define MAX_LEGS     16384u /* of all volumes in one message */
 
 /* ---- in the worker ---------------------------------------------------------- */
 
@@ -36,14 +35,13 @@ static void put_probe(struct domu_msg *m, const struct domu_probe *p)
 /* Where the pieces are; NULL: there are too many. */
 static void put_map(struct domu_msg *m, const struct domu_lv_map *map, size_t *legs)
 {
-	bool told = map != NULL && map->n_legs <= DOMU_MAX_LEGS && map->n_legs <= MAX_LEGS - *legs;
+	bool told = map != NULL && domu_lv_told(map, legs);
 	char *text = told ? domu_lv_format(map) : NULL;
 
 	if (told && text == NULL)
 		m->err = m->err != 0 ? m->err : -ENOMEM;
 	domu_msg_put_str(m, text);
 	free(text);
-	*legs += told ? map->n_legs : 0;
 }
 
 /* *legs: of the volumes that were put so far. */
@@ -189,7 +187,9 @@ static bool placed(const struct domu_nodes *nodes, const struct domu_node *n, co
 	if (n->disk >= n_disks || !is_child(nodes, n) || (n->scattered && n->kind != DOMU_NODE_LV) ||
 	    (n->map != NULL && !n->scattered))
 		return false;
-	/* Nothing is done with one whose pieces are not told. */
+	/* One whose pieces are not told is not written either: it would have no door. */
+	if (n->scattered && n->map == NULL && n->frozen == DOMU_NOT_FROZEN)
+		return false;
 	if (n->map == NULL)
 		return domu_inside(n->start, n->scattered ? 0 : n->size, sizes[n->disk]);
 	return domu_lv_check(n->map, sizes, n_disks) == 0 && domu_lv_size(n->map) == n->size &&

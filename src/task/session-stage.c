@@ -312,8 +312,9 @@ static int begin(struct domu_session *s)
 	rc = domu_session_make_way(s);
 	if (rc != 0)
 		return rc;
-	/* What the reader saw through its throw-away layer is seen anew through the stage. */
+	/* What the reader saw through its throw-away layer is seen anew through the stage, and nothing of it is old. */
 	rc = domu_session_end_worker(s, false);
+	domu_session_forget_disks(s);
 	if (rc == 0)
 		rc = domu_session_describe(s, &ci);
 	if (rc == 0)

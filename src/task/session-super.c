@@ -32,16 +32,39 @@ static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t
 	return 0;
 }
 
-static int note(struct domu_session *s, struct domu_commit_info *ci, const char *name, unsigned disk, uint64_t offset,
-                uint32_t size)
+/* A worker reads through this host's cache.  Of where things lie nothing else would find that it saw an old page. */
+static int check_cached(struct domu_session *s, const struct domu_super *u)
 {
-	struct domu_super u = { .disk = disk, .offset = offset, .size = size };
+	const struct domu_backing *b = &s->backings[u->disk];
+	unsigned char buf[DOMU_UNIT];
+	int rc = domu_pread_full(b->fd, buf, u->size, u->offset);
+
+	if (rc < 0)
+		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,
+		                 u->offset, strerror(-rc));
+	if (domu_hash32(buf, u->size) == u->sum)
+		return 0;
+	rc = domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
+	               "%s: this host has an old copy of byte %" PRIu64
+	               " of it in memory, and somebody keeps that there: nothing can be changed until he has ended: "
+	               "fuser -v %s",
+	               b->path, u->offset, b->path);
+	domu_error_where(s->ctx, b->disk->vdev, NULL);
+	return rc;
+}
+
+static int note(struct domu_session *s, struct domu_commit_info *ci, const char *name, unsigned disk, uint64_t offset,
+                uint32_t size, bool layout)
+{
+	struct domu_super u = { .disk = disk, .offset = offset, .size = size, .layout = layout };
 	int rc;
 
 	if (ci->n_supers == DOMU_MAX_SUPERS || !domu_inside(offset, size, s->backings[disk].size))
 		return 0;
 	snprintf(u.name, sizeof u.name, "%s", name);
 	rc = read_sum(s, &u, &u.sum);
+	if (rc == 0)
+		rc = check_cached(s, &u);
 	if (rc == 0)
 		ci->supers[ci->n_supers++] = u;
 	return rc;
@@ -78,7 +101,7 @@ static int note_pv(struct domu_session *s, struct domu_commit_info *ci, const st
 	int rc = 0;
 
 	for (uint64_t at = 0; rc == 0 && at < 2 * DOMU_UNIT && domu_inside(at, DOMU_UNIT, n->size); at += DOMU_UNIT)
-		rc = note(s, ci, n->name, n->disk, n->start + at, DOMU_UNIT);
+		rc = note(s, ci, n->name, n->disk, n->start + at, DOMU_UNIT, true);
 	return rc;
 }
 
@@ -102,11 +125,11 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 		if (s->backings[disk].disk->readonly)
 			continue;
 		if (door)
-			rc = note(s, ci, n->name, disk, offset, size);
+			rc = note(s, ci, n->name, disk, offset, size, false);
 		else if (strcmp(n->probe.type, "LVM2_member") == 0)
 			rc = note_pv(s, ci, n);
 		else if (n->kind == DOMU_NODE_DISK)
-			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT);
+			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT, true);
 	}
 	domu_nodes_free(&nodes);
 	return rc;

@@ -119,6 +119,34 @@ has "which says why" "$(err)" "superblock or table of xvd[ab].*not what it was.*
 is "nothing is written" "$(now)" "$changed_by_lvm"
 works "but dropped" rollback vm --yes
 
+# ---- an undo, when the volume was moved by somebody who copied it whole
+
+fresh
+works "a file is changed" write vm:/data/file-5 <"$T/xen/vm.cfg"
+domu undo vm
+works "and changed again by an undo of the undo" undo vm
+put_together
+volumes "$T/a" "$T/b"
+move_striped() {
+	set -e
+	lvm lvrename -y vg striped was
+	lvm lvcreate -y -an -Zn -Wn -n striped -i 2 -I 256k -l 2 vg
+	lvm lvremove -y vg/was
+	lvm lvextend -y -i 2 -I 256k -l 4 vg/striped
+}
+(move_striped) >"$T/log" 2>&1
+mv "$T/parts/vg-striped" "$T/parts/was"
+scatter vg/striped "$T/striped.now"
+release
+check "it lies elsewhere" test "$(cat "$T/parts/was")" != "$(cat "$T/parts/vg-striped")"
+works "it is read where it is now" cat vm:/data/file-5
+check "with what was written" cmp "$T/out" "$T/xen/vm.cfg"
+before=$(now)
+ends "what was replaced where it was is not put back there" 1 undo vm
+has "which says why" "$(err)" "volume group on xvd[ab] has changed since"
+is "and nothing is written" "$(now)" "$before"
+mv "$T/parts/was" "$T/parts/vg-striped"
+
 # ---- file by file, when the guest has run
 
 fresh

@@ -319,6 +319,41 @@ Test(lvm, a_million_members)
 	free(text);
 }
 
+/* What the front is not told of has no door, so nobody may write to it: of 20 volumes on 1000 legs each the last 4. */
+Test(lvm, many_volumes_on_many_legs, .timeout = 120)
+{
+	struct domu_nodes n;
+	char *text;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	cr_assert_not_null(f);
+	fputs("vg { id = \"g\" extent_size = 1 physical_volumes { p { id = \"" ID
+	      "\" pe_start = 2048 } } logical_volumes { ",
+	      f);
+	for (int v = 0; v < 20; v++) {
+		fprintf(f, "v%d { status = [\"VISIBLE\", \"WRITE\"] segment_count = 10 ", v);
+		for (int i = 0; i < 10; i++) {
+			fprintf(f,
+			        "segment%d { start_extent = %d extent_count = 100 type = \"striped\" "
+			        "stripe_size = 1 stripe_count = 100 stripes = [ ",
+			        i + 1, i * 100);
+			for (int k = 0; k < 100; k++)
+				fprintf(f, "%s\"p\", %d", k > 0 ? ", " : "", v * 1000 + i * 100 + k);
+			fputs("] } ", f);
+		}
+		fputs("} ", f);
+	}
+	fputs("} }", f);
+	fclose(f);
+	n = read_pv(text, 512);
+	cr_assert_eq(n.n, 21);
+	for (size_t i = 1; i < n.n; i++)
+		cr_expect_eq(n.v[i].frozen, i <= 16 ? DOMU_NOT_FROZEN : DOMU_FROZEN_PIECES, "volume %zu", i);
+	domu_nodes_free(&n);
+	free(text);
+}
+
 /* Whatever comes out lies inside the disk. */
 Test(lvm, mutants)
 {

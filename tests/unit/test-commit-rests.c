@@ -14,7 +14,7 @@ static void stage_with_supers(struct rig *r, char id[DOMU_ID_LEN + 1])
 {
 	struct domu_super supers[] = {
 		{ .disk = 0, .offset = 1024, .size = 512, .sum = 4711, .name = "xvda1" },
-		{ .disk = 0, .offset = 0, .size = DOMU_UNIT, .sum = UINT32_MAX, .name = "xvda" },
+		{ .disk = 0, .offset = 0, .size = DOMU_UNIT, .sum = UINT32_MAX, .layout = true, .name = "xvda" },
 	};
 	struct domu_identity disk;
 	struct domu_commit_info info = { .disks = &disk, .n_disks = 1, .supers = supers, .n_supers = 2 };
@@ -44,6 +44,7 @@ Test(rests, superblocks_are_kept_with_a_stage)
 	cr_assert_eq(ci->supers[0].size, 512);
 	cr_assert_eq(ci->supers[0].sum, 4711);
 	cr_assert_eq(ci->supers[1].size, DOMU_UNIT);
+	cr_assert(!ci->supers[0].layout && ci->supers[1].layout);
 	cr_assert_eq(ci->supers[1].sum, UINT32_MAX);
 	cr_assert(domu_stage_drop(s) == 0);
 	rig_close(&r);

@@ -512,11 +512,11 @@ Test(nodes, in_pieces_that_lie_are_refused)
 	cr_expect_eq(decode_volume("8@1:4;8@0:0", 16 * 512), -EBADMSG, "on another disk");
 }
 
-/* As many as may be told are; the rest can be read and no more, and the front knows that. */
+/* As many as may be told are; the rest can be read and no more, or the front takes none of it. */
 Test(nodes, in_very_many_pieces)
 {
 	const uint64_t size = UINT64_C(1) << 40;
-	struct domu_msg m = DOMU_MSG_INIT(0);
+	struct domu_msg m = DOMU_MSG_INIT(0), writable = DOMU_MSG_INIT(0);
 	struct domu_nodes out;
 	struct domu_node *n = domu_nodes_add(&made);
 	size_t told = 0;
@@ -539,6 +539,11 @@ Test(nodes, in_very_many_pieces)
 		n->size = domu_lv_size(n->map);
 		n->start = n->map->legs[0].at;
 	}
+	domu_nodes_encode(&writable, &made);
+	cr_expect_eq(domu_nodes_decode(&writable, &size, 1, &out), -EBADMSG);
+	domu_msg_free(&writable);
+	for (size_t i = 17; i < made.n; i++)
+		made.v[i].frozen = DOMU_FROZEN_PIECES;
 	domu_nodes_encode(&m, &made);
 	cr_assert_eq(domu_nodes_decode(&m, &size, 1, &out), 0);
 	for (size_t i = 1; i < out.n; i++)
