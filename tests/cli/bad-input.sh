@@ -198,7 +198,8 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 			timeout "$time_limit" "$DOMU" cat "$T/good.img:/etc/hostname" >"$T/out" 2>"$T/err"
 		is "an unreadable disk" "$?" 1
 		has "an unreadable disk: why" "$(err)" '[Pp]ermission'
-		mkdir -p -m 700 "$T/root-only/pending"
+		mkdir -p "$T/root-only/pending"
+		chmod 700 "$T/root-only" "$T/root-only/pending"
 		chmod 644 "$T/good.img"
 		for c in "history $T/good.img" "rm $T/good.img:/etc/hostname" recover; do
 			# shellcheck disable=SC2086
