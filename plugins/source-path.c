@@ -41,7 +41,9 @@ static int path_open_file(struct domu_ctx *ctx, const char *path, const char *fo
 
 	if (stat(path, &st) < 0)
 		return domu_fail(ctx, errno == ENOENT || errno == ENOTDIR ? DOMU_NOTFOUND : DOMU_FAILED, -errno,
-		                 "disk %s: %s", path, strerror(errno));
+		                 "disk %s: %s%s", path, strerror(errno),
+		                 errno == ENOENT && strchr(path, ':') != NULL ? " (a path in a guest is GUEST:/path)"
+		                                                              : "");
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return domu_fail(ctx, DOMU_FAILED, -EINVAL, "disk %s: neither a file nor a block device", path);
 	if (format != NULL && format_known(format) == NULL)

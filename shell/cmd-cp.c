@@ -385,7 +385,8 @@ const struct domu_command domu_cmd_cp = {
 	.summary = "copy files inside, into, out of and between guests",
 	.description =
 	    "A path with GUEST: is in that guest; one without, or that starts with / or ., is on this host. In the "
-	    "shell a path is in its guest, and host:PATH is on this host. Nothing is written on the host outside "
+	    "shell, and with --disk and --config, a path is in that guest, and host:PATH is on this host. Nothing is "
+	    "written on the host outside "
 	    "DST, whatever names and links the guest holds.",
 	.args = args,
 	.options = options,

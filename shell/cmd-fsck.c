@@ -57,7 +57,7 @@ static void show_log(struct domu_run *r, const struct domu_log *log)
 	char *copy = log->text != NULL ? strdup(log->text) : NULL, *rest = copy, *line;
 
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		char *safe = *line != '\0' ? domu_escape(line, strlen(line), false) : NULL;
+		char *safe = *line != '\0' ? domu_escape(line, strlen(line), true) : NULL;
 
 		if (safe != NULL)
 			domu_out_line(r->out, "    %s", safe);
@@ -71,6 +71,7 @@ static void show_log(struct domu_run *r, const struct domu_log *log)
 static void show_lines(struct domu_run *r, const char *guest, const struct domu_fsck_report *rep, bool changed)
 {
 	const char *mode_n = changed ? "" : " (looked only)";
+	bool flag_y = domu_args_flag(r->args, "y");
 
 	for (size_t i = 0; i < rep->n; i++) {
 		const struct domu_fsck_result *f = &rep->v[i];
@@ -88,8 +89,8 @@ static void show_lines(struct domu_run *r, const char *guest, const struct domu_
 		if (f->outcome != DOMU_FSCK_CLEAN || r->globals->verbose)
 			show_log(r, &f->log);
 		if (f->outcome == DOMU_FSCK_DAMAGED && changed)
-			domu_out_line(r->out, "%s: %s: not repaired, nothing was written to it%s", guest, f->device,
-			              domu_args_flag(r->args, "y") ? "" : ": try domu-rescue fsck -y");
+			domu_out_line(r->out, "%s: %s: not repaired, nothing was written to it%s%s", guest, f->device,
+			              flag_y ? "" : ": try domu-rescue fsck -y ", flag_y ? "" : guest);
 	}
 }
 

@@ -352,7 +352,8 @@ static int run(struct domu_run *r)
 
 static int read_patterns(struct domu_run *r, const char *path, char **text)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	/* In the shell stdin is where commands come from. */
+	int fd = open(strcmp(path, "-") == 0 && !r->in_shell ? "/dev/stdin" : path, O_RDONLY | O_CLOEXEC), rc = 0;
 	size_t len = 0;
 	struct stat st;
 	ssize_t n = 0;
@@ -463,7 +464,7 @@ static const struct domu_option options[] = {
 	{ "fixed-strings", 'F', NULL, "PATTERN is text, not an expression" },
 	{ "perl-regexp", 'P', NULL,
 	  "PATTERN is an expression of Perl; where one takes too many steps it is given up, and said" },
-	{ "file", 'f', "FILE", "search for each line of this file of the host" },
+	{ "file", 'f', "FILE", "search for each line of this file of the host, or with - of stdin" },
 	{ "basic-regexp", 'G', NULL, "PATTERN is a basic regular expression (always so)" },
 	{ "word-regexp", 'w', NULL, "only whole words" },
 	{ "line-regexp", 'x', NULL, "only whole lines" },

@@ -126,10 +126,10 @@ static const struct domu_option options[] = {
 	{ 0 },
 };
 static const struct domu_column history_columns[] = {
-	{ "id", "ID", CELL_WORD },         { "time", "TIME", CELL_TIME },        { "state", "STATE", CELL_WORD },
-	{ "undoable", "UNDO", CELL_BOOL }, { "blocks", NULL, CELL_NUMBER },      { "bytes", "SIZE", CELL_SIZE },
-	{ "owner", "WHO", CELL_BYTES },    { "command", "COMMAND", CELL_BYTES }, { "waived", NULL, CELL_TEXT },
-	{ "undoes", NULL, CELL_TEXT },     { "notes", NULL, CELL_OBJECT },       { 0 },
+	{ "id", "ID", CELL_WORD },         { "time", "TIME", CELL_TIME },       { "state", "STATE", CELL_WORD },
+	{ "undoable", "UNDO", CELL_BOOL }, { "blocks", NULL, CELL_NUMBER },     { "bytes", "SIZE", CELL_SIZE },
+	{ "owner", "WHO", CELL_WORD },     { "command", "COMMAND", CELL_WORD }, { "waived", NULL, CELL_TEXT },
+	{ "undoes", NULL, CELL_TEXT },     { "notes", NULL, CELL_OBJECT },      { 0 },
 };
 
 const struct domu_command domu_cmd_history = {

@@ -120,7 +120,8 @@ static int worker(struct domu_run *r)
 		rc = print_system(r, t, &w, &any);
 	if (rc == 0 && w.journal_only && !any)
 		rc = domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT,
-		               "%s has no journal, and only that knows units and times: logs %s", r->guest, r->guest);
+		               "%s has no journal, and only that knows units and times: domu-rescue logs %s", r->guest,
+		               r->guest);
 	if (rc == 0 && !w.journal_only && !(w.of.kernel && any))
 		rc = domu_logs_print_first(r, t, kernel_logs, w.of.lines, &any);
 	free(w.unit);

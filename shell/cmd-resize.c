@@ -105,10 +105,17 @@ static int find_root(struct domu_run *r, const struct domu_nodes *nodes, size_t 
 			return 0;
 		}
 	}
-	return domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT,
-	                 "%s: cannot tell which filesystem is the root: use resize %s DEV",
-	                 domu_guest_shown(domu_session_guest(r->session)),
-	                 domu_guest_shown(domu_session_guest(r->session)));
+	/* What a commit left closed is told by the plan, with the way to open it. */
+	for (size_t i = 0; i < nodes->n; i++) {
+		if (nodes->v[i].probe.closed) {
+			*node = i;
+			return 0;
+		}
+	}
+	return domu_fail(
+	    r->ctx, DOMU_NOTFOUND, -ENOENT,
+	    "%s: cannot tell which filesystem is the root: domu-rescue info %s shows them, resize takes one by name",
+	    domu_guest_shown(domu_session_guest(r->session)), domu_guest_shown(domu_session_guest(r->session)));
 }
 
 static int find_device(struct domu_run *r, const struct domu_nodes *nodes, const char *dev, size_t *node)

@@ -515,8 +515,11 @@ int domu_app_exec(struct domu_app *app, int argc, char *const *argv, bool in_she
 
 	domu_error_clear(app->ctx);
 	if (c == NULL) {
-		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "there is no command %s; see %s", argv[0],
-		          in_shell ? "help" : "domu-rescue help");
+		bool turned = !in_shell && argc > 1 && domu_command_find(argv[1]) != NULL;
+
+		domu_fail(app->ctx, DOMU_USAGE, -EINVAL, "there is no command %s%s%s%s%s; see %s", argv[0],
+		          turned ? " (the command comes first: domu-rescue " : "", turned ? argv[1] : "",
+		          turned ? " GUEST" : "", turned ? ")" : "", in_shell ? "help" : "domu-rescue help");
 		return domu_app_failure(app, argv[0]);
 	}
 	words = calloc((size_t)argc + 1, sizeof *words);

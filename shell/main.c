@@ -76,6 +76,19 @@ static int without_command(struct domu_app *app)
 	return domu_app_failure(app, "");
 }
 
+/* -c, and what begins with --: "sed -i ..." is no guest called sed. */
+static bool is_option_of(const struct domu_command *c, const char *word)
+{
+	const struct domu_option *o = c != NULL ? c->options : NULL;
+
+	if (o == NULL || word[0] != '-')
+		return false;
+	for (; o->name != NULL || o->letter != 0; o++)
+		if (o->letter != 0 && o->letter == word[1])
+			return true;
+	return word[1] == '-';
+}
+
 static int run(struct domu_app *app, int argc, char **argv)
 {
 	if (domu_globals_take(app->ctx, &app->globals, NULL, &argc, argv) != 0)
@@ -87,8 +100,8 @@ static int run(struct domu_app *app, int argc, char **argv)
 	if (argc == 0)
 		return without_command(app);
 	/* "domu-rescue GUEST" is "domu-rescue shell GUEST", unless the guest is called like a command. */
-	if (domu_command_find(argv[0]) == NULL && (argc == 1 || argv[1][0] == '-') &&
-	    domu_command_find("shell") != NULL) {
+	if (domu_command_find(argv[0]) == NULL &&
+	    (argc == 1 || (argc == 2 && argv[1][0] == '-') || is_option_of(domu_command_find("shell"), argv[1]))) {
 		char **words = calloc((size_t)argc + 2, sizeof *words);
 		int status;
 

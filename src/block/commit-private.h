@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "block/commit.h"
 #include "block/log.h"
+#include "guest/inuse.h"
 
 #define DOMU_SECTOR      512u
 #define DOMU_SECTORS     (DOMU_UNIT / DOMU_SECTOR)

@@ -239,7 +239,7 @@ static int list_folder(struct list *l, const char *folder, int (*one)(struct lis
 	int rc = path == NULL ? domu_nomem(l->st->ctx) : 0;
 
 	if (d == NULL && rc == 0 && errno != ENOENT)
-		rc = domu_fail(l->st->ctx, DOMU_FAILED, -errno, "%s: %s", path, strerror(errno));
+		rc = domu_state_failed(l->st->ctx, -errno, path);
 	while (rc == 0 && d != NULL && (e = readdir(d)) != NULL) {
 		if (domu_id_valid(e->d_name))
 			rc = one(l, e->d_name);

@@ -70,7 +70,7 @@ static int take_lock(struct domu_state *st, const char *id, int flags, int *lock
 	if (fd < 0) {
 		rc = -errno;
 		if (rc != -ENOENT)
-			domu_fail(st->ctx, DOMU_FAILED, rc, "%s: %s", path, strerror(-rc));
+			domu_state_failed(st->ctx, rc, path);
 		goto out;
 	}
 	if (!flock_now(fd)) {
@@ -85,7 +85,7 @@ static int take_lock(struct domu_state *st, const char *id, int flags, int *lock
 	snprintf(pid, sizeof pid, "%-10ld\n", (long)getpid());
 	rc = domu_pwrite_full(st->ctx->io, fd, pid, strlen(pid), 0);
 	if (rc < 0) {
-		domu_fail(st->ctx, DOMU_FAILED, rc, "%s: %s", path, strerror(-rc));
+		domu_state_failed(st->ctx, rc, path);
 		goto out;
 	}
 	*lock_fd = fd;
@@ -201,8 +201,7 @@ static int make_folder(struct domu_stage *s)
 		if (st->ctx->io->mkdir(s->dir, 0700) < 0) {
 			if (errno == EEXIST)
 				continue;
-			return domu_fail(st->ctx, DOMU_FAILED, -errno, "%s: cannot be made: %s", s->dir,
-			                 strerror(errno));
+			return domu_state_failed(st->ctx, -errno, s->dir);
 		}
 		rc = domu_lock_make(st, ci->id, &s->lock_fd);
 		if (rc != -ENOENT && rc != -EBUSY)

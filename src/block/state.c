@@ -144,7 +144,7 @@ static int make_dir(struct domu_ctx *ctx, const char *path, mode_t mode, bool *m
 	if (ctx->io->mkdir(path, mode) == 0)
 		*made = true;
 	else if (errno != EEXIST)
-		return domu_fail(ctx, DOMU_FAILED, -errno, "%s: cannot be made: %s", path, strerror(errno));
+		return domu_state_failed(ctx, -errno, path);
 	else if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return domu_fail(ctx, DOMU_FAILED, -ENOTDIR, "%s: not a directory", path);
 	return 0;

@@ -118,9 +118,11 @@ int domu_nodes_op(struct domu_work *w, struct domu_msg *req, struct domu_msg *re
 	rc = domu_work_tree(w, use, &t);
 	if (rc != 0)
 		return rc;
-	if ((flags & DOMU_NODES_MOUNTS) != 0 && (domu_tree_root(t, &root) != 0 || domu_tree_mounts(t, &v, &n) != 0))
+	/* A guest without a root that can be told is no failure: its nodes are still shown, none as the root. */
+	if ((flags & DOMU_NODES_MOUNTS) != 0 && domu_tree_root(t, &root) != 0)
+		root = SIZE_MAX;
+	if (root != SIZE_MAX && domu_tree_mounts(t, &v, &n) != 0)
 		n = 0;
-	/* A guest without a root that can be told is no failure: its nodes are still worth showing. */
 	domu_error_clear(w->ctx);
 	put_nodes(reply, domu_tree_nodes(t), root, v, n);
 	return 0;

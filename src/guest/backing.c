@@ -419,6 +419,17 @@ static void own_command(char *out, size_t size)
 	out[n] = '\0';
 }
 
+int domu_state_failed(struct domu_ctx *ctx, int rc, const char *path)
+{
+	const char *next = "";
+
+	if ((rc == -EACCES || rc == -EPERM) && geteuid() != 0)
+		next = ": run as root";
+	else if (rc == -ENOSPC || rc == -EDQUOT)
+		next = ": make room there, or --state-dir DIR keeps stages, undo and history elsewhere";
+	return domu_fail(ctx, DOMU_FAILED, rc, "%s: %s%s", path, strerror(-rc), next);
+}
+
 static int write_owner(struct domu_ctx *ctx, int fd, const struct domu_backing *b, bool idle)
 {
 	char text[512], command[300], name[80], when[32] = "";
@@ -444,7 +455,7 @@ static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const c
 	int rc = 0, f = ctx->io->open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (f < 0)
-		return domu_fail(ctx, DOMU_FAILED, -errno, "cannot open the lock %s: %s", path, strerror(errno));
+		return domu_state_failed(ctx, -errno, path);
 	if (fcntl(f, F_OFD_SETLK, &fl) < 0) {
 		rc = -errno;
 		if (rc != -EAGAIN && rc != -EACCES) {
@@ -467,7 +478,7 @@ static int take_lock(struct domu_ctx *ctx, const struct domu_backing *b, const c
 	/* Whoever shares the whole disk's lock leaves his name too: the last one is shown. */
 	rc = write_owner(ctx, f, b, idle);
 	if (rc < 0)
-		rc = domu_fail(ctx, DOMU_FAILED, rc, "cannot write the lock %s: %s", path, strerror(-rc));
+		rc = domu_state_failed(ctx, rc, path);
 out:
 	if (rc < 0)
 		ctx->io->close(f);

@@ -481,8 +481,9 @@ static int not_found(struct domu_ctx *ctx, const struct domu_where *where, const
 		                 "no guest is named %s; the file of that name is ./%s (a path has a slash)", name,
 		                 name);
 	return domu_fail(ctx, DOMU_NOTFOUND, -ENOENT,
-	                 "no guest is named %s (looked in %s and among live domains); domu-rescue list shows them",
-	                 name, dirs[0] != '\0' ? dirs : "no config folder");
+	                 "no guest is named %s (looked in %s and among live domains); domu-rescue list shows them%s",
+	                 name, dirs[0] != '\0' ? dirs : "no config folder",
+	                 strchr(name, ':') != NULL ? ", and a path in one is GUEST:/path" : "");
 }
 
 static int find_by_name(struct domu_ctx *ctx, const struct domu_where *where, const char *name, struct domu_guest **g)

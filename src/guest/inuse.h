@@ -56,6 +56,8 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b);
  * owner.
  */
 int domu_backing_lock(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
+/* Records why path, in the state directory, cannot be had (rc, a negative errno), and what helps; gives rc. */
+int domu_state_failed(struct domu_ctx *ctx, int rc, const char *path);
 /* The same lock, and it says that who has it only reads, until domu_backing_lock() is called. */
 int domu_backing_announce(struct domu_ctx *ctx, const char *state_dir, struct domu_backing *b);
 void domu_backing_unlock(struct domu_backing *b);

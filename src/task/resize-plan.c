@@ -55,6 +55,7 @@ static int parse_target(struct domu_session *s, const char *text, uint64_t from,
 {
 	uint64_t v;
 	bool plus = *text == '+', minus = *text == '-';
+	char now[DOMU_SIZE_TEXT];
 
 	if (strcmp(text, "max") == 0) {
 		*to = max;
@@ -62,10 +63,10 @@ static int parse_target(struct domu_session *s, const char *text, uint64_t from,
 	}
 	if (strcmp(text, "min") != 0 && (domu_size_parse(text + (plus || minus), &v) != 0 || v == 0))
 		return domu_fail(s->ctx, DOMU_USAGE, -EINVAL, "%s is not a size: 20G, +5G or max", text);
+	domu_size_format(from, now);
 	if (minus || strcmp(text, "min") == 0)
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "a root filesystem cannot be made smaller yet: give a size above %" PRIu64 " bytes",
-		                 from);
+		                 "no filesystem can be made smaller yet: give a size above %s", now);
 	if (plus && !domu_add(from, v, &v))
 		return domu_fail(s->ctx, DOMU_USAGE, -ERANGE, "%s is too large", text);
 	if (v > (UINT64_C(1) << 60))

@@ -198,6 +198,16 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 			timeout "$time_limit" "$DOMU" cat "$T/good.img:/etc/hostname" >"$T/out" 2>"$T/err"
 		is "an unreadable disk" "$?" 1
 		has "an unreadable disk: why" "$(err)" '[Pp]ermission'
+		mkdir -p "$T/root-only/pending"
+		chmod 700 "$T/root-only" "$T/root-only/pending"
+		chmod 644 "$T/good.img"
+		for c in "history $T/good.img" "rm $T/good.img:/etc/hostname" recover; do
+			# shellcheck disable=SC2086
+			DOMU_RESCUE_STATE_DIR=$T/root-only setpriv --reuid 65534 --regid 65534 --clear-groups \
+				timeout "$time_limit" "$DOMU" $c >"$T/out" 2>"$T/err"
+			is "not as root: ${c%% *}" "$?" 1
+			has "not as root: ${c%% *}: what to do" "$(err)" 'root-only.*run as root'
+		done
 	else
 		skip "an unreadable disk" "the program's folder is not readable by others"
 	fi

@@ -73,6 +73,12 @@ damaged() {
 }
 
 damaged "a directory in itself" 1 'link /t/a /t/a/sub/loop'
+for c in "find web:/t" "du web:/t" "getfattr -R web:/t" "tar-out web:/t -" "cp -a web:/t $T/loop-copy"; do
+	# shellcheck disable=SC2086
+	domu $c
+	has "a directory in itself: ${c%% *} says what it is" "$(err)" '/loop.*inode [0-9]+ is in the tree twice'
+	lacks "a directory in itself: ${c%% *} speaks of no links" "$(err)" 'symbolic links'
+done
 damaged "a directory whose size lies" 1 'sif /t/a size 4000000000'
 damaged "a file whose size lies" "0 1" 'sif /t/text size 4000000000000'
 damaged "an extent outside the filesystem" "0 1" 'sif /t/text block[5] 0x7fffffff'

@@ -81,6 +81,8 @@ D
 before=$(sha "$disk")
 domu fsck -p test
 is "lost files: -p leaves what is not safe" "$((status & 4))" 4
+has "lost files: what to type next" "$(out)" 'not repaired.*: try domu-rescue fsck -y test$'
+lacks "lost files: e2fsck's tabs are tabs" "$(out)" '\\011'
 bits "lost files: -y" 1 -y test
 repaired "lost files"
 works "lost files: they are found" find test:/lost+found

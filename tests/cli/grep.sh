@@ -189,6 +189,8 @@ like -cv -f "$T/patterns" $f
 printf 'a\n\n' >"$T/patterns"
 like -c -f "$T/patterns" $f
 like -r -f "$T/patterns" @/src
+domu grep -cf - test:/src/a.c <"$T/patterns"
+is "patterns from stdin" "$(out)" "$(domu grep -cf "$T/patterns" test:/src/a.c; out)"
 domu grep -f "$T/none" test:/src/a.c
 is "a file of patterns that is not there" "$status" 4
 domu grep -h -f <(echo 'no newline') test:/src/b.h other:/src/b.h

@@ -229,6 +229,10 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=6m,mode=700 tmpfs "$T/small" 2>/
 	has "it says so" "$(err)" 'undo of this commit takes'
 	is "a resize and a repair: no stage is left" "$(find "$T/small/pending" -mindepth 1 | wc -l)" 0
 	is "nor is the disk changed" "$(state_of "$disk")" "$before"
+	leave 0
+	ends "not even room for a lock" 1 touch test:/etc/late
+	has "it says where to make room" "$(err)" "$T/small/.*No space left on device: make room there.*state-dir"
+	is "no room for a lock: nothing was written" "$(state_of "$disk")" "$before"
 	umount "$T/small"
 else
 	skip "a state directory that is small" "no tmpfs can be mounted"

@@ -222,7 +222,7 @@ fi
 ends "--since of what is no time" 2 logs --since soon text
 has "and what one is" "$(err)" "-2h, '3 days ago'"
 ends "-u without a journal" 4 logs -u ssh text
-has "and what to type" "$(err)" 'domu-rescue logs text|logs text'
+has "and what to type" "$(err)" 'domu-rescue logs text$'
 domu logs -k -n 2 text
 is "-k without a journal" "$(out | tail -n 2)" $'[    0.0] dmesg line 29\n[    0.0] dmesg line 30'
 done_testing

@@ -108,6 +108,10 @@ sed -i '/^root/d' "$T/xen/td.cfg"
 ends "two roots without root=" 2 cat two-disks:/etc/hostname
 has "the candidates are named" "$(tr '\n' ' ' <"$T/err")" 'xvda.*xvdb'
 works "@DEV chooses" cat two-disks@xvda:/etc/hostname
+ends "a path without its slash" 4 cat guest-b.xl:etc
+has "it says how a path is written" "$(err)" 'guest-b.xl:etc .*GUEST:/path'
+ends "a longer one" 4 cat guest-b.xl:etc/hostname
+has "as well" "$(err)" 'guest-b.xl:etc/hostname.*GUEST:/path'
 ends "@DEV that is not there" 4 cat two-disks@xvdc:/etc/hostname
 
 # ---- xl's disk syntax

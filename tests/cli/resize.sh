@@ -130,10 +130,27 @@ ends "a size that is none" 2 resize-root test 12X
 ends "a negative size" "2 6" resize-root test -- -0
 ends "less than it holds" "1 2 6" resize-root test 1M
 ends "an absurd size" "1 2 6" --yes resize-root test 9000P
+ends "smaller" 6 resize-root test min
+has "the size that it has, to be read" "$(err)" 'smaller yet: give a size above [0-9.]+[KMG]'
 is "nothing was changed" "$(sha "$disk")" "$before"
 # The root is not the last partition.
 printf 'start=%d, size=8192, type=linux\n' $(((fs_offset + fs_size) / 512 + 2048)) | sfdisk -q --append "$disk" >/dev/null 2>&1
 before=$(sha "$disk")
 ends "a root that is not last cannot grow over its neighbour" 6 resize-root test +16M
 is "nothing was changed then" "$(sha "$disk")" "$before"
+
+# Two filesystems of data, the first with room on its disk: neither is the root.
+for d in one two; do
+	truncate -s 24M "$T/$d.img"
+	mke2fs -q -F -t ext4 -U random -L "$d" "$T/$d.img" 16M
+done
+config rootless "$T/one.img,raw,xvda,w" "$T/two.img,raw,xvdb,w"
+works "a root that cannot be told: info" info --json rootless
+is "none is called the root" "$(jq '[.nodes[] | select(.root)] | length' "$T/out")" 0
+works "a root that cannot be told: list" list -l --json rootless
+is "none is listed as it" "$(jq -c '.guests[0].root' "$T/out")" null
+before=$(sha "$T/one.img")
+ends "and none is resized" 4 resize-root rootless max
+has "it says how to see them" "$(err)" 'cannot tell which.*domu-rescue info rootless'
+is "the first is as it was" "$(sha "$T/one.img")" "$before"
 done_testing

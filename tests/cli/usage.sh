@@ -36,6 +36,13 @@ ends "an engine that there is not" 2 --engine magic ls web1:/
 # ---- usage
 ends "no command" "0 2"
 ends "an unknown command" "2 4" frobnicate
+ends "an unknown command with an option" 2 sed -i s/a/b/ web1:/etc/fstab
+has "it is no guest with a wrong option" "$(err)" 'there is no command sed'
+ends "an unknown option of a guest alone" 2 web1 -x
+has "that one is" "$(err)" 'there is no option -x'
+ends "the guest before the command" 2 web1 ls
+has "it says how it is typed" "$(err)" 'domu-rescue ls GUEST'
+works "commands after a guest" web1 -c 'ls /'
 ends "too few operands" 2 cat
 ends "too many operands" 2 info web1 db1 old1 xxx yyy
 ends "a guest alone where a file is meant" "1 2" cat web1
