@@ -86,9 +86,10 @@ static void same(const char *from, unsigned depth, bool post, size_t parts, unsi
 
 static int open_image(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
 {
-	(void)node;
+	struct domu_block *const *disks = user;
+
 	(void)flags;
-	return ext_open(&im.ctx, user, 0, fs);
+	return ext_open(&im.ctx, disks[node->disk], 0, fs);
 }
 
 static void make(const char *mke2fs, const char *damage)
@@ -101,7 +102,7 @@ static void make(const char *mke2fs, const char *damage)
 	             output(&im));
 	cr_assert_eq(run(&im, "%s", damage), 0, "%s", output(&im));
 	image_must_open(&im, 0);
-	hooks.user = im.block;
+	hooks.user = &im.block;
 	cr_assert_eq(domu_tree_open(&im.ctx, &im.block, 1, &opts, &hooks, &tree), 0);
 }
 
@@ -149,4 +150,36 @@ Test(fsext_parts, damage_is_told_as_it_is_by_name)
 	same("/", ~0u, false, 64 << 20, 5000);
 	same("/", ~0u, false, 400 << 10, 3500);
 	end();
+}
+
+/* A second filesystem, mounted before most of the first is shown: its directories have the same inode numbers. */
+Test(fsext_parts, a_filesystem_mounted_below_has_its_own)
+{
+	const struct domu_tree_opts opts = { .engine_guestfs = true };
+	struct domu_block *disks[2];
+	struct domu_tree_hooks hooks = { .appliance = open_image, .user = disks };
+	struct image other;
+
+	image_make(&other, "64M", "-t ext4");
+	cr_assert_eq(run(&other, "mkdir t && for i in $(seq 1 300); do mkdir -p t/z$i/y; touch t/z$i/x$i; done && "
+	                         "mke2fs -q -F -t ext4 -d t img 64M"),
+	             0, "%s", output(&other));
+	image_must_open(&other, 0);
+	image_make(&im, "64M", "-t ext4");
+	cr_assert_eq(run(&im, "mkdir -p t/etc t/sbin t/a0/m/k && : >t/sbin/init && for i in $(seq 1 300); do "
+	                      "mkdir -p t/a$i/b; touch t/a$i/c$i; done && "
+	                      "echo '/dev/xvdb /a0 ext4 defaults 0 0' >t/etc/fstab && "
+	                      "mke2fs -q -F -t ext4 -d t img 64M"),
+	             0, "%s", output(&im));
+	image_must_open(&im, 0);
+	disks[0] = im.block;
+	disks[1] = other.block;
+	snprintf(disks[1]->name, sizeof disks[1]->name, "xvdb");
+	cr_assert_eq(domu_tree_open(&im.ctx, disks, 2, &opts, &hooks, &tree), 0, "%s", im.ctx.error.message);
+	same("/", ~0u, false, 64 << 20, 1500);
+	same("/", ~0u, true, 300 << 10, 500);
+	same("/", ~0u, false, 40 << 10, 100);
+	cr_assert_eq(domu_tree_close(tree), 0);
+	image_free(&other);
+	image_free(&im);
 }
