@@ -9,6 +9,7 @@
 
 #include "base/msg.h"
 #include "fs/fs.h"
+#include "fs/scan-map.h"
 #include "fs/scan.h"
 #include "fsext-util.h"
 
@@ -182,4 +183,35 @@ Test(fsext_parts, a_filesystem_mounted_below_has_its_own)
 	cr_assert_eq(domu_tree_close(tree), 0);
 	image_free(&other);
 	image_free(&im);
+}
+
+/* All within some slots of the largest table: a table without a bound goes through those before for each. */
+Test(fsext_parts, inodes_chosen_to_have_one_place_end_the_table)
+{
+	static uint32_t inos[65536];
+	struct domu_scan_map m;
+	size_t n = 0, taken, at;
+
+	domu_scan_map_init(&m);
+	for (uint32_t group = 0; group < 1u << 24 && n < 65536; group++) {
+		uint32_t h = group * m.factor;
+
+		for (uint32_t k = 0; ((h ^ h >> 15) & 0xffff) < 64 && k < 4 && n < 65536; k++)
+			if ((group << 2 | k) > 0)
+				inos[n++] = ((group << 2 | k) - 1) * 64;
+	}
+	cr_assert_gt(n, 60000);
+	for (taken = 0; taken < n; taken++) {
+		uint64_t *bits = domu_scan_map_next(&m, inos[taken], taken, 64 << 20);
+
+		if (bits == NULL)
+			break;
+		*bits |= 1;
+	}
+	cr_assert(taken > 1000 && taken < 10000, "%zu of %zu", taken, n);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(domu_scan_map_find(&m, inos[i], &at), i < taken);
+		cr_assert(i >= taken || at == i);
+	}
+	free(m.v);
 }
