@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,4 +215,37 @@ Test(fsext_parts, inodes_chosen_to_have_one_place_end_the_table)
 		cr_assert(i >= taken || at == i);
 	}
 	free(m.v);
+}
+
+static const struct domu_block_ops *sound;
+static uint64_t bad;
+static unsigned asked;
+
+static int pread_but_one(struct domu_block *b, void *buf, size_t len, uint64_t offset)
+{
+	if (bad < offset || bad >= offset + len)
+		return sound->pread(b, buf, len, offset);
+	asked++;
+	return -EIO;
+}
+
+/* A disk that fails takes seconds for each try. */
+Test(fsext_parts, a_block_that_cannot_be_read_is_not_asked_for_again_and_again)
+{
+	struct domu_block_ops ops;
+
+	make("-t ext4 -b 1024 -I 256",
+	     "mkdir -p u/sbin && : >u/sbin/init && for i in $(seq 100 400); do mkdir -p u/d$i/e; done && "
+	     "mke2fs -q -F -t ext4 -b 1024 -d u img 64M && debugfs -R 'blocks /d330' img 2>/dev/null");
+	bad = strtoull(output(&im), NULL, 10) * 1024;
+	cr_assert_gt(bad, 0, "%s", output(&im));
+	sound = im.block->ops;
+	ops = *sound;
+	ops.pread = pread_but_one;
+	im.block->ops = &ops;
+	same("/", ~0u, false, 64 << 20, 1);
+	/* By name, and then in parts: once with others, once by itself. */
+	cr_assert(asked >= 2 && asked <= 4, "%u times", asked);
+	im.block->ops = sound;
+	end();
 }
