@@ -352,8 +352,8 @@ static int run(struct domu_run *r)
 
 static int read_patterns(struct domu_run *r, const char *path, char **text)
 {
-	/* In the shell stdin is where commands come from. */
-	int fd = open(strcmp(path, "-") == 0 && !r->in_shell ? "/dev/stdin" : path, O_RDONLY | O_CLOEXEC), rc = 0;
+	bool standard = strcmp(path, "-") == 0;
+	int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC), rc = 0;
 	size_t len = 0;
 	struct stat st;
 	ssize_t n = 0;
@@ -361,6 +361,9 @@ static int read_patterns(struct domu_run *r, const char *path, char **text)
 	*text = malloc(MAX_PATTERNS + 2);
 	if (*text == NULL)
 		rc = domu_nomem(r->ctx);
+	else if (standard && r->in_shell)
+		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		               "grep: -f -: in the shell that is where commands come from: name a file");
 	else if (fd < 0 || fstat(fd, &st) < 0)
 		rc = domu_fail(r->ctx, errno == ENOENT ? DOMU_NOTFOUND : DOMU_FAILED, -errno, "grep: -f %s: %s", path,
 		               strerror(errno));
@@ -464,7 +467,7 @@ static const struct domu_option options[] = {
 	{ "fixed-strings", 'F', NULL, "PATTERN is text, not an expression" },
 	{ "perl-regexp", 'P', NULL,
 	  "PATTERN is an expression of Perl; where one takes too many steps it is given up, and said" },
-	{ "file", 'f', "FILE", "search for each line of this file of the host, or with - of stdin" },
+	{ "file", 'f', "FILE", "search for each line of this file of the host; - is stdin" },
 	{ "basic-regexp", 'G', NULL, "PATTERN is a basic regular expression (always so)" },
 	{ "word-regexp", 'w', NULL, "only whole words" },
 	{ "line-regexp", 'x', NULL, "only whole lines" },

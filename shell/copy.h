@@ -18,8 +18,6 @@ unsigned domu_cp_flags(const struct domu_args *args);
  * as they are shown, which with -v are told as they come, else none; u64 flags, fd to read the stream from.  A DST
  * that is a directory is gone into, as cp does.
  */
-/*
- */
 int domu_op_tree_out(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 int domu_op_tree_in(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 

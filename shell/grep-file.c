@@ -282,6 +282,8 @@ static int search(struct file *f, size_t upto)
 		struct domu_grep_hit line = { upto, upto };
 
 		domu_grep_next_line(f->g->m, f->pos, &line);
+		if (domu_grep_given_up(f->g->m))
+			return -E2BIG;
 		if (!f->g->invert) {
 			if (line.begin < upto)
 				rc = select_line(f, line.begin, line.end);
@@ -511,8 +513,9 @@ int domu_grep_file(struct domu_grep *g, struct domu_grep_buffer *b, const struct
 	int rc = g->max > 0 ? search_file(&f) : 0, r;
 
 	r = rc != -ESHUTDOWN && rc != -EINTR ? tell_file(&f) : 0;
-	if (domu_grep_gave_up(g->m) && rc == 0 && r == 0)
+	if (domu_grep_gave_up(g->m) > 0 && (rc == 0 || rc == -E2BIG) && r == 0)
 		r = domu_fail(g->r->ctx, DOMU_FAILED, -E2BIG,
-		              "on some lines the expression was given up, since it takes too many steps");
+		              "on some lines the expression was given up, since it takes too many steps%s",
+		              rc != 0 ? "; the rest of the file was not searched" : "");
 	return rc != 0 ? rc : r;
 }

@@ -10,7 +10,8 @@
 
 #include "shell/grep.h"
 
-#define VECTOR 64
+#define VECTOR      64
+#define MAX_GAVE_UP 20 /* lines of a file: what comes is most likely like them */
 
 struct pattern {
 	char *literal; /* what each match holds, in lower case where case does not count; NULL: nothing certain */
@@ -28,7 +29,8 @@ struct pattern {
 
 struct domu_grep_matcher {
 	enum domu_grep_syntax syntax;
-	bool icase, word, line, gave_up;
+	bool icase, word, line;
+	unsigned gave_up; /* lines, since it was asked */
 	char eol;
 	struct pattern *v;
 	size_t n;
@@ -300,16 +302,21 @@ static bool perl_in_line(struct domu_grep_matcher *m, struct pattern *p, const c
 {
 	int found = domu_grep_perl_match(p->perl, line, len, from, hit);
 
-	m->gave_up = m->gave_up || found < 0;
+	m->gave_up += found < 0;
 	return found > 0;
 }
 
-bool domu_grep_gave_up(struct domu_grep_matcher *m)
+unsigned domu_grep_gave_up(struct domu_grep_matcher *m)
 {
-	bool gave_up = m->gave_up;
+	unsigned lines = m->gave_up;
 
-	m->gave_up = false;
-	return gave_up;
+	m->gave_up = 0;
+	return lines;
+}
+
+bool domu_grep_given_up(const struct domu_grep_matcher *m)
+{
+	return m->gave_up >= MAX_GAVE_UP;
 }
 
 static bool pattern_in_line(struct domu_grep_matcher *m, struct pattern *p, const char *line, size_t len, size_t from,
@@ -407,7 +414,7 @@ static size_t candidate(struct domu_grep_matcher *m, struct pattern *p, size_t f
 /* The first line that one pattern matches. */
 static size_t next_of(struct domu_grep_matcher *m, struct pattern *p, size_t from)
 {
-	while (from < m->len) {
+	while (from < m->len && !domu_grep_given_up(m)) {
 		size_t at = candidate(m, p, from), begin, end;
 
 		if (at >= m->len)

@@ -39,10 +39,12 @@ bool domu_grep_in_line(struct domu_grep_matcher *m, const char *line, size_t len
                        struct domu_grep_hit *hit);
 
 /*
- * An expression of Perl was given up on a line since it was asked last: too many steps, too much memory.  Such a line
- * counts as one that does not match.
+ * The lines on which an expression of Perl was given up since this was asked last: too many steps, too much memory.
+ * Such a line counts as one that does not match.
  */
-bool domu_grep_gave_up(struct domu_grep_matcher *m);
+unsigned domu_grep_gave_up(struct domu_grep_matcher *m);
+/* On so many that no further line is looked at. */
+bool domu_grep_given_up(const struct domu_grep_matcher *m);
 
 /* ---- expressions of Perl (grep-perl.c) ---- */
 

@@ -18,6 +18,7 @@
 #define MAX_PACKED  (8u << 20) /* of one that is compressed */
 #define HEADER_SIZE 208u
 #define LATEST      (UINT64_C(1) << 55) /* microseconds: what systemd takes for a time ends there */
+#define MAX_INDENT  80 /* columns before a further line of a message, whatever stands before the first */
 #define ARRAY_STEP  4096u /* items of an entry array read in one go */
 #define MAX_ASKED   1000000u /* entries of a file that are asked whether they are wanted: the newest */
 
@@ -327,7 +328,7 @@ static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t of
 	bool ended = false;
 	int rc = buf != NULL ? 0 : -ENOMEM;
 
-	while (rc == 0 && items > 0 && !ended && ring->n < f->entries) {
+	while (rc == 0 && items > 0 && !ended && ring->n < f->entries && !domu_interrupted(j->r->ctx)) {
 		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
 
 		rc = read_at(j, f, buf, n * width, at);
@@ -498,8 +499,11 @@ static int put_entry(struct domu_journal *j, const struct entry *e, const struct
 	                 pid != NULL ? pid : "", pid != NULL ? "]" : "");
 	for (bool first = true; line != NULL; line = end != NULL ? end + 1 : NULL, first = false) {
 		end = strchr(line, '\n');
-		fprintf(out, "%*s%.*s\n", first ? 0 : indent, "", end != NULL ? (int)(end - line) : (int)strlen(line),
-		        line);
+		fprintf(out, "%*s%.*s\n",
+		        first                 ? 0
+		        : indent < MAX_INDENT ? indent
+		                              : MAX_INDENT,
+		        "", end != NULL ? (int)(end - line) : (int)strlen(line), line);
 	}
 	rc = fclose(out) == 0 ? domu_run_write(j->r, text, len) : domu_nomem(j->r->ctx);
 	free(text);

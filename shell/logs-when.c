@@ -8,6 +8,8 @@
 
 #include "shell/logs.h"
 
+#define LATEST (INT64_MAX / 1000000) /* more seconds are no time of a journal */
+
 /* "-2h", "30min ago": so many of a unit before now. */
 static bool ago(const char *text, time_t now, time_t *t)
 {
@@ -94,5 +96,5 @@ bool domu_logs_when(const char *text, time_t now, uint64_t *microseconds)
 		known = end != text + 1 && *end == '\0';
 	}
 	*microseconds = t > 0 ? (uint64_t)t * 1000000 : 0;
-	return known;
+	return known && t <= LATEST;
 }

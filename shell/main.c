@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +117,25 @@ static int run(struct domu_app *app, int argc, char **argv)
 	return domu_app_run(app, argc, argv);
 }
 
+/*
+ * Whoever started this may have closed one of the three: a disk would get its number, and what is meant for a terminal
+ * would go there.  Opened for the other direction, so that using one still fails.
+ */
+static void keep_standard_fds(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			_exit(DOMU_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	struct domu_ctx ctx;
 	struct domu_app app;
-	int status = hidden(argc, argv);
+	int status;
 
+	keep_standard_fds();
+	status = hidden(argc, argv);
 	if (status >= 0)
 		return status;
 	catch_signals();

@@ -16,6 +16,12 @@ struct domu_scan_chunk {
 };
 
 /*
+ * As far from its place a chunk may be.  Of a filesystem as it comes, none is half as far; the numbers of a hostile one
+ * may be chosen to have one place, and each would be looked for among all others.
+ */
+#define DOMU_SCAN_MAP_FAR 4096u
+
+/*
  * Inodes come in ascending order, but a part of a filesystem is read in
  * several goes: chunks of several goes may have one key.
  */
@@ -49,13 +55,15 @@ static inline size_t domu_scan_map_slot(const struct domu_scan_map *m, uint32_t 
 	return ((size_t)(h ^ h >> 15) << 2 | (key & 3)) & (m->room - 1);
 }
 
+/* SIZE_MAX: all that are near are taken. */
 static inline size_t domu_scan_map_free_slot(const struct domu_scan_map *m, uint32_t key)
 {
 	size_t i = domu_scan_map_slot(m, key);
 
-	while (m->v[i].key != 0)
-		i = (i + 1) & (m->room - 1);
-	return i;
+	for (size_t n = 0; n < DOMU_SCAN_MAP_FAR; n++, i = (i + 1) & (m->room - 1))
+		if (m->v[i].key == 0)
+			return i;
+	return SIZE_MAX;
 }
 
 /* Before anything is in it: a place for each chunk that files inodes can have, where that takes at most some bytes. */
@@ -81,9 +89,16 @@ static inline bool domu_scan_map_grow(struct domu_scan_map *m, size_t limit)
 	to.v = to.room * sizeof *to.v <= limit ? calloc(to.room, sizeof *to.v) : NULL;
 	if (to.v == NULL)
 		return false;
-	for (size_t i = 0; i < m->room; i++)
+	for (size_t i = 0; i < m->room; i++) {
+		size_t at = m->v[i].key != 0 ? domu_scan_map_free_slot(&to, m->v[i].key) : 0;
+
+		if (at == SIZE_MAX) {
+			free(to.v);
+			return false;
+		}
 		if (m->v[i].key != 0)
-			to.v[domu_scan_map_free_slot(&to, m->v[i].key)] = m->v[i];
+			to.v[at] = m->v[i];
+	}
 	free(m->v);
 	*m = to;
 	return true;
@@ -92,7 +107,7 @@ static inline bool domu_scan_map_grow(struct domu_scan_map *m, size_t limit)
 /*
  * Where the bit of ino is to be set once it is added at the end of an array
  * of n: in the chunk of the inode before, or a new one.  NULL: no room below
- * limit bytes.
+ * limit bytes, or near its place.
  */
 static inline uint64_t *domu_scan_map_next(struct domu_scan_map *m, uint32_t ino, size_t n, size_t limit)
 {
@@ -102,6 +117,8 @@ static inline uint64_t *domu_scan_map_next(struct domu_scan_map *m, uint32_t ino
 		if (2 * (m->n + 1) > m->room && !domu_scan_map_grow(m, limit))
 			return NULL;
 		m->now = domu_scan_map_free_slot(m, key);
+		if (m->now == SIZE_MAX)
+			return NULL;
 		m->n++;
 		m->v[m->now] = (struct domu_scan_chunk){ .key = key, .before = (uint32_t)n };
 	}
@@ -125,9 +142,11 @@ static inline bool domu_scan_map_find(const struct domu_scan_map *m, uint64_t in
 
 	if (ino > UINT32_MAX || m->room == 0)
 		return false;
-	for (size_t i = domu_scan_map_slot(m, key); m->v[i].key != 0; i = (i + 1) & (m->room - 1)) {
+	for (size_t i = domu_scan_map_slot(m, key), n = 0; n < DOMU_SCAN_MAP_FAR; n++, i = (i + 1) & (m->room - 1)) {
 		const struct domu_scan_chunk *c = &m->v[i];
 
+		if (c->key == 0)
+			break;
 		if (c->key == key && (c->bits & bit) != 0) {
 			*at = c->before + domu_scan_map_count(c->bits & (bit - 1));
 			return true;

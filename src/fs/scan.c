@@ -63,6 +63,7 @@ struct domu_scan_tree {
 	uint32_t now; /* the directory, + 1, whose names came last */
 	uint32_t last_ino;
 	bool batch;
+	int rc; /* what a batch ended with */
 	struct vec found; /* of a batch: where the names of the directories just read lead to */
 };
 
@@ -534,7 +535,13 @@ struct domu_scan_tree *domu_scan_tree_batch(struct domu_fs *fs, const uint64_t *
 			next = end;
 		}
 	}
+	s->rc = rc;
 	if (clean)
 		domu_error_clear(fs->ctx);
 	return s;
+}
+
+bool domu_scan_tree_failed(const struct domu_scan_tree *s)
+{
+	return s->rc != 0 && s->rc != -E2BIG;
 }

@@ -18,6 +18,8 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **s);
  */
 struct domu_scan_tree *domu_scan_tree_batch(struct domu_fs *fs, const uint64_t *dirs, size_t n, unsigned depth,
                                             size_t limit);
+/* Of a batch: it ended for another reason than that it is full: some block cannot be read. */
+bool domu_scan_tree_failed(const struct domu_scan_tree *s);
 size_t domu_scan_tree_bytes(const struct domu_scan_tree *s); /* 0 of NULL */
 void domu_scan_tree_free(struct domu_scan_tree *s);
 

@@ -121,6 +121,9 @@ struct domu_scan_tree *domu_scans_part(struct domu_scans *s, unsigned mount, str
 	room = s->parts < s->parts_limit ? (s->parts_limit - s->parts) / 2 : 0;
 	t = room >= s->parts_limit / PART_LEAST ? domu_scan_tree_batch(fs, dirs, n, depth, room) : NULL;
 	s->parts += domu_scan_tree_bytes(t);
+	/* The next part would come to the same block, for which a failing disk takes its time. */
+	if (t != NULL && domu_scan_tree_failed(t))
+		v->state = BY_NAME;
 	return t;
 }
 

@@ -33,7 +33,7 @@ struct dir_level {
 	/* The directory; its path is what the walk's begins with. */
 	struct domu_fs *fs;
 	const struct domu_scan_tree *scan; /* NULL: by name */
-	struct domu_scan_tree *part; /* read for the directories in it; NULL: none */
+	struct domu_scan_tree *own, *part; /* read for it, where its filesystem begins; for those in it.  NULL: none */
 	uint64_t ino;
 	unsigned mount;
 	size_t node, shown_len, path_len, path_at; /* path_at: where its name begins */
@@ -58,7 +58,6 @@ struct tree_walk {
 	char *shown;
 	size_t shown_len, shown_cap;
 	struct dir_level *top;
-	struct domu_scan_tree *part; /* read for the start */
 	struct child *spare; /* for sorting */
 	size_t n_spare;
 	unsigned depth; /* of top */
@@ -219,28 +218,33 @@ static size_t come_next(const struct tree_walk *w, const struct dir_level *l, ui
 	return n;
 }
 
-/* The names of l's directory from a part that is read already, or is now. */
+static int try_part(struct dir_level *l, const struct domu_scan_tree *part)
+{
+	l->scan = part;
+	return part != NULL ? domu_scan_tree_names(part, l->ino, add_scanned, l) : -ENODATA;
+}
+
+/*
+ * The names of l's directory from a part that is read already, or is now.  Each belongs to a level of its own mount:
+ * another filesystem has other inodes of the same numbers.
+ */
 static int names_of_part(struct tree_walk *w, struct dir_level *l, unsigned left)
 {
-	struct domu_scan_tree **own = w->top != NULL ? &w->top->part : &w->part;
+	bool begins = w->top == NULL || w->top->mount != l->mount;
+	struct domu_scan_tree **own = begins ? &l->own : &w->top->part;
 	uint64_t dirs[AHEAD];
 	int rc = -ENODATA;
 
 	for (const struct dir_level *up = w->top; rc == -ENODATA && up != NULL && up->mount == l->mount; up = up->up) {
-		l->scan = up->part;
-		if (up->part != NULL)
-			rc = domu_scan_tree_names(up->part, l->ino, add_scanned, l);
-	}
-	if (rc == -ENODATA && w->part != NULL && l->mount == w->start->mount) {
-		l->scan = w->part;
-		rc = domu_scan_tree_names(w->part, l->ino, add_scanned, l);
+		rc = try_part(l, up->part);
+		if (rc == -ENODATA)
+			rc = try_part(l, up->own);
 	}
 	if (rc != -ENODATA)
 		return rc;
 	domu_scans_part_free(w->scans, *own);
 	*own = domu_scans_part(w->scans, l->mount, l->fs, dirs, come_next(w, l, dirs), left);
-	l->scan = *own;
-	return l->scan != NULL ? domu_scan_tree_names(l->scan, l->ino, add_scanned, l) : -ENODATA;
+	return try_part(l, *own);
 }
 
 /* All names at once: fn may change the directory. */
@@ -271,6 +275,7 @@ static void free_level(struct tree_walk *w, struct dir_level *l)
 {
 	w->name_bytes -= l->used;
 	domu_scans_part_free(w->scans, l->part);
+	domu_scans_part_free(w->scans, l->own);
 	free(l->arena);
 	free(l->v);
 	free(l);
@@ -547,7 +552,6 @@ int domu_walk_tree(struct domu_tree *t, const struct domu_path *start, const cha
 		w.top = l->up;
 		free_level(&w, l);
 	}
-	domu_scans_part_free(w.scans, w.part);
 	if (w.scans != opts->scans)
 		domu_scans_free(w.scans);
 	domu_visited_free(&w.visited);

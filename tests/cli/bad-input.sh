@@ -250,4 +250,16 @@ X
 EDITOR=true TMPDIR=$T/tmp bad "edit of 512 GiB" "1" edit "$T/lie.img:/etc/hostname"
 has "edit of 512 GiB: it says why" "$(err)" 'larger than 256 MiB'
 is "edit of 512 GiB: nothing is left" "$(ls "$T/tmp")" ""
+# ---- started without its standard descriptors: none of them may become that of a disk
+truncate -s 16M "$T/closed.img"
+mke2fs -q -F -t ext4 "$T/closed.img"
+echo kept >"$T/new"
+"$DOMU" write "$T/closed.img:/new" <"$T/new" >&- 2>&-
+is "a change without stdout and stderr" "$? $(debugfs -R 'cat new' "$T/closed.img" 2>/dev/null)" "0 kept"
+check "leaves a sound filesystem" e2fsck -fn "$T/closed.img"
+"$DOMU" cat "$T/closed.img:/new" >&- 2>"$T/err"
+is "what cannot be shown is said" "$? $(err)" "1 domu-rescue: cannot write the output: Bad file descriptor"
+"$DOMU" write "$T/closed.img:/other" <&- 2>"$T/err"
+is "a closed stdin is no disk" "$? $(err | grep -c 'Bad file descriptor')" "1 1"
+
 done_testing

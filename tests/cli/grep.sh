@@ -24,6 +24,7 @@ fill() {
 	seq 1 20000 | sed 's/^\(.*7\)$/\1 needle \1/' >"$d/logs/numbers"
 	seq 1 60000 | sed 's/$/ the quick brown fox jumps over the lazy dog/' >"$d/logs/large"
 	{ head -c 3000000 /dev/zero | tr '\0' 'x'; echo ' foo'; echo after; } >"$d/logs/long-line"
+	{ yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab | head -n 30; echo end; } >"$d/logs/many-slow"
 	printf 'foo\nx\0bar\n\0b\200z foo\0\0last' >"$d/odd/nul-ended"
 	printf 'caf\xe9 foo\ngr\xc3\xbcn\n' >"$d/odd/latin"
 	printf 'esc\e[31mfoo\n' >"$d/odd/steer"
@@ -174,6 +175,9 @@ bar' $f
 domu grep -P '(x+x+)+[yz]' test:/logs/long-line test:/src/a.c
 is "-P: too many steps: status" "$status" 1
 has "-P: too many steps: it is said of which file" "$(err)" '/logs/long-line: .*given up'
+domu grep -c -P '(a+)+$|^end' test:/logs/many-slow test:/src/a.c
+is "-P: too many such lines: what comes is not searched" "$(out) $(err | grep -c 'many-slow: .*rest of the file was not searched')" \
+	$'/logs/many-slow:0\n/src/a.c:0 1'
 domu shell test -c "grep -c foo /src/a.c; grep -cP 'fo{2}' /src/a.c; grep -cP '^$' /src/blank"
 is "-P in a shell whose worker is there" "$(out)" $'4\n4\n3'
 
@@ -189,8 +193,11 @@ like -cv -f "$T/patterns" $f
 printf 'a\n\n' >"$T/patterns"
 like -c -f "$T/patterns" $f
 like -r -f "$T/patterns" @/src
-domu grep -cf - test:/src/a.c <"$T/patterns"
-is "patterns from stdin" "$(out)" "$(domu grep -cf "$T/patterns" test:/src/a.c; out)"
+printf 'two\nfoo$\n' >"$T/words"
+is "patterns from stdin" "$("$DOMU" grep -c -f - test:/src/a.c <"$T/words")" "$(cd "$T/mnt" && chroot_grep -c -f - /src/a.c <"$T/words")"
+printf 'grep -c -f - /src/a.c\ntwo\n' >"$T/script"
+"$DOMU" shell test <"$T/script" >"$T/out" 2>"$T/err"
+is "stdin of a shell holds commands" "$? $(err | grep -c 'in the shell')" "2 1"
 domu grep -f "$T/none" test:/src/a.c
 is "a file of patterns that is not there" "$status" 4
 domu grep -h -f <(echo 'no newline') test:/src/b.h other:/src/b.h

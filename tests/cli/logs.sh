@@ -213,6 +213,15 @@ if [ -x $remote ] && command -v journalctl >/dev/null; then
 		as_journalctl --since "$since" -u ssh
 		as_journalctl -S "$since"
 	done
+	# A name of any length, and as many lines: what stands before them is not as long on each.
+	rm -rf "$T/journal"
+	mkdir "$T/journal"
+	perl -e 'print "__REALTIME_TIMESTAMP=1700000000000000\n_BOOT_ID=", "1" x 32, "\n_HOSTNAME=", "h" x 5000,
+		"\nMESSAGE\n", pack("Q<", 7), "one\ntwo\n\n"' | $remote -o "$T/journal/system.journal" - >"$T/remote.log" 2>&1
+	make_fs ext4 "$T/wide.img" journal
+	config wide "$T/wide.img,raw,xvda,w"
+	domu logs wide
+	is "further lines begin in column 80 at most" "$(out | grep '^ *two$')" "$(printf '%80stwo' '')"
 	domu logs -u none units
 	is "a unit that said nothing" "$status $(wc -l <"$T/out")" "0 1"
 	lacks "-k: no other log" "$(domu logs -k units; out)" 'console|dmesg line'
@@ -220,6 +229,7 @@ else
 	skip "units, times, boots" "systemd-journal-remote is not installed"
 fi
 ends "--since of what is no time" 2 logs --since soon text
+ends "--since of more than a time can be" 2 logs --since @9223372036854775807 text
 has "and what one is" "$(err)" "-2h, '3 days ago'"
 ends "-u without a journal" 4 logs -u ssh text
 has "and what to type" "$(err)" 'domu-rescue logs text$'

@@ -187,6 +187,13 @@ Test(array, grows_and_keeps_what_is_there)
 	free(v);
 }
 
+/* Asked by ASAN, which otherwise ends the program instead of giving it NULL. */
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 Test(array, more_than_there_can_be_changes_nothing)
 {
 	volatile size_t huge = SIZE_MAX / sizeof(uint64_t) + 2; /* unknown to the compiler, which would warn */

@@ -3,12 +3,14 @@
 #include "config.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/msg.h"
 #include "fs/fs.h"
+#include "fs/scan-map.h"
 #include "fs/scan.h"
 #include "fsext-util.h"
 
@@ -86,9 +88,10 @@ static void same(const char *from, unsigned depth, bool post, size_t parts, unsi
 
 static int open_image(void *user, const struct domu_node *node, unsigned flags, struct domu_fs **fs)
 {
-	(void)node;
+	struct domu_block *const *disks = user;
+
 	(void)flags;
-	return ext_open(&im.ctx, user, 0, fs);
+	return ext_open(&im.ctx, disks[node->disk], 0, fs);
 }
 
 static void make(const char *mke2fs, const char *damage)
@@ -101,7 +104,7 @@ static void make(const char *mke2fs, const char *damage)
 	             output(&im));
 	cr_assert_eq(run(&im, "%s", damage), 0, "%s", output(&im));
 	image_must_open(&im, 0);
-	hooks.user = im.block;
+	hooks.user = &im.block;
 	cr_assert_eq(domu_tree_open(&im.ctx, &im.block, 1, &opts, &hooks, &tree), 0);
 }
 
@@ -148,5 +151,101 @@ Test(fsext_parts, damage_is_told_as_it_is_by_name)
 	     "echo \"$c\"; done | debugfs -w -f - img");
 	same("/", ~0u, false, 64 << 20, 5000);
 	same("/", ~0u, false, 400 << 10, 3500);
+	end();
+}
+
+/* A second filesystem, mounted before most of the first is shown: its directories have the same inode numbers. */
+Test(fsext_parts, a_filesystem_mounted_below_has_its_own)
+{
+	const struct domu_tree_opts opts = { .engine_guestfs = true };
+	struct domu_block *disks[2];
+	struct domu_tree_hooks hooks = { .appliance = open_image, .user = disks };
+	struct image other;
+
+	image_make(&other, "64M", "-t ext4");
+	cr_assert_eq(run(&other, "mkdir t && for i in $(seq 1 300); do mkdir -p t/z$i/y; touch t/z$i/x$i; done && "
+	                         "mke2fs -q -F -t ext4 -d t img 64M"),
+	             0, "%s", output(&other));
+	image_must_open(&other, 0);
+	image_make(&im, "64M", "-t ext4");
+	cr_assert_eq(run(&im, "mkdir -p t/etc t/sbin t/a0/m/k && : >t/sbin/init && for i in $(seq 1 300); do "
+	                      "mkdir -p t/a$i/b; touch t/a$i/c$i; done && "
+	                      "echo '/dev/xvdb /a0 ext4 defaults 0 0' >t/etc/fstab && "
+	                      "mke2fs -q -F -t ext4 -d t img 64M"),
+	             0, "%s", output(&im));
+	image_must_open(&im, 0);
+	disks[0] = im.block;
+	disks[1] = other.block;
+	snprintf(disks[1]->name, sizeof disks[1]->name, "xvdb");
+	cr_assert_eq(domu_tree_open(&im.ctx, disks, 2, &opts, &hooks, &tree), 0, "%s", im.ctx.error.message);
+	same("/", ~0u, false, 64 << 20, 1500);
+	same("/", ~0u, true, 300 << 10, 500);
+	same("/", ~0u, false, 40 << 10, 100);
+	cr_assert_eq(domu_tree_close(tree), 0);
+	image_free(&other);
+	image_free(&im);
+}
+
+/* All within some slots of the largest table: a table without a bound goes through those before for each. */
+Test(fsext_parts, inodes_chosen_to_have_one_place_end_the_table)
+{
+	static uint32_t inos[65536];
+	struct domu_scan_map m;
+	size_t n = 0, taken, at;
+
+	domu_scan_map_init(&m);
+	for (uint32_t group = 0; group < 1u << 24 && n < 65536; group++) {
+		uint32_t h = group * m.factor;
+
+		for (uint32_t k = 0; ((h ^ h >> 15) & 0xffff) < 64 && k < 4 && n < 65536; k++)
+			if ((group << 2 | k) > 0)
+				inos[n++] = ((group << 2 | k) - 1) * 64;
+	}
+	cr_assert_gt(n, 60000);
+	for (taken = 0; taken < n; taken++) {
+		uint64_t *bits = domu_scan_map_next(&m, inos[taken], taken, 64 << 20);
+
+		if (bits == NULL)
+			break;
+		*bits |= 1;
+	}
+	cr_assert(taken > 1000 && taken < 10000, "%zu of %zu", taken, n);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_eq(domu_scan_map_find(&m, inos[i], &at), i < taken);
+		cr_assert(i >= taken || at == i);
+	}
+	free(m.v);
+}
+
+static const struct domu_block_ops *sound;
+static uint64_t bad;
+static unsigned asked;
+
+static int pread_but_one(struct domu_block *b, void *buf, size_t len, uint64_t offset)
+{
+	if (bad < offset || bad >= offset + len)
+		return sound->pread(b, buf, len, offset);
+	asked++;
+	return -EIO;
+}
+
+/* A disk that fails takes seconds for each try. */
+Test(fsext_parts, a_block_that_cannot_be_read_is_not_asked_for_again_and_again)
+{
+	struct domu_block_ops ops;
+
+	make("-t ext4 -b 1024 -I 256",
+	     "mkdir -p u/sbin && : >u/sbin/init && for i in $(seq 100 400); do mkdir -p u/d$i/e; done && "
+	     "mke2fs -q -F -t ext4 -b 1024 -d u img 64M && debugfs -R 'blocks /d330' img 2>/dev/null");
+	bad = strtoull(output(&im), NULL, 10) * 1024;
+	cr_assert_gt(bad, 0, "%s", output(&im));
+	sound = im.block->ops;
+	ops = *sound;
+	ops.pread = pread_but_one;
+	im.block->ops = &ops;
+	same("/", ~0u, false, 64 << 20, 1);
+	/* By name, and then in parts: once with others, once by itself. */
+	cr_assert(asked >= 2 && asked <= 4, "%u times", asked);
+	im.block->ops = sound;
 	end();
 }
