@@ -265,8 +265,9 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
 
 /*
  * A new stage that holds what commit id replaced.  Refused (-ESTALE) where a
- * block has changed since, naming how many and the first.  The caller
- * commits it with opts.undoes set.
+ * block or the table has changed since, naming how many and the first, and
+ * (-ENODEV) where a disk or its volume group is another.  The caller commits
+ * it with opts.undoes set.
  */
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
                     const struct domu_commit_info *info, struct domu_stage **s);
@@ -275,6 +276,7 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
  * What commit id replaced into an empty log, to be laid over the disks as
  * they are now, by their indexes in now.  Whatever else has changed since is in that view too: it is
  * for looking at, block by block or file by file, and never to be written.
+ * Refused (-ENODEV) where a volume group has changed since.
  */
 int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
                    const struct domu_commit_info *now, int log_fd);

@@ -71,8 +71,11 @@ static int check_disks(struct undo *u, size_t n_disks)
 	return rc == -ESTALE ? -ENODEV : rc;
 }
 
-/* What the commit replaced may be of another volume or partition by now, and hold the same bytes still. */
-static int check_layouts(struct undo *u)
+/*
+ * What the commit replaced may be of another volume or partition by now, and hold the same bytes still.  A table is the
+ * first block of a disk, and says little of a filesystem that is still found: of single files it is not asked.
+ */
+static int check_layouts(struct undo *u, bool tables)
 {
 	const struct domu_commit_info *ci = &u->seal.meta.info;
 	bool used[DOMU_MAX_DISKS];
@@ -84,12 +87,12 @@ static int check_layouts(struct undo *u)
 		const struct domu_super *s = &ci->supers[i];
 		const struct domu_identity *id = &ci->disks[s->disk];
 
-		if (!used[s->disk])
+		if (!used[s->disk] || (s->offset == 0 && !tables))
 			continue;
 		rc = domu_disk_read(u->ctx, u->disks[s->disk].fd, id->vdev, u->seal.sizes[s->disk], now, s->size,
 		                    s->offset);
 		if (rc == 0 && domu_hash32(now, s->size) != s->sum)
-			rc = domu_fail(u->ctx, DOMU_FAILED, -ESTALE,
+			rc = domu_fail(u->ctx, DOMU_FAILED, s->offset == 0 ? -ESTALE : -ENODEV,
 			               "commit %s cannot be undone: the table or volume group on %s has changed since "
 			               "(byte %" PRIu64
 			               " of %s), and what it replaced may lie elsewhere now: nothing was written",
@@ -243,7 +246,7 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
-		rc = check_layouts(&u);
+		rc = check_layouts(&u, true);
 	if (rc == 0)
 		rc = domu_stage_room(st, NULL, true, (uint64_t)u.seal.n_units * DOMU_UNIT, 0);
 	if (rc < 0)
@@ -278,6 +281,8 @@ int domu_undo_view(struct domu_state *st, const char *id, const struct domu_comm
 	int rc =
 	    domu_id_valid(id) ? begin(&u, n_disks) : domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
 
+	if (rc == 0)
+		rc = check_layouts(&u, false);
 	if (rc == 0)
 		rc = fill(&u, now, log_fd);
 	end(&u);

@@ -144,6 +144,9 @@ check "with what was written" cmp "$T/out" "$T/xen/vm.cfg"
 before=$(now)
 ends "what was replaced where it was is not put back there" 1 undo vm
 has "which says why" "$(err)" "volume group on xvd[ab] has changed since"
+lacks "and promises no other way" "$(err)" "--files"
+ends "nor file by file" 1 undo vm --files
+has "which says why, too" "$(err)" "volume group on xvd[ab] has changed since"
 is "and nothing is written" "$(now)" "$before"
 mv "$T/parts/was" "$T/parts/vg-striped"
 
