@@ -228,7 +228,8 @@ static const struct domu_option options[] = {
 	{ "lines", 'n', "NUM", "so many lines of each, not 50" },
 	{ "unit", 'u', "UNIT", "of the journal what this unit said, and systemd of it" },
 	{ "since", 'S', "TIME",
-	  "of the journal all since then: 2024-05-01 12:30, 12:30, -2h, '3 days ago', yesterday" },
+	  "of the journal all since then, at most the last 100000: 2024-05-01 12:30, 12:30, -2h, '3 days ago', "
+	  "yesterday" },
 	{ "dmesg", 'k', NULL, "only what the kernel said since it was booted last" },
 	{ 0 },
 };
