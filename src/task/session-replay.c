@@ -32,6 +32,16 @@ static int cannot_replay(struct domu_session *s, const char *disk)
 	    disk);
 }
 
+static struct domu_program on_shown(const struct domu_shown *shown, struct heard *heard)
+{
+	return (struct domu_program){ .stack = shown->stack,
+		                      .offset = shown->offset,
+		                      .size = shown->size,
+		                      .writable = true,
+		                      .line = log_line,
+		                      .user = heard };
+}
+
 /*
  * The journal of a filesystem is replayed in the top layer of what is shown.  Where
  * e2fsck fails half way it empties the journal all the same, and ends with 0:
@@ -42,12 +52,7 @@ int domu_session_replay_journal(struct domu_session *s, const struct domu_shown 
 {
 	const struct domu_fs_ops *ops = domu_fs_driver(type);
 	struct heard heard = { .s = s };
-	struct domu_program p = { .stack = shown->stack,
-		                  .offset = shown->offset,
-		                  .size = shown->size,
-		                  .writable = true,
-		                  .line = log_line,
-		                  .user = &heard };
+	struct domu_program p = on_shown(shown, &heard);
 	int status, rc, top = shown->stack.stage_fd >= 0 ? shown->stack.stage_fd : shown->stack.replay_fd;
 	struct stat before;
 
@@ -77,12 +82,7 @@ int domu_session_settle(struct domu_session *s, const struct domu_shown *shown, 
 {
 	const struct domu_fs_ops *ops = domu_fs_driver(type);
 	struct heard heard = { .s = s };
-	struct domu_program p = { .stack = shown->stack,
-		                  .offset = shown->offset,
-		                  .size = shown->size,
-		                  .writable = true,
-		                  .line = log_line,
-		                  .user = &heard };
+	struct domu_program p = on_shown(shown, &heard);
 	int status, rc;
 
 	p.argv = ops->tools->check[DOMU_CHECK_PREEN];

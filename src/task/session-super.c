@@ -19,11 +19,13 @@ void domu_session_forget_disks(struct domu_session *s)
 		domu_backing_forget_all(&s->backings[i]);
 }
 
-static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t *sum)
+/* take: past this host's cache, or through it. */
+static int read_sum(struct domu_session *s, const struct domu_super *u,
+                    int (*take)(int fd, void *buf, size_t len, uint64_t offset), uint32_t *sum)
 {
 	const struct domu_backing *b = &s->backings[u->disk];
 	unsigned char buf[DOMU_UNIT];
-	int rc = domu_pread_device(b->fd, buf, u->size, u->offset);
+	int rc = take(b->fd, buf, u->size, u->offset);
 
 	if (rc < 0)
 		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,
@@ -36,14 +38,11 @@ static int read_sum(struct domu_session *s, const struct domu_super *u, uint32_t
 static int check_cached(struct domu_session *s, const struct domu_super *u)
 {
 	const struct domu_backing *b = &s->backings[u->disk];
-	unsigned char buf[DOMU_UNIT];
-	int rc = domu_pread_full(b->fd, buf, u->size, u->offset);
+	uint32_t sum;
+	int rc = read_sum(s, u, domu_pread_full, &sum);
 
-	if (rc < 0)
-		return domu_fail(s->ctx, DOMU_FAILED, rc, "%s: cannot be read at byte %" PRIu64 ": %s", b->path,
-		                 u->offset, strerror(-rc));
-	if (domu_hash32(buf, u->size) == u->sum)
-		return 0;
+	if (rc < 0 || sum == u->sum)
+		return rc;
 	rc = domu_fail(s->ctx, DOMU_INUSE, -ESTALE,
 	               "%s: this host has an old copy of byte %" PRIu64
 	               " of it in memory, and somebody keeps that there: nothing can be changed until he has ended: "
@@ -62,7 +61,7 @@ static int note(struct domu_session *s, struct domu_commit_info *ci, const char 
 	if (ci->n_supers == DOMU_MAX_SUPERS || !domu_inside(offset, size, s->backings[disk].size))
 		return 0;
 	snprintf(u.name, sizeof u.name, "%s", name);
-	rc = read_sum(s, &u, &u.sum);
+	rc = read_sum(s, &u, domu_pread_device, &u.sum);
 	if (rc == 0)
 		rc = check_cached(s, &u);
 	if (rc == 0)
@@ -148,7 +147,7 @@ int domu_session_check_supers(struct domu_session *s)
 
 		if (u->disk >= s->n_backings || s->backings[u->disk].fd < 0)
 			continue;
-		rc = read_sum(s, u, &sum);
+		rc = read_sum(s, u, domu_pread_device, &sum);
 		if (rc != 0)
 			return rc;
 		if (sum == u->sum)
