@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "fs-ext.h"
 
 #define MAX_BLOCKS (1u << 20) /* of all directories together: more are walked by name */
@@ -16,15 +17,10 @@ static int odd(struct ext_scan *s, uint32_t dir)
 
 static int note(struct ext_scan *s, uint64_t pblk, uint32_t dir, uint32_t seed)
 {
-	if (s->n == s->cap) {
-		size_t cap = s->cap != 0 ? 2 * s->cap : 1024;
-		struct ext_scan_block *v = cap <= MAX_BLOCKS ? reallocarray(s->blocks, cap, sizeof *v) : NULL;
-
-		if (v == NULL)
-			return cap <= MAX_BLOCKS ? -ENOMEM : -E2BIG;
-		s->blocks = v;
-		s->cap = cap;
-	}
+	if (s->n == MAX_BLOCKS)
+		return -E2BIG;
+	if (!DOMU_ARRAY_ROOM(s->blocks, s->cap, s->n + 1))
+		return -ENOMEM;
 	s->blocks[s->n++] = (struct ext_scan_block){ .pblk = pblk, .dir = dir, .seed = seed };
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/num.h"
 #include "block/lvm.h"
 
@@ -110,25 +111,10 @@ static int make_room(struct volume *v, unsigned legs)
 {
 	struct domu_lv_map *m = &v->map;
 
-	if (m->n_pieces == v->cap_pieces) {
-		size_t cap = 2 * v->cap_pieces + 1;
-		struct domu_lv_piece *p = reallocarray(m->pieces, cap, sizeof *p);
-
-		if (p == NULL)
-			return -ENOMEM;
-		m->pieces = p;
-		v->cap_pieces = cap;
-	}
-	if (m->n_legs + legs > v->cap_legs) {
-		size_t cap = 2 * v->cap_legs + legs;
-		struct domu_lv_leg *l = reallocarray(m->legs, cap, sizeof *l);
-
-		if (l == NULL)
-			return -ENOMEM;
-		m->legs = l;
-		v->cap_legs = cap;
-	}
-	return 0;
+	return DOMU_ARRAY_ROOM(m->pieces, v->cap_pieces, m->n_pieces + 1) &&
+	               DOMU_ARRAY_ROOM(m->legs, v->cap_legs, m->n_legs + legs)
+	           ? 0
+	           : -ENOMEM;
 }
 
 /* What follows the piece before on the same disk is one with it. */
@@ -231,15 +217,8 @@ static int note_origin(struct reader *r, size_t lv)
 	name = type != NULL && strcmp(type, "snapshot") == 0 ? lvm_text_string(r->t, seg, "origin") : NULL;
 	if (name == NULL)
 		return 0;
-	if (r->n_origins == r->cap_origins) {
-		size_t cap = r->cap_origins != 0 ? 2 * r->cap_origins : 16;
-		struct origin *v = reallocarray(r->origins, cap, sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		r->origins = v;
-		r->cap_origins = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(r->origins, r->cap_origins, r->n_origins + 1))
+		return -ENOMEM;
 	r->origins[r->n_origins++] =
 	    (struct origin){ .name = name, .merging = lvm_text_string(r->t, seg, "merging_store") != NULL };
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "fence/work.h"
 
 struct spans {
@@ -69,15 +70,8 @@ static int add(struct spans *s, uint64_t offset, uint64_t len)
 			return 0;
 		}
 	}
-	if (s->n == s->room) {
-		size_t room = 2 * s->room + 16;
-		struct domu_span *v = reallocarray(s->v, room, sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		s->v = v;
-		s->room = room;
-	}
+	if (!DOMU_ARRAY_ROOM(s->v, s->room, s->n + 1))
+		return -ENOMEM;
 	s->v[s->n++] = (struct domu_span){ .offset = offset, .len = len };
 	return 0;
 }

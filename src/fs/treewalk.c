@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "fs/scan.h"
 #include "fs/tree.h"
 #include "fs/visited.h"
@@ -77,15 +78,8 @@ static uint64_t key_of(const char *name, size_t len)
 
 static int add_child(struct dir_level *l, const char *name, size_t len, uint64_t ino)
 {
-	if (l->n == l->cap) {
-		size_t cap = l->cap != 0 ? 2 * l->cap : 16;
-		struct child *v = reallocarray(l->v, cap, sizeof *v);
-
-		if (v == NULL)
-			return -ENOMEM;
-		l->v = v;
-		l->cap = cap;
-	}
+	if (!DOMU_ARRAY_ROOM(l->v, l->cap, l->n + 1))
+		return -ENOMEM;
 	l->v[l->n++] = (struct child){
 		.key = key_of(name, len), .name = name, .ino = ino, .len = (uint32_t)len, .scanned = DOMU_SCAN_NOT
 	};
@@ -110,15 +104,8 @@ static int add_name(void *user, const char *name, size_t len, uint64_t ino, uint
 	(void)type_mode;
 	if (l->used + len + 1 > MAX_NAMES)
 		return -EFBIG;
-	if (l->used + len + 1 > l->room) {
-		size_t room = l->room != 0 ? 2 * l->room : 1024;
-		char *p = realloc(l->arena, room);
-
-		if (p == NULL)
-			return -ENOMEM;
-		l->arena = p;
-		l->room = room;
-	}
+	if (!DOMU_ARRAY_ROOM(l->arena, l->room, l->used + len + 1))
+		return -ENOMEM;
 	rc = add_child(l, name, len, ino);
 	if (rc != 0)
 		return rc;
