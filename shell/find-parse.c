@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "shell/cmd.h"
 #include "shell/find.h"
+#include "shell/fmt.h"
 #include "shell/mode.h"
 
 #define MAX_NESTING 100
@@ -166,14 +167,9 @@ static bool parse_time(const char *word, struct timespec *t)
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
 		struct tm tm = { .tm_isdst = -1 };
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		end = strptime(word, formats[i], &tm);
-#pragma GCC diagnostic pop
-		if (end == NULL || *end != '\0')
-			continue;
-		*t = (struct timespec){ .tv_sec = mktime(&tm) };
-		return true;
+		t->tv_nsec = 0;
+		if (domu_time_read(word, formats[i], &tm, &t->tv_sec))
+			return true;
 	}
 	return false;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/escape.h"
 #include "shell/fmt.h"
@@ -125,6 +126,20 @@ void domu_time_ls(struct timespec t, time_t now, char out[DOMU_TIME_TEXT])
 	if (localtime_r(&t.tv_sec, &tm) == NULL ||
 	    strftime(out, DOMU_TIME_TEXT, recent ? "%b %e %H:%M" : "%b %e  %Y", &tm) == 0)
 		snprintf(out, DOMU_TIME_TEXT, "%lld", (long long)t.tv_sec);
+}
+
+bool domu_time_read(const char *text, const char *format, struct tm *tm, time_t *t)
+{
+	const char *end;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	end = strptime(text, format, tm);
+#pragma GCC diagnostic pop
+	if (end == NULL || *end != '\0')
+		return false;
+	*t = mktime(tm);
+	return true;
 }
 
 void domu_time_full(struct timespec t, char out[DOMU_TIME_TEXT])

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "shell/fmt.h"
 #include "shell/logs.h"
 
 #define LATEST (INT64_MAX / 1000000) /* more seconds are no time of a journal */
@@ -48,23 +49,15 @@ static bool date(const char *text, time_t now, time_t *t)
 		                               "%Y-%m-%dT%H:%M:%S", "%H:%M",          "%H:%M:%S" };
 
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-		struct tm tm = { 0 }, today;
-		const char *end;
+		struct tm tm = { .tm_isdst = -1 }, today;
 
 		if (formats[i][1] == 'H' && localtime_r(&now, &today) != NULL) {
 			tm.tm_year = today.tm_year;
 			tm.tm_mon = today.tm_mon;
 			tm.tm_mday = today.tm_mday;
 		}
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		end = strptime(text, formats[i], &tm);
-#pragma GCC diagnostic pop
-		if (end == NULL || *end != '\0')
-			continue;
-		tm.tm_isdst = -1;
-		*t = mktime(&tm);
-		return true;
+		if (domu_time_read(text, formats[i], &tm, t))
+			return true;
 	}
 	return false;
 }
