@@ -20,13 +20,14 @@
  * and of what was not any part.  A write to a file stays until that file is
  * synced; a name until its folder is.  Of up to ALL_SUBSETS things every
  * subset is built; of more all beginnings, each alone, all but one, and random
- * ones.  The last write may have got as far as any of its sectors, others as
- * far as some; the length of a file may be there without the bytes.
+ * ones.  The last write may have got as far as any of its sectors, others (of
+ * many, RANDOM of them) as far as some; the length of a file may be there without the bytes.
  */
 #define ALL_SUBSETS  8
 #define RANDOM       12 /* subsets at each point */
 #define MAX_VOLATILE 4096
-#define MAX_TORN     48 /* sectors of one write that are tried; of more, evenly chosen ones */
+#define MAX_TORN     48 /* sectors of the last write that are tried; of more, evenly chosen ones */
+#define SOME_TORN    8 /* of another one */
 
 /* What is explored, and how much of it. */
 struct explorer {
@@ -173,22 +174,33 @@ static void tear_last(struct explorer *e)
 	}
 }
 
-/* Any write may be torn, not only the last one. */
-static void tear_any(struct explorer *e)
+/* Any write may be torn, not only the last one: with all of the rest, and by chance with three of four. */
+static void tear(struct explorer *e, size_t which)
 {
-	for (unsigned n = 0; n < RANDOM && e->n_left > 0; n++) {
-		size_t which = rnd() % e->n_left;
-		uint64_t sectors = sectors_of(&e->ops->v[e->left[which].op]);
-		struct torn t = { 0 };
+	uint64_t sectors = sectors_of(&e->ops->v[e->left[which].op]), step = sectors / SOME_TORN + 1;
+	struct torn t = { 0 };
 
-		if (sectors == 0)
-			continue;
-		t.sectors = (long)(rnd() % sectors);
-		t.whole_size = (rnd() & 1) != 0;
-		for (size_t i = 0; i < e->n_left; i++)
-			e->selected[i] = i == which || (rnd() & 3) != 0;
+	select_all(e, true);
+	for (uint64_t k = sectors > 0 ? rnd() % step : 0; k < sectors; k += step) {
+		t.sectors = (long)k;
+		t.whole_size = false;
+		build(e, &t, which);
+		t.whole_size = true;
 		build(e, &t, which);
 	}
+	if (sectors == 0)
+		return;
+	t.sectors = (long)(rnd() % sectors);
+	t.whole_size = (rnd() & 1) != 0;
+	for (size_t i = 0; i < e->n_left; i++)
+		e->selected[i] = i == which || (rnd() & 3) != 0;
+	build(e, &t, which);
+}
+
+static void tear_any(struct explorer *e)
+{
+	for (size_t i = 0; i < e->n_left && i < RANDOM; i++)
+		tear(e, e->n_left <= RANDOM ? i : rnd() % e->n_left);
 }
 
 static void some_subsets(struct explorer *e)
