@@ -4,17 +4,16 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/plugins.h"
 #include "tests/unit/fence-help.h"
+#include "tests/unit/own-mounts.h"
 
 struct bench bench;
 
@@ -69,8 +68,7 @@ void bench_private(void)
 {
 	if (geteuid() != 0)
 		return;
-	cr_assert_eq(unshare(CLONE_NEWNS), 0);
-	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert(own_mounts());
 	cr_assert_eq(mount("none", "/dev/shm", "tmpfs", 0, NULL), 0);
 	cr_assert_eq(mount("none", "/run", "tmpfs", 0, NULL), 0);
 }

@@ -3,16 +3,15 @@
 #ifndef GUEST_INUSE_H
 #define GUEST_INUSE_H
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest/check.h"
 #include "tests/unit/guest-help.h"
+#include "tests/unit/own-mounts.h"
 
 #define SIZE (8u << 20)
 
@@ -24,9 +23,7 @@ static char image[512], loop[64], mnt[512];
 
 static void open_bench(void)
 {
-	/* A namespace that some other test makes meanwhile would keep a copy of this one's mounts. */
-	if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0)
-		cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	own_mounts();
 	bench_open(&b);
 	snprintf(image, sizeof image, "%s", bench_image(&b, "a.img", SIZE));
 	snprintf(mnt, sizeof mnt, "%s", bench_path(&b, "mnt"));

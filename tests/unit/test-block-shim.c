@@ -46,7 +46,7 @@ static void stop(void)
 	domu_ctx_free(&ctx);
 }
 
-TestSuite(shim, .init = start, .fini = stop, .timeout = 120);
+TestSuite(shim, .init = start, .fini = stop, .timeout = 600);
 
 /* Runs a program in dir with these added to the environment (NULL: nothing); its exit status. */
 static int run(const char *env, const char *preload, const char *const *argv)

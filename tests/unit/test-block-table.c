@@ -7,7 +7,7 @@
 
 #include "block-disk.h"
 
-TestSuite(table, .init = start, .fini = stop, .timeout = 120);
+TestSuite(table, .init = start, .fini = stop, .timeout = 600);
 
 Test(table, gpt)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "commit-rig.h"
+#include "own-mounts.h"
 
 #define EDIT "rm /etc/hostname\nwrite script /etc/hostname\nmkdir /var"
 
@@ -57,6 +58,7 @@ static void closed_and_opened(const char *mke2fs)
 	unsigned n, calls, seen = 0;
 	struct domu_stage *s;
 
+	own_mounts();
 	rig_open(&r, 1, mke2fs, "8M");
 	snprintf(after, sizeof after, "%s/after", r.dir);
 	snprintf(before, sizeof before, "%s/before", r.dir);

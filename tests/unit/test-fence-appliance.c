@@ -39,6 +39,7 @@ static void start(const char *type, const char *mkfs)
 	         "%s; mkdir m; mount -o loop fs m; mkdir m/dir; echo hello >m/dir/hello; ln -s hello m/dir/link; "
 	         "ln m/dir/hello m/dir/second; chmod 640 m/dir/hello; chown 12:34 m/dir/hello; umount m",
 	         mkfs);
+	bench_private();
 	bench_open(IMAGE_SIZE, make);
 	/* A table, so that the filesystem is found as a partition. */
 	cr_assert_eq(sh("echo 'start=2048,size=%u' | sfdisk -q %s 2>/dev/null", IMAGE_SIZE / 512, bench.image), 0);
@@ -164,7 +165,7 @@ static void check_is_clean(void)
 	look(fs->root, "moved");
 }
 
-Test(appliance, xfs, .timeout = 400, .fini = bench_close)
+Test(appliance, xfs, .timeout = 600, .fini = bench_close)
 {
 	start("xfs", "mkfs.xfs -q fs");
 	read_what_is_there();
@@ -175,7 +176,7 @@ Test(appliance, xfs, .timeout = 400, .fini = bench_close)
 	cr_assert_eq(sh("cd %s; xfs_repair -n out >/dev/null 2>&1", bench.dir), 0);
 }
 
-Test(appliance, ext4, .timeout = 400, .fini = bench_close)
+Test(appliance, ext4, .timeout = 600, .fini = bench_close)
 {
 	start("ext4", "mke2fs -q -t ext4 fs");
 	read_what_is_there();

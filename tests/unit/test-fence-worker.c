@@ -278,27 +278,27 @@ static void interrupted_in(const char *op, uint64_t arg)
 	cr_assert_not(domu_worker_alive(worker));
 }
 
-Test(worker, an_interrupt_ends_it, .init = setup, .fini = teardown, .timeout = 120)
+Test(worker, an_interrupt_ends_it, .init = setup, .fini = teardown, .timeout = 600)
 {
 	interrupted_in("hang", 0);
 }
 
-Test(worker, an_interrupt_ends_one_in_the_middle_of_a_message, .init = setup, .fini = teardown, .timeout = 120)
+Test(worker, an_interrupt_ends_one_in_the_middle_of_a_message, .init = setup, .fini = teardown, .timeout = 600)
 {
 	interrupted_in("half", 0);
 }
 
-Test(worker, an_interrupt_ends_one_that_never_stops_sending_data, .init = setup, .fini = teardown, .timeout = 120)
+Test(worker, an_interrupt_ends_one_that_never_stops_sending_data, .init = setup, .fini = teardown, .timeout = 600)
 {
 	interrupted_in("flood", DOMU_MSG_DATA);
 }
 
-Test(worker, an_interrupt_ends_one_that_never_stops_reporting, .init = setup, .fini = teardown, .timeout = 120)
+Test(worker, an_interrupt_ends_one_that_never_stops_reporting, .init = setup, .fini = teardown, .timeout = 600)
 {
 	interrupted_in("flood", DOMU_MSG_PROGRESS);
 }
 
-Test(worker, nonsense_is_refused, .init = setup, .timeout = 60)
+Test(worker, nonsense_is_refused, .init = setup, .timeout = 600)
 {
 	/* Every type of message, and one that does not exist; each ends the worker. */
 	for (uint64_t type = 0; type <= 9; type++) {

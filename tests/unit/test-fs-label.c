@@ -270,7 +270,7 @@ Test(fs_label, as_libselinux_at_random)
 }
 
 /* What a guest's file may hold is not always an expression, and not always one that ends. */
-Test(fs_label, hostile_lines, .timeout = 120)
+Test(fs_label, hostile_lines, .timeout = 600)
 {
 	static const char hostile[] = "/.*\tu:r:default_t\n"
 	                              "/(((((\tu:r:x_t\n"
@@ -295,7 +295,7 @@ Test(fs_label, hostile_lines, .timeout = 120)
 }
 
 /* Each takes its number of steps, and all together would take minutes. */
-Test(fs_label, expressions_that_take_for_ever, .timeout = 120)
+Test(fs_label, expressions_that_take_for_ever, .timeout = 600)
 {
 	struct domu_label_texts texts = { 0 };
 	struct domu_labels *l;

@@ -13,7 +13,7 @@
 #include "base/plugins.h"
 #include "tests/unit/guest-inuse.h"
 
-TestSuite(checks, .init = open_bench, .fini = close_bench, .timeout = 60);
+TestSuite(checks, .init = open_bench, .fini = close_bench, .timeout = 600);
 
 static struct domu_view view;
 static struct domu_answer a;

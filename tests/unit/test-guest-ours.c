@@ -10,7 +10,7 @@
 
 #include "tests/unit/guest-inuse.h"
 
-TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 60);
+TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 600);
 
 /* ---- ourselves --------------------------------------------------------------------- */
 
