@@ -102,7 +102,7 @@ static inline void refused(const char *word)
 static inline void until_free(enum domu_verdict_depth depth)
 {
 	look(depth);
-	for (int i = 0; i < 2000 && v.in_use; i++) {
+	for (int i = 0; i < 3000 && v.in_use; i++) {
 		usleep(20000);
 		look(depth);
 	}
@@ -119,12 +119,15 @@ static inline void make_loop(const char *file, const char *sector)
 	}
 }
 
+/* The end of a script of a process that holds something: it keeps its name, has no child, and never ends. */
+#define STAYS " && kill -STOP $$"
+
 /* A process with the image open: "3<>" for writing, "3<" for reading. */
 static inline int hold(const char *redirection)
 {
 	char script[1024];
 
-	snprintf(script, sizeof script, "exec %s%s; echo open; exec sleep 60 >/dev/null", redirection, image);
+	snprintf(script, sizeof script, "exec %s%s; echo open" STAYS, redirection, image);
 	return run_start("sh", "-c", script, NULL);
 }
 
