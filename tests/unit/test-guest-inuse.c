@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/guest-inuse.h"
@@ -125,6 +126,44 @@ Test(inuse, a_loop_over_a_loop_and_two_over_one_file_are_found)
 	run("losetup", "-d", second);
 	holds("stacked", "same file");
 	until_free(DOMU_VERDICT_READ);
+}
+
+/* The library's naps: none is slept when a test counts them, and at the last one the file is gone. */
+static unsigned naps;
+static const char *gone_after_naps;
+
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+	if (gone_after_naps == NULL)
+		return clock_nanosleep(CLOCK_REALTIME, 0, wanted, left) == 0 ? 0 : -1;
+	if (naps > 0 && --naps == 0)
+		unlink(gone_after_naps);
+	return 0;
+}
+
+/* Another guest's loop, which the kernel takes its time to take down: it does not answer, and then it is no more. */
+Test(inuse, a_loop_that_is_being_taken_down_is_waited_for)
+{
+	static const char backing[] = "/sys/block/loop999999/loop/backing_file";
+	FILE *f;
+
+	open_disk(image);
+	if (geteuid() != 0 || mount("none", "/sys/block", "tmpfs", 0, NULL) < 0)
+		skip("no /sys/block of its own here");
+	cr_assert_eq(run("mkdir", "-p", "/sys/block/loop999999/loop"), 0);
+	f = fopen(backing, "we");
+	cr_assert(f != NULL && fputs("/nowhere\n", f) > 0 && fclose(f) == 0);
+	naps = 200;
+	gone_after_naps = backing;
+	look(DOMU_VERDICT_READ);
+	passes("stacked");
+	cr_assert_eq(naps, 0);
+	/* One that never answers is no reason to wait for ever. */
+	f = fopen(backing, "we");
+	cr_assert(f != NULL && fclose(f) == 0);
+	look(DOMU_VERDICT_READ);
+	cr_assert_eq(line("stacked")->result, DOMU_CHECK_UNKNOWN);
+	cr_assert_eq(umount("/sys/block"), 0);
 }
 
 /* ---- the page cache ---------------------------------------------------------- */
