@@ -94,7 +94,7 @@ ext_tools() {
 
 # verdict: the checker's, on a disk that is open.
 verdict() {
-	timeout 60 e2fsck -fn "$dev" >"$T/verdict" 2>&1
+	timeout "$time_limit" e2fsck -fn "$dev" >"$T/verdict" 2>&1
 	echo $?
 }
 

@@ -4,7 +4,7 @@
 command -v tmux >/dev/null || skip_all "tmux is not installed"
 pty_socket=$T/tmux
 pty_at=t # the terminal that is typed on: a test may have several
-pty_wait=${DOMU_PTY_WAIT:-60}
+pty_wait=${DOMU_PTY_WAIT:-120}
 export TERM=screen
 
 pty() {
