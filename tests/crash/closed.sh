@@ -35,8 +35,7 @@ attach() {
 }
 
 detach() {
-	losetup -d "$dev"
-	wait_until 10 test ! -e "/sys/block/${dev##*/}/loop/backing_file"
+	unloop "$dev"
 	dev=
 }
 
@@ -197,8 +196,7 @@ try() {
 	domu "${waive[@]}" recover "$target"
 	[ "$status" = 0 ] || bad "recover: status $status: $(err)"
 	if [ -n "$whole" ]; then
-		losetup -d "$whole"
-		wait_until 10 test ! -e "/sys/block/${whole##*/}/loop/backing_file"
+		unloop "$whole"
 		whole=
 	fi
 	attach "$disk" -r
@@ -252,7 +250,7 @@ ext() {
 		[ "$sector" = 512 ] || at=$(losetup -f --show -b "$sector" "$disk")
 		printf 'label: %s\nstart=1MiB, size=1MiB\nstart=3MiB, size=%dMiB\n' "$table" "$mib" |
 			sfdisk -q "$at" >"$T/sfdisk" 2>&1 || bad "sfdisk: $(cat "$T/sfdisk")"
-		[ "$sector" = 512 ] || losetup -d "$at"
+		[ "$sector" = 512 ] || unloop "$at"
 	fi
 	# Made long ago, so that a check has its time to write.
 	if ! E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -L "$(label)" -E "offset=$start${extended:+,$extended}" -d "$T/tree" \
