@@ -222,7 +222,7 @@ type=ext4 look=ro,noload mounts="ro rw ro,noload" others="ext2 ext3" start=0 sec
 because='unsupported optional features \(40000000\)'
 how=("fsck -p")
 kmsg='' grub=''
-if echo "domu-rescue closed $$" 2>/dev/null >/dev/kmsg && dmesg 2>/dev/null | grep -q "domu-rescue closed $$"; then
+if echo "domu-rescue closed $$" 2>/dev/null >/dev/kmsg && dmesg 2>/dev/null | grep "domu-rescue closed $$" >/dev/null; then
 	kmsg=1
 else
 	skip "why the kernel refuses" "no kernel log to read"

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/ctx.h"
 #include "fs/label.h"
+#include "tests/unit/seed.h"
 
 /* As <selinux/label.h> has them; the library is on every Debian, its header is not. */
 struct selinux_opt {
@@ -241,14 +241,12 @@ Test(fs_label, as_libselinux_at_random)
 		"/a", "/b", "/ab", "/a.b", "a", "b", ".x", "/c", "/aab", "/x", "/a+", "ab"
 	};
 	static const char *const kinds[] = { "", "", "", "-- ", "-d ", "-l " };
-	const char *given = getenv("DOMU_TEST_SEED");
-	unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 0) : (unsigned)time(NULL), n = 0;
+	unsigned seed = test_seed(), n = 0;
 	const char *text[5] = { NULL };
 	char *lines = NULL, path[256];
 	size_t size = 0;
 	FILE *f = open_memstream(&lines, &size);
 
-	fprintf(stderr, "DOMU_TEST_SEED=%u\n", seed);
 	srand(seed);
 	for (unsigned i = 0; i < 300; i++) {
 		fputs(rand() % 8 == 0 ? "(/a)?" : rand() % 2 == 0 ? "/a" : "/c", f);
