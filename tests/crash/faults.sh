@@ -22,7 +22,7 @@ finds() {
 
 while IFS=$'\t' read -r name workloads what why; do
 	test_number=$((test_number + 1))
-	said= bad=
+	said='' bad=''
 	for w in $workloads; do
 		said=$(finds "$name" "$w") || bad=$said
 		[ -z "$said" ] || break

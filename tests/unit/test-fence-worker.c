@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -353,32 +352,18 @@ Test(worker, a_handler_that_wants_no_more_ends_it, .init = setup, .fini = teardo
 Test(worker, dies_with_the_front, .init = setup, .fini = teardown)
 {
 	struct pollfd its = { .events = POLLIN };
-	int p[2], its_pid = 0;
-	char path[96], c;
-	pid_t pid;
-	FILE *f;
+	pid_t pid = fork();
+	int status;
 
-	cr_assert_eq(pipe(p), 0);
-	pid = fork();
 	if (pid == 0) {
 		struct domu_worker_disk disk = { .vdev = "xvda", .stack = bench_stack() };
 		const struct domu_worker_opts opts = { .disks = &disk, .n_disks = 1, .ops = ops };
 		struct domu_worker *w;
 
-		if (domu_worker_start(&bench.ctx, &opts, &w) == 0 && write(p[1], "x", 1) == 1)
-			pause();
-		_exit(1);
+		_exit(domu_worker_start(&bench.ctx, &opts, &w) == 0 ? raise(SIGSTOP) : 1);
 	}
-	close(p[1]);
-	cr_assert_eq(read(p[0], &c, 1), 1);
-	cr_assert_eq(sh("ps -o pid= --ppid %d >%s/pid", pid, bench.dir), 0);
-	snprintf(path, sizeof path, "%s/pid", bench.dir);
-	f = fopen(path, "re");
-	cr_assert(f != NULL && fscanf(f, "%d", &its_pid) == 1);
-	fclose(f);
-	/* A number may be another process's by the time that it is asked about. */
-	its.fd = pidfd_open(its_pid, 0);
-	cr_assert_geq(its.fd, 0);
+	cr_assert(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+	its.fd = bench_child(pid);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	cr_assert_eq(poll(&its, 1, 300000), 1);
