@@ -57,7 +57,7 @@ check-xen: all
 # Every changing command on every feature set, and longer random scripts; features writes the table of doc/features.md anew.
 check-matrix: all
 	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/matrix/run
-	DOMU=$(abs_builddir)/domu-rescue RANDOM_ROUNDS=60 RANDOM_STEPS=250 $(top_srcdir)/tests/matrix/random
+	DOMU=$(abs_builddir)/domu-rescue RANDOM_SEED=$$(date +%s) RANDOM_ROUNDS=60 RANDOM_STEPS=250 $(top_srcdir)/tests/matrix/random
 features: all
 	DOMU=$(abs_builddir)/domu-rescue $(top_srcdir)/tests/matrix/run --write
 .PHONY: check-programs crash-all check-xen check-matrix features

@@ -21,7 +21,7 @@
 
 /* Stacks are a handful of devices; a host with more than this is made up. */
 #define MAX_RELATIVES 4096
-#define LOOP_TRIES    20
+#define LOOP_TRIES    600 /* of 5 ms: what waits for the kernel lasts where the machine is busy */
 
 /* ---- loops ------------------------------------------------------------------- */
 
@@ -96,7 +96,7 @@ static int add_loop(struct domu_loops *ls, const char *name)
 	snprintf(dir, sizeof dir, "/sys/block/%s", l.name);
 	l.dev = domu_sysfs_dev(dir);
 	ask_loop(&l);
-	/* One that is being set up or taken down does not answer: it does in a moment, or is no more. */
+	/* One that is being taken down, whosever it is, does not answer until it is no more. */
 	for (int i = 0; i < LOOP_TRIES && !l.known; i++) {
 		if (!exists(path)) {
 			free(l.file);

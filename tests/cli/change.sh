@@ -93,7 +93,6 @@ for type in $types; do
 	# Where times are whole seconds, a change in the second of the making would not show.
 	made=$EPOCHSECONDS
 	wait_until 3 eval '[ "$EPOCHSECONDS" -gt "$made" ]'
-	time_limit=${DOMU_TIME_LIMIT:-60}
 
 	# Writing files
 	echo 'hello there' >"$T/data"

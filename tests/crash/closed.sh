@@ -35,8 +35,7 @@ attach() {
 }
 
 detach() {
-	losetup -d "$dev"
-	wait_until 10 test ! -e "/sys/block/${dev##*/}/loop/backing_file"
+	unloop "$dev"
 	dev=
 }
 
@@ -94,7 +93,7 @@ ext_tools() {
 
 # verdict: the checker's, on a disk that is open.
 verdict() {
-	timeout 60 e2fsck -fn "$dev" >"$T/verdict" 2>&1
+	timeout "$time_limit" e2fsck -fn "$dev" >"$T/verdict" 2>&1
 	echo $?
 }
 
@@ -197,8 +196,7 @@ try() {
 	domu "${waive[@]}" recover "$target"
 	[ "$status" = 0 ] || bad "recover: status $status: $(err)"
 	if [ -n "$whole" ]; then
-		losetup -d "$whole"
-		wait_until 10 test ! -e "/sys/block/${whole##*/}/loop/backing_file"
+		unloop "$whole"
 		whole=
 	fi
 	attach "$disk" -r
@@ -224,7 +222,7 @@ type=ext4 look=ro,noload mounts="ro rw ro,noload" others="ext2 ext3" start=0 sec
 because='unsupported optional features \(40000000\)'
 how=("fsck -p")
 kmsg='' grub=''
-if echo "domu-rescue closed $$" 2>/dev/null >/dev/kmsg && dmesg 2>/dev/null | grep -q "domu-rescue closed $$"; then
+if echo "domu-rescue closed $$" 2>/dev/null >/dev/kmsg && dmesg 2>/dev/null | grep "domu-rescue closed $$" >/dev/null; then
 	kmsg=1
 else
 	skip "why the kernel refuses" "no kernel log to read"
@@ -252,7 +250,7 @@ ext() {
 		[ "$sector" = 512 ] || at=$(losetup -f --show -b "$sector" "$disk")
 		printf 'label: %s\nstart=1MiB, size=1MiB\nstart=3MiB, size=%dMiB\n' "$table" "$mib" |
 			sfdisk -q "$at" >"$T/sfdisk" 2>&1 || bad "sfdisk: $(cat "$T/sfdisk")"
-		[ "$sector" = 512 ] || losetup -d "$at"
+		[ "$sector" = 512 ] || unloop "$at"
 	fi
 	# Made long ago, so that a check has its time to write.
 	if ! E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -L "$(label)" -E "offset=$start${extended:+,$extended}" -d "$T/tree" \

@@ -19,7 +19,7 @@ mkdir "$T/xen" "$T/mnt" "$T/loops" "$T/tmp"
 echo 'history-size = unlimited' >"$DOMU_RESCUE_CONF"
 export TMPDIR=$T/tmp
 test_number=0
-time_limit=${DOMU_TIME_LIMIT:-60}
+time_limit=${DOMU_TIME_LIMIT:-300} # of a command; it ends a hang, and measures no speed
 
 cleanup() {
 	local f
@@ -180,10 +180,10 @@ config() {
 	} >"$T/xen/$name.cfg"
 }
 
-# wait_until SECONDS COMMAND...: polls; for what another process does.  A minute at least: the bound ends a hang, and a
-# busy machine may take that for what is done at once on an idle one.
+# wait_until SECONDS COMMAND...: polls; for what another process does.  Two minutes at least: the bound ends a hang, and a
+# busy machine may take a minute for what is done at once on an idle one.
 wait_until() {
-	local end=$((SECONDS + ($1 > 60 ? $1 : 60)))
+	local end=$((SECONDS + ($1 > 120 ? $1 : 120)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1

@@ -47,10 +47,11 @@ kmount() {
 	echo "$4" >"$T/loops/${dev##*/}"
 }
 
+# Who looks at what processes have open holds a mount for a moment: busy then is not busy for good.
 kumount() {
 	local dev
 	dev=$(findmnt -rno SOURCE "$1") || return 1
-	umount "$1" && unloop "$dev"
+	wait_until 10 umount "$1" && unloop "$dev"
 }
 
 # ---- what is on a filesystem, as the kernel shows it: a line a fact, the path in the second field
@@ -205,7 +206,7 @@ make_disk() {
 # fsck_clean NAME DISK: e2fsck -fn on the filesystem at fs_offset finds nothing.
 fsck_clean() {
 	local said
-	if said=$(timeout 60 e2fsck -fn "$2?offset=$fs_offset" 2>&1); then
+	if said=$(timeout "$time_limit" e2fsck -fn "$2?offset=$fs_offset" 2>&1); then
 		ok "$1"
 	else
 		not_ok "$1" "$(head -n 30 <<<"$said")"

@@ -4,7 +4,7 @@
 command -v tmux >/dev/null || skip_all "tmux is not installed"
 pty_socket=$T/tmux
 pty_at=t # the terminal that is typed on: a test may have several
-pty_wait=${DOMU_PTY_WAIT:-60}
+pty_wait=${DOMU_PTY_WAIT:-120}
 export TERM=screen
 
 pty() {
@@ -62,22 +62,41 @@ pty_key() {
 	pty send-keys -t "$pty_at" "$@"
 }
 
+# Lines as they were printed, also where the terminal wrapped one: where that is depends on a pid's digits.
 pty_screen() {
-	pty capture-pane -p -t "$pty_at"
+	pty capture-pane -p -J -t "$pty_at" | sed 's/ *$//'
 }
 
-# The screen without what has scrolled away, joined where the terminal wrapped a line.
+# With what has scrolled away.
 pty_joined() {
 	pty capture-pane -p -J -S -500 -t "$pty_at"
 }
 
+# Only the prompt is left: what was on the screen before is not taken for what comes next.
 pty_clear() {
 	pty_key C-l
+	wait_until "$pty_wait" pty_one_line
 	pty clear-history -t "$pty_at"
+}
+
+pty_one_line() {
+	[ "$(pty_screen | grep -c .)" -le 1 ]
 }
 
 pty_matches() {
 	pty_screen | grep -Eq -- "$1"
+}
+
+# pty_program: the process that was started in this terminal.  By its name alone it may be that of another test.
+pty_program() {
+	local tty
+	tty=$(pty display-message -p -t "$pty_at" '#{pane_tty}')
+	pgrep -t "${tty#/dev/}" -f "^$DOMU "
+}
+
+# pty_gone PID: it has ended, though its parent may not have taken notice yet.
+pty_gone() {
+	wait_until "$pty_wait" sh -c "! grep -qs '^State:.[^ZX]' /proc/$1/status"
 }
 
 # pty_expect NAME PATTERN
@@ -94,7 +113,8 @@ pty_last() {
 	pty_screen | grep -v '^ *$' | tail -n 1 | grep -Eq -- "$1"
 }
 
-# pty_prompt NAME PATTERN: the prompt is there and nothing after it.
+# pty_prompt NAME PATTERN: the prompt, or a question, is there and nothing after it.  What is typed before that stands
+# between what is printed, and what was asked before is still on the screen.
 pty_prompt() {
 	if wait_until "$pty_wait" pty_last "^$2 *\$"; then
 		ok "$1"

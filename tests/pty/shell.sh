@@ -110,10 +110,13 @@ pty_line 'ls /etc'
 pty_expect "in names too" 'evil(\\033|\\e|\^\[|\\x1b|\?)\[31mname'
 
 # ---- 80 columns
+n=0
 for c in help 'help ls' 'ls -l /etc' 'df' 'info' 'status' 'history'; do
 	pty_clear
 	pty_line "$c"
-	wait_until "$pty_wait" pty_last '^web1:/etc> *$'
+	n=$((n + 1))
+	pty_line "!echo 'all 'of $n"
+	pty_expect "80 columns: $c: all of it" "^all of $n"
 	is "80 columns: $c" "$(pty_joined | awk 'length > 80' | head -n 3)" ""
 done
 

@@ -50,7 +50,7 @@ pty_prompt "over which a domain is started" '.*disk.img:/ \(read-only\)\*>'
 vanish web1
 pty_clear
 pty_line 'quit'
-pty_expect "leaving asks" 'commit, diff, keep or drop'
+pty_prompt "leaving asks" '.*commit, diff, keep or drop them\?'
 pty_line 'drop'
 pty_ended "and ends" 0
 is "nothing was written" "$(sha "$disk")" "$base"

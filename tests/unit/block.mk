@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 check_PROGRAMS += tests/unit/test-block-layers
 TESTS += tests/unit/test-block-layers
-tests_unit_test_block_layers_SOURCES = tests/unit/test-block-layers.c
+tests_unit_test_block_layers_SOURCES = tests/unit/test-block-layers.c tests/unit/seed.h
 tests_unit_test_block_layers_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_block_layers_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_block_layers_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Only what they use of the library is linked: no plugin calls into these programs.
-COMMIT_RIG = tests/unit/commit-rig.c tests/unit/commit-rig.h
+COMMIT_RIG = tests/unit/commit-rig.c tests/unit/commit-rig.h tests/unit/own-mounts.h
 COMMIT_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)
 COMMIT_TESTS = tests/unit/test-commit-basic tests/unit/test-commit-crash tests/unit/test-commit-state \
 	tests/unit/test-commit-rests \

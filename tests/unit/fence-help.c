@@ -4,17 +4,17 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/plugins.h"
 #include "tests/unit/fence-help.h"
+#include "tests/unit/own-mounts.h"
 
 struct bench bench;
 
@@ -69,8 +69,7 @@ void bench_private(void)
 {
 	if (geteuid() != 0)
 		return;
-	cr_assert_eq(unshare(CLONE_NEWNS), 0);
-	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert(own_mounts());
 	cr_assert_eq(mount("none", "/dev/shm", "tmpfs", 0, NULL), 0);
 	cr_assert_eq(mount("none", "/run", "tmpfs", 0, NULL), 0);
 }
@@ -79,6 +78,22 @@ bool bench_left(void)
 {
 	/* ls fails where either folder has none. */
 	return geteuid() == 0 && sh("test -z \"$(ls -d /dev/shm/domu-rescue.* /run/domu-rescue.* 2>/dev/null)\"") != 0;
+}
+
+int bench_child(pid_t pid)
+{
+	char path[96];
+	int child = 0, fd;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/child", bench.dir);
+	cr_assert_eq(sh("ps -o pid= --ppid %d >%s", (int)pid, path), 0);
+	f = fopen(path, "re");
+	cr_assert(f != NULL && fscanf(f, "%d", &child) == 1);
+	fclose(f);
+	fd = pidfd_open(child, 0);
+	cr_assert_geq(fd, 0);
+	return fd;
 }
 
 void bench_close(void)

@@ -27,6 +27,8 @@ void bench_open(uint64_t fs_size, const char *mkfs);
  */
 void bench_private(void);
 bool bench_left(void);
+/* A pidfd of the only child of a process: numbers come again. */
+int bench_child(pid_t pid);
 void bench_close(void);
 struct domu_stack_desc bench_stack(void);
 /* The filesystem as the stage has it, to DIR/name. */

@@ -19,7 +19,7 @@ tests_unit_test_fs_subvol_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fs_subvol_LDADD = $(UNIT_LDADD)
 check_PROGRAMS += tests/unit/test-fs-tree
 TESTS += tests/unit/test-fs-tree
-tests_unit_test_fs_tree_SOURCES = tests/unit/test-fs-tree.c
+tests_unit_test_fs_tree_SOURCES = tests/unit/test-fs-tree.c tests/unit/own-mounts.h
 tests_unit_test_fs_tree_CFLAGS = $(UNIT_CFLAGS) -DBUILDDIR='"$(abs_top_builddir)"'
 tests_unit_test_fs_tree_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fs_tree_LDADD = $(UNIT_LDADD)

@@ -5,10 +5,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "base/io.h"
 #include "block/block.h"
 #include "fsext-util.h"
+#include "own-mounts.h"
 
 /* A file that is written directly: what a stage would hold. */
 static int file_pread(struct domu_block *b, void *buf, size_t len, uint64_t offset)
@@ -70,9 +69,7 @@ void image_make(struct image *im, const char *size, const char *mke2fs)
 {
 	memset(im, 0, sizeof *im);
 	im->fd = -1;
-	/* Mounts of our own: a namespace that some other process makes meanwhile would keep a copy of them. */
-	if (unshare(CLONE_NEWNS) == 0)
-		cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	own_mounts();
 	snprintf(im->dir, sizeof im->dir, "/tmp/domu-fsext-XXXXXX");
 	cr_assert_not_null(mkdtemp(im->dir));
 	snprintf(im->path, sizeof im->path, "%s/img", im->dir);

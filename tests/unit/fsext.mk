@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The driver's own sources are linked in, so that sanitizers see them too; of the library only what they use.
-FSEXT_TEST_SOURCES = tests/unit/fsext-util.c tests/unit/fsext-util.h
+FSEXT_TEST_SOURCES = tests/unit/fsext-util.c tests/unit/fsext-util.h tests/unit/own-mounts.h
 FSEXT_TEST_LDADD = plugins/libfsext.a libdomu.a $(EXT2FS_LIBS) $(CRITERION_LIBS)
 FSEXT_TESTS = tests/unit/test-fsext-open tests/unit/test-fsext-read tests/unit/test-fsext-change tests/unit/test-fsext-mutants \
 	tests/unit/test-fsext-suspects tests/unit/test-fsext-parts

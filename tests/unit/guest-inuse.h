@@ -3,16 +3,15 @@
 #ifndef GUEST_INUSE_H
 #define GUEST_INUSE_H
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest/check.h"
 #include "tests/unit/guest-help.h"
+#include "tests/unit/own-mounts.h"
 
 #define SIZE (8u << 20)
 
@@ -24,9 +23,7 @@ static char image[512], loop[64], mnt[512];
 
 static void open_bench(void)
 {
-	/* A namespace that some other test makes meanwhile would keep a copy of this one's mounts. */
-	if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0)
-		cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	own_mounts();
 	bench_open(&b);
 	snprintf(image, sizeof image, "%s", bench_image(&b, "a.img", SIZE));
 	snprintf(mnt, sizeof mnt, "%s", bench_path(&b, "mnt"));
@@ -105,7 +102,7 @@ static inline void refused(const char *word)
 static inline void until_free(enum domu_verdict_depth depth)
 {
 	look(depth);
-	for (int i = 0; i < 2000 && v.in_use; i++) {
+	for (int i = 0; i < 3000 && v.in_use; i++) {
 		usleep(20000);
 		look(depth);
 	}
@@ -122,12 +119,15 @@ static inline void make_loop(const char *file, const char *sector)
 	}
 }
 
+/* The end of a script of a process that holds something: it keeps its name, has no child, and never ends. */
+#define STAYS " && kill -STOP $$"
+
 /* A process with the image open: "3<>" for writing, "3<" for reading. */
 static inline int hold(const char *redirection)
 {
 	char script[1024];
 
-	snprintf(script, sizeof script, "exec %s%s; echo open; exec sleep 60 >/dev/null", redirection, image);
+	snprintf(script, sizeof script, "exec %s%s; echo open" STAYS, redirection, image);
 	return run_start("sh", "-c", script, NULL);
 }
 

@@ -4,7 +4,7 @@ GUEST_TESTS = tests/unit/test-guest-names tests/unit/test-guest-find tests/unit/
 check_PROGRAMS += $(GUEST_TESTS)
 TESTS += $(GUEST_TESTS)
 GUEST_CPPFLAGS = $(AM_CPPFLAGS) -DBUILDDIR='"$(abs_top_builddir)"' -DSRCDIR='"$(abs_top_srcdir)"'
-GUEST_HELP = tests/unit/guest-help.c tests/unit/guest-help.h
+GUEST_HELP = tests/unit/guest-help.c tests/unit/guest-help.h tests/unit/own-mounts.h
 tests_unit_test_guest_names_SOURCES = tests/unit/test-guest-names.c
 tests_unit_test_guest_names_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guest_names_LDFLAGS = $(UNIT_LDFLAGS)

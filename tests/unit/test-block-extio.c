@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/ctx.h"
 #include "base/num.h"
 #include "block/block.h"
+#include "seed.h"
 
 #define SIZE (UINT64_C(3) << 20)
 
@@ -97,12 +97,9 @@ static void random_op(struct rig *r, uint8_t *buf)
 Test(extio, reads_are_what_was_written)
 {
 	uint8_t *buf = malloc(1 << 20), *end = malloc(SIZE);
-	struct timespec ts;
 	struct rig r;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	fprintf(stderr, "seed %ld\n", ts.tv_nsec);
-	setup_rig(&r, (unsigned)ts.tv_nsec);
+	setup_rig(&r, test_seed());
 	for (int i = 0; i < 20000; i++)
 		random_op(&r, buf);
 	cr_assert_eq(io_channel_flush(r.io), 0);

@@ -4,7 +4,7 @@
 
 #include "block-disk.h"
 
-TestSuite(grow, .init = start, .fini = stop, .timeout = 120);
+TestSuite(grow, .init = start, .fini = stop, .timeout = 600);
 
 /* What a commit would do. */
 static void apply(struct open_disk *d, const struct domu_log_entry *e, size_t n)

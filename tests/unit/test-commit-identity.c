@@ -5,16 +5,15 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "commit-rig.h"
+#include "own-mounts.h"
 
 #define EXT4 "-t ext4 -b 1024 -N 16 -O ^has_journal"
 
@@ -66,7 +65,7 @@ static bool twins(struct rig *r, char a[128], char b[128])
 {
 	struct stat x, y;
 
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (!own_mounts())
 		return false;
 	for (int i = 0; i < 2; i++) {
 		char *path = i == 0 ? a : b;

@@ -276,7 +276,7 @@ Test(list, of_a_thousand_commits_is_quick)
 	cr_assert(n == 1001, "%zu", n);
 	domu_state_list_free(v, n);
 	ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
-	cr_assert(ms < 1000, "%.0f ms", ms);
+	cr_assert(ms < 3000, "%.0f ms", ms); /* of the processor: 17, and 240 with sanitizers */
 	rig_close(&r);
 }
 

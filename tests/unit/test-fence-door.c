@@ -99,6 +99,7 @@ static void door(const char *type, const char *mkfs, const struct tools *t, size
 	char path[96], id[DOMU_ID_LEN + 1];
 	int fd;
 
+	bench_private();
 	bench_open(IMAGE_SIZE, mkfs);
 	cr_assert_eq(domu_plugins_load(&bench.ctx, DOMU_PLUGIN_FS), 0);
 	p = probe("fs", &ops);

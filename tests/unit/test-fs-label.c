@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/ctx.h"
 #include "fs/label.h"
+#include "tests/unit/seed.h"
 
 /* As <selinux/label.h> has them; the library is on every Debian, its header is not. */
 struct selinux_opt {
@@ -241,13 +241,12 @@ Test(fs_label, as_libselinux_at_random)
 		"/a", "/b", "/ab", "/a.b", "a", "b", ".x", "/c", "/aab", "/x", "/a+", "ab"
 	};
 	static const char *const kinds[] = { "", "", "", "-- ", "-d ", "-l " };
-	unsigned seed = (unsigned)time(NULL), n = 0;
+	unsigned seed = test_seed(), n = 0;
 	const char *text[5] = { NULL };
 	char *lines = NULL, path[256];
 	size_t size = 0;
 	FILE *f = open_memstream(&lines, &size);
 
-	cr_log_info("seed %u", seed);
 	srand(seed);
 	for (unsigned i = 0; i < 300; i++) {
 		fputs(rand() % 8 == 0 ? "(/a)?" : rand() % 2 == 0 ? "/a" : "/c", f);
@@ -270,7 +269,7 @@ Test(fs_label, as_libselinux_at_random)
 }
 
 /* What a guest's file may hold is not always an expression, and not always one that ends. */
-Test(fs_label, hostile_lines, .timeout = 120)
+Test(fs_label, hostile_lines, .timeout = 600)
 {
 	static const char hostile[] = "/.*\tu:r:default_t\n"
 	                              "/(((((\tu:r:x_t\n"
@@ -295,7 +294,7 @@ Test(fs_label, hostile_lines, .timeout = 120)
 }
 
 /* Each takes its number of steps, and all together would take minutes. */
-Test(fs_label, expressions_that_take_for_ever, .timeout = 120)
+Test(fs_label, expressions_that_take_for_ever, .timeout = 600)
 {
 	struct domu_label_texts texts = { 0 };
 	struct domu_labels *l;

@@ -261,7 +261,7 @@ static void put_random(struct domu_msg *m)
 	}
 }
 
-Test(proxy, a_hostile_client_is_answered_and_does_no_harm, .timeout = 60)
+Test(proxy, a_hostile_client_is_answered_and_does_no_harm, .timeout = 600)
 {
 	struct domu_msg m = DOMU_MSG_INIT(0), reply = DOMU_MSG_INIT(0);
 	int sv[2], status;
@@ -353,7 +353,7 @@ static void ask_everything(void)
 	domu_fs_check(fs, DOMU_CHECK_NO, NULL, NULL, &n);
 }
 
-Test(proxy, a_hostile_server_is_an_error, .timeout = 120)
+Test(proxy, a_hostile_server_is_an_error, .timeout = 600)
 {
 	domu_ctx_init(&ctx);
 	for (uint64_t how = 0; how < 1500; how++) {

@@ -16,6 +16,7 @@
 
 #include "base/plugins.h"
 #include "fs/fs.h"
+#include "tests/unit/own-mounts.h"
 
 static struct domu_ctx ctx;
 static char dir[64];
@@ -103,7 +104,7 @@ static int refresh(void *user, unsigned disk)
 
 static int replays;
 
-static void open_tree(const struct domu_tree_opts *opts)
+static void start_tree(const struct domu_tree_opts *opts)
 {
 	static const struct domu_tree_hooks hooks = { .replay = run_replay, .refresh = refresh, .user = &replays };
 
@@ -243,8 +244,9 @@ static void one_layout(const struct layout *l)
 	size_t n, node;
 	int root;
 
+	own_mounts();
 	make_guest(l);
-	open_tree(&opts);
+	start_tree(&opts);
 	cr_assert_eq(domu_tree_root(tree, &node), 0, "%s", ctx.error.message);
 	cr_assert_str_eq(domu_tree_nodes(tree)->v[node].name, l->root);
 	cr_assert_eq(domu_tree_mounts(tree, &m, &n), 0);
@@ -267,22 +269,22 @@ static void one_layout(const struct layout *l)
 	cr_assert_str_eq(said, "");
 }
 
-Test(tree, paths_on_disks_without_a_table, .init = setup, .fini = teardown, .timeout = 60)
+Test(tree, paths_on_disks_without_a_table, .init = setup, .fini = teardown, .timeout = 600)
 {
 	one_layout(&layouts[0]);
 }
 
-Test(tree, paths_on_gpt, .init = setup, .fini = teardown, .timeout = 60)
+Test(tree, paths_on_gpt, .init = setup, .fini = teardown, .timeout = 600)
 {
 	one_layout(&layouts[1]);
 }
 
-Test(tree, paths_on_mbr, .init = setup, .fini = teardown, .timeout = 60)
+Test(tree, paths_on_mbr, .init = setup, .fini = teardown, .timeout = 600)
 {
 	one_layout(&layouts[2]);
 }
 
-Test(tree, paths_on_logical_partitions, .init = setup, .fini = teardown, .timeout = 60)
+Test(tree, paths_on_logical_partitions, .init = setup, .fini = teardown, .timeout = 600)
 {
 	one_layout(&layouts[3]);
 }
@@ -303,7 +305,7 @@ Test(tree, devices_by_all_their_names, .init = setup, .fini = teardown)
 	char text[128];
 
 	make_guest(&layouts[1]);
-	open_tree(NULL);
+	start_tree(NULL);
 	expect_node("xvda2", "xvda2");
 	expect_node("sda2", "xvda2");
 	expect_node("/dev/hda1", "xvda1");
@@ -325,7 +327,7 @@ Test(tree, two_with_one_label_are_ambiguous, .init = setup, .fini = teardown)
 	make_guest(&layouts[0]);
 	cr_assert_eq(sh("cp h.img h2.img"), 0);
 	add_disk("h2.img", "xvdb");
-	open_tree(NULL);
+	start_tree(NULL);
 	cr_assert_eq(domu_tree_find(tree, "LABEL=home", &node), -ENOTUNIQ);
 	cr_assert_eq(ctx.error.status, DOMU_USAGE);
 }
@@ -355,7 +357,7 @@ Test(tree, what_is_no_filesystem_is_said, .init = setup, .fini = teardown)
 	add_disk("empty", "xvdb");
 	add_disk("text", "xvdc");
 	add_disk("part", "xvdd");
-	open_tree(NULL);
+	start_tree(NULL);
 	expect_refusal("xvda1", DOMU_UNSUPPORTED, "swap space");
 	expect_refusal("xvdb", DOMU_NOTFOUND, "empty");
 	expect_refusal("xvdc", DOMU_NOTFOUND, "no filesystem on it that is known");
@@ -369,7 +371,7 @@ Test(tree, without_the_appliance_xfs_says_what_could, .init = setup, .fini = tea
 	if (sh("mkfs.xfs -q -f -d size=320m,file=1,name=xfs.img") != 0)
 		cr_skip_test("no mkfs.xfs here");
 	add_disk("xfs.img", "xvda1");
-	open_tree(NULL);
+	start_tree(NULL);
 	cr_assert_lt(domu_path_walk(tree, "/", "/", 0, &p), 0);
 	cr_assert_eq(ctx.error.status, DOMU_UNSUPPORTED);
 	cr_assert_not_null(strstr(ctx.error.message, "libguestfs0"), "%s", ctx.error.message);
@@ -385,7 +387,7 @@ Test(tree, a_journal_is_replayed_before_reading, .init = setup, .fini = teardown
 	                "disk.img"),
 	             0);
 	add_disk("disk.img", "xvda1");
-	open_tree(NULL);
+	start_tree(NULL);
 	cr_assert_eq(domu_path_walk(tree, "/", "/lost+found", 0, &p), 0, "%s", ctx.error.message);
 	cr_assert_eq(replays, 1);
 }
@@ -399,7 +401,7 @@ Test(tree, in_use_it_is_read_as_it_is, .init = setup, .fini = teardown)
 	                "disk.img"),
 	             0);
 	add_disk("disk.img", "xvda1");
-	open_tree(&opts);
+	start_tree(&opts);
 	cr_assert_eq(domu_path_walk(tree, "/", "/lost+found", 0, &p), 0, "%s", ctx.error.message);
 	cr_assert_eq(replays, 0);
 }
@@ -421,7 +423,7 @@ Test(tree, a_closed_door_names_the_commit_and_the_way_on, .init = setup, .fini =
 	cr_assert_eq(pwrite(fd, sector, 512, 1024), 512);
 	close(fd);
 	add_disk("disk.img", "xvda1");
-	open_tree(&opts);
+	start_tree(&opts);
 	cr_assert_lt(domu_path_walk(tree, "/", "/", 0, &p), 0);
 	cr_assert_eq(ctx.error.status, DOMU_UNRECOVERED);
 	cr_assert_str_eq(ctx.error.message,

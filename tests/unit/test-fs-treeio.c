@@ -285,7 +285,7 @@ static int play(const struct memory *m, size_t len)
 	return rc;
 }
 
-Test(treeio, a_stream_cut_anywhere_is_an_error, .init = setup, .fini = teardown, .timeout = 120)
+Test(treeio, a_stream_cut_anywhere_is_an_error, .init = setup, .fini = teardown, .timeout = 600)
 {
 	struct memory m;
 
@@ -297,7 +297,7 @@ Test(treeio, a_stream_cut_anywhere_is_an_error, .init = setup, .fini = teardown,
 	free(m.bytes);
 }
 
-Test(treeio, a_hostile_stream_writes_nowhere_else, .init = setup, .fini = teardown, .timeout = 300)
+Test(treeio, a_hostile_stream_writes_nowhere_else, .init = setup, .fini = teardown, .timeout = 600)
 {
 	static const char *const names[] = { "..", ".", "a/b", "../../x", "", "/etc" };
 	struct memory m;

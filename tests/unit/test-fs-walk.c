@@ -311,7 +311,7 @@ Test(walk, bind_mounts_show_a_directory_again, .init = setup, .fini = teardown)
 	cr_assert_str_eq(said, "/etc/fstab: /nowhere cannot be bound to /a: there is no such directory\n");
 }
 
-Test(walk, bind_mounts_of_each_other_end, .init = setup, .fini = teardown, .timeout = 120)
+Test(walk, bind_mounts_of_each_other_end, .init = setup, .fini = teardown, .timeout = 600)
 {
 	memfs_dir(mem[ROOT], "/one");
 	memfs_dir(mem[ROOT], "/two");
@@ -477,7 +477,7 @@ Test(walktree, damage_is_entries_not_the_end, .init = setup, .fini = teardown)
 	cr_assert_str_eq(walk_all("/a", "a", (struct domu_walk_opts){ .max_depth = ~0u }), "a\na/b!\na/bad!\n");
 }
 
-Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .timeout = 120)
+Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .timeout = 600)
 {
 	uint64_t a, b;
 
@@ -502,7 +502,7 @@ Test(walktree, a_directory_in_itself_ends, .init = setup, .fini = teardown, .tim
 	cr_assert_leq(seen.n, 41 + 40 * 2);
 }
 
-Test(walktree, a_very_deep_tree_ends_in_an_error_entry, .init = setup, .fini = teardown, .timeout = 120)
+Test(walktree, a_very_deep_tree_ends_in_an_error_entry, .init = setup, .fini = teardown, .timeout = 600)
 {
 	uint64_t dir = memfs_dir(mem[ROOT], "/deepest");
 

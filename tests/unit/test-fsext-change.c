@@ -503,7 +503,7 @@ ParameterizedTestParameters(fsext_change, as_the_kernel)
 	return cr_make_param_array(struct variant, variants, sizeof variants / sizeof variants[0]);
 }
 
-ParameterizedTest(struct variant *v, fsext_change, as_the_kernel, .timeout = 240)
+ParameterizedTest(struct variant *v, fsext_change, as_the_kernel, .timeout = 600)
 {
 	struct both t = { .steps = 0 };
 	char path[128];

@@ -18,7 +18,7 @@
 #define BUDGET    (64u << 20) /* bytes read of one mutant */
 #define MAX_FILES 5000
 #define MAX_DEPTH 16
-#define SECONDS   60 /* for one mutant, sanitizers and a busy machine included */
+#define SECONDS   300 /* for one mutant, sanitizers and a busy machine included */
 
 struct variant {
 	const char mke2fs[96];

@@ -26,7 +26,7 @@ static const char *blkid(struct image *im, const char *tag)
 	return strtok((char *)output(im), "\n");
 }
 
-Test(fsext_open, probe_says_what_blkid_and_dumpe2fs_say, .timeout = 60)
+Test(fsext_open, probe_says_what_blkid_and_dumpe2fs_say, .timeout = 600)
 {
 	static const char *const options[] = {
 		"-t ext2 -L one",
@@ -59,7 +59,7 @@ Test(fsext_open, probe_says_what_blkid_and_dumpe2fs_say, .timeout = 60)
 	}
 }
 
-Test(fsext_open, what_is_no_filesystem_is_not_claimed, .timeout = 60)
+Test(fsext_open, what_is_no_filesystem_is_not_claimed, .timeout = 600)
 {
 	struct image im;
 	struct domu_probe p;
@@ -122,7 +122,7 @@ static void try_door(const char *options, uint32_t sector_size)
 	image_free(&im);
 }
 
-Test(fsext_open, closed_door_keeps_everybody_out, .timeout = 120)
+Test(fsext_open, closed_door_keeps_everybody_out, .timeout = 600)
 {
 	try_door("-t ext2", 512);
 	try_door("-t ext3 -b 1024", 512);
@@ -156,7 +156,7 @@ static const struct refusal {
 	{ "-t ext4 -b 1024 -O mmp", NULL, "multi-mount" },
 };
 
-Test(fsext_open, what_cannot_be_kept_right_is_read_but_not_changed, .timeout = 60)
+Test(fsext_open, what_cannot_be_kept_right_is_read_but_not_changed, .timeout = 600)
 {
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
 		const struct refusal *r = &refusals[i];
@@ -186,7 +186,7 @@ Test(fsext_open, what_cannot_be_kept_right_is_read_but_not_changed, .timeout = 6
 	}
 }
 
-Test(fsext_open, journal_to_replay_and_unknown_features, .timeout = 60)
+Test(fsext_open, journal_to_replay_and_unknown_features, .timeout = 600)
 {
 	struct image im;
 
@@ -208,7 +208,7 @@ Test(fsext_open, journal_to_replay_and_unknown_features, .timeout = 60)
 	image_free(&im);
 }
 
-Test(fsext_open, flags_of_inodes_are_respected, .timeout = 60)
+Test(fsext_open, flags_of_inodes_are_respected, .timeout = 600)
 {
 	static const struct {
 		const char *flags;
@@ -246,7 +246,7 @@ Test(fsext_open, flags_of_inodes_are_respected, .timeout = 60)
 	}
 }
 
-Test(fsext_open, names_in_a_directory_that_folds, .timeout = 60)
+Test(fsext_open, names_in_a_directory_that_folds, .timeout = 600)
 {
 	struct domu_stat a = { .mode = S_IFREG | 0644 }, d = { .mode = S_IFDIR | 0755 };
 	const struct domu_fs_ops *ops;
@@ -300,7 +300,7 @@ static void fill(struct image *im, uint64_t *ino)
 	cr_assert_eq(im->ctx.error.status, DOMU_FAILED);
 }
 
-Test(fsext_open, full_filesystem_says_so_and_stays_sound, .timeout = 120)
+Test(fsext_open, full_filesystem_says_so_and_stays_sound, .timeout = 600)
 {
 	static const char *const options[] = { "-t ext2", "-t ext3 -b 4096", "-t ext4", "-t ext4 -O bigalloc -C 16384",
 		                               "-t ext4 -O inline_data" };
@@ -334,7 +334,7 @@ Test(fsext_open, full_filesystem_says_so_and_stays_sound, .timeout = 120)
 	}
 }
 
-Test(fsext_open, no_free_inode_is_told, .timeout = 60)
+Test(fsext_open, no_free_inode_is_told, .timeout = 600)
 {
 	struct domu_stat a = { .mode = S_IFREG | 0644 };
 	struct image im;
@@ -355,7 +355,7 @@ Test(fsext_open, no_free_inode_is_told, .timeout = 60)
 	image_free(&im);
 }
 
-Test(fsext_open, large_directory_made_here_is_read_by_the_kernel, .timeout = 120)
+Test(fsext_open, large_directory_made_here_is_read_by_the_kernel, .timeout = 600)
 {
 	struct domu_stat a = { .mode = S_IFREG | 0644 }, d = { .mode = S_IFDIR | 0755 };
 	struct image im;

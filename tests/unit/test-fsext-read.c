@@ -228,7 +228,7 @@ static void same_statfs(struct image *im)
 	cr_assert_eq(sf.files_free, k.f_ffree);
 }
 
-ParameterizedTest(struct variant *v, fsext_read, equal_to_kernel, .timeout = 120)
+ParameterizedTest(struct variant *v, fsext_read, equal_to_kernel, .timeout = 600)
 {
 	struct image im;
 	unsigned long files = 0;
@@ -248,7 +248,7 @@ ParameterizedTest(struct variant *v, fsext_read, equal_to_kernel, .timeout = 120
 	image_free(&im);
 }
 
-Test(fsext_read, nothing_is_written_by_opening_for_writing, .timeout = 60)
+Test(fsext_read, nothing_is_written_by_opening_for_writing, .timeout = 600)
 {
 	struct image im;
 

@@ -75,7 +75,7 @@ static size_t mutate(char *text, size_t len, size_t cap)
 	return len;
 }
 
-Test(fuzz, mutants_are_guests_or_errors, .timeout = 120)
+Test(fuzz, mutants_are_guests_or_errors, .timeout = 600)
 {
 	struct bench b;
 	char text[8192];

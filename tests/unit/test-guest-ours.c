@@ -10,7 +10,7 @@
 
 #include "tests/unit/guest-inuse.h"
 
-TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 60);
+TestSuite(inuse, .init = open_bench, .fini = close_bench, .timeout = 600);
 
 /* ---- ourselves --------------------------------------------------------------------- */
 
@@ -134,7 +134,7 @@ Test(inuse, what_only_root_can_tell_is_no_use)
 	cr_assert_not_null(strstr(b.ctx.error.message, "run as root (check own-lock)"), "%s", b.ctx.error.message);
 	/* A use that anybody can see is one. */
 	cr_assert_eq(seteuid(0), 0);
-	pid = run_start("flock", image, "sh", "-c", "echo locked; exec sleep 60 >/dev/null", NULL);
+	pid = run_start("flock", "--no-fork", image, "sh", "-c", "echo locked" STAYS, NULL);
 	cr_assert_eq(seteuid(65534), 0);
 	look(DOMU_VERDICT_CHANGE);
 	cr_assert(v.in_use && !domu_verdict_untold(&v));
@@ -222,11 +222,11 @@ Test(inuse, who_has_the_hotplug_lock_is_said)
 	held_by(dir, word);
 	close(fd);
 	/* As Xen's script does it: flock(1) takes it and ends.  What we had said is still in the file. */
-	snprintf(script, sizeof script, "exec 8<>%s/block; flock 8; echo has it; exec sleep 60 >/dev/null", dir);
+	snprintf(script, sizeof script, "exec 8<>%s/block; flock 8; echo has it" STAYS, dir);
 	pid = run_start("sh", "-c", script, NULL);
-	snprintf(word, sizeof word, "held by process %d (", pid);
+	snprintf(word, sizeof word, "held by process %d (sh)", pid);
 	held_by(dir, word);
-	held_by(dir, "): a guest is being started or stopped; try again");
+	held_by(dir, "(sh): a guest is being started or stopped; try again");
 	/* Who only waits for it is not taken for who has it. */
 	run_stop(pid);
 	cr_assert_eq(domu_hotplug_lock_at(&b.ctx, dir, "commit 2 of\nweb2", 1, &fd), 0);

@@ -29,7 +29,7 @@ static void close_bench(void)
 	bench_close(&b);
 }
 
-TestSuite(toolstack, .init = open_bench, .fini = close_bench, .timeout = 60);
+TestSuite(toolstack, .init = open_bench, .fini = close_bench, .timeout = 600);
 
 /* A file below the folder that stands for the host's root. */
 static void host_file(const char *path, const char *text)

@@ -23,7 +23,7 @@ static void close_bench(void)
 	bench_close(&b);
 }
 
-TestSuite(xl, .init = open_bench, .fini = close_bench, .timeout = 60);
+TestSuite(xl, .init = open_bench, .fini = close_bench, .timeout = 600);
 
 static struct domu_guest *find(const char *name)
 {

@@ -23,7 +23,7 @@ static int extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t le
 	return 0;
 }
 
-Test(regions, are_bounded, .timeout = 120)
+Test(regions, are_bounded, .timeout = 600)
 {
 	const struct domu_fs_ops ops = { .self_size = sizeof ops, .name = "comb", .extent = extent };
 	struct domu_block block = { .size = (PIECES + 1) * PIECE };
