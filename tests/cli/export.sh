@@ -67,7 +67,11 @@ is "statfs" "$(stat -fc '%s %b %f %a %c %d' "$T/exp")" "$(stat -fc '%s %b %f %a 
 kumount "$T/mnt"
 (cd "$T/exp" && exec sleep 600) &
 sleeper=$!
-wait_until 5 test "$(readlink "/proc/$sleeper/cwd")" = "$T/exp"
+# Between fork and exec it has another name.
+sleeps() {
+	[ "$(readlink "/proc/$sleeper/cwd") $(cat "/proc/$sleeper/comm")" = "$T/exp sleep" ]
+}
+wait_until 60 sleeps || not_ok "somebody uses it"
 kill -INT "$exporter"
 wait_until 5 grep -q 'in use by sleep' "$T/err"
 has "somebody who uses it is named" "$(err)" "in use by sleep \(process $sleeper\)"
@@ -99,7 +103,6 @@ start "$T/exp2" export "$T/root.img"
 check "two at once" cmp "$T/exp/big/random" "$T/exp2/big/random"
 stop TERM
 is "SIGTERM ends it" "$status" 0
-kill "$program" 2>/dev/null
 umount "$T/exp"
 wait_until 5 sh -c "! pgrep -f 'export $T/root.img $T/exp\$'"
 is "umount ends it" "$(pgrep -fc "export $T/root.img $T/exp\$")" 0
