@@ -55,7 +55,7 @@ cut_short "$at" "$disk" write test:/etc/big
 mv "$disk" "$T/b/late.img"
 ends "late: it is waited for" 7 recover --wait 1
 has "late: which is said once" "$(err | grep -c 'test: waiting for its disks')" '^1$'
-"$DOMU" recover --wait 60 >"$T/late" 2>&1 &
+"$DOMU" recover --wait 600 >"$T/late" 2>&1 &
 waiting=$!
 check "late: recover waits" wait_until 20 grep -q "waiting for its disks" "$T/late"
 mv "$T/b/late.img" "$disk"

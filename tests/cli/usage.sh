@@ -137,7 +137,7 @@ while IFS= read -r line; do
 	line=${line#domu-rescue }
 	if [[ $line == export* ]]; then
 		# It goes on until it is told to end.
-		bash -c "exec timeout 60 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
+		bash -c "exec timeout --foreground 60 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
 		wait_until 10 mountpoint -q "${line##* }"
 		kill $!
 		wait $!
