@@ -359,11 +359,6 @@ aftermath() {
 	fsck_clean "$1: e2fsck" "$disk"
 }
 
-# stopped PID: it is.
-stopped() {
-	grep -q '^State:[[:space:]]*[Tt]' "/proc/$1/status"
-}
-
 declare -A seen=()
 for call in recvmsg sendmsg; do
 	# In how many pieces answers come, and how often they are waited for in vain, differs from run to run.
