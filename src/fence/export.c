@@ -15,7 +15,7 @@
 #include "fence/server.h"
 #include "fence/work.h"
 
-#define START_LIMIT 60 /* seconds: it ends a hang, and a busy machine may take them */
+#define START_LIMIT 20 /* seconds */
 #define END_LIMIT   60
 
 struct domu_export {

@@ -20,7 +20,7 @@
 
 #define TICK_US     200000 /* how late Ctrl-C may be seen when it came just before a wait */
 #define MAX_SAYS    100000 /* messages in one request */
-#define START_LIMIT 60.0 /* seconds until the fence is closed */
+#define START_LIMIT 20.0 /* seconds until the fence is closed */
 #define END_LIMIT   120.0 /* seconds to write back what is cached */
 
 struct domu_worker {

@@ -17,7 +17,7 @@ start() {
 	local dir=$1
 	shift
 	# A job of a shell ignores Ctrl-C unless it is told not to.
-	env --default-signal=INT timeout --foreground -k 60 300 "$DOMU" "$@" "$dir" >"$T/out" 2>"$T/err" </dev/null &
+	env --default-signal=INT timeout --foreground -k 60 900 "$DOMU" "$@" "$dir" >"$T/out" 2>"$T/err" </dev/null &
 	exporter=$!
 	wait_until 10 mountpoint -q "$dir" || not_ok "export mounts" "$(err)"
 	# timeout passes a signal on, once only with --foreground: the second Ctrl-C could be one to the commit at the end.  What is
