@@ -201,7 +201,7 @@ if [ -x $remote ] && command -v journalctl >/dev/null; then
 		local day=
 		until [ "$day" = "$(date +%F)" ]; do
 			day=$(date +%F)
-			domu logs "$@" units
+			domu logs "$@" units || not_ok "logs $*" "status $status" "$(err)"
 			journalctl --directory="$T/journal" -o short --no-pager -q "$@" >"$T/theirs"
 		done
 		same "logs $*: as journalctl" <(sed '/^==> .*journal/d; /^==> .*dmesg/,$d' "$T/out") "$T/theirs"
