@@ -3,7 +3,7 @@
 # appliance.sh - the same work through the libguestfs appliance: xfs, btrfs with subvolumes, and ext4 with --engine guestfs.
 . "$(dirname "$0")/../lib/functions.sh"
 . "$(dirname "$0")/../lib/images.sh"
-time_limit=200
+time_limit=600 # twice what an appliance may take to start
 # Not grep -q: it ends before ldconfig has written everything, and the pipe's failure would count as absent.
 ldconfig -p | grep 'libguestfs\.so' >/dev/null || skip_all "libguestfs is not installed"
 command -v qemu-system-x86_64 >/dev/null || skip_all "qemu-system-x86 is not installed"

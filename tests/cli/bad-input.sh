@@ -36,6 +36,9 @@ try() {
 	is "$name: not a byte was changed" "$(sha "$disk")" "${before%% *}"
 }
 
+seed=${BAD_SEED:-$((EPOCHSECONDS % 100000))}
+echo "# seed $seed (BAD_SEED= repeats it)"
+
 # ---- disks
 echo 'new content' >"$T/new"
 bad "an absent disk" 4 cat "$T/nothing.img:/etc/hostname"
@@ -86,7 +89,7 @@ make_bad truncated
 truncate -s 3M "$T/truncated.img"
 try "a filesystem cut short" "$T/truncated.img" "0 1 4 6"
 make_bad superblock
-dd if=/dev/urandom of="$T/superblock.img" bs=1 seek=1024 count=1024 conv=notrunc status=none
+noise $seed 1024 | dd of="$T/superblock.img" bs=1 seek=1024 conv=notrunc status=none
 try "a random superblock" "$T/superblock.img"
 make_bad feature
 debugfs -w -R 'feature' "$T/feature.img" >/dev/null 2>&1
@@ -102,7 +105,7 @@ try "blocks of 2^73 bytes" "$T/blocksize.img"
 for i in 1 2 3 4 5 6; do
 	make_bad "mutant$i"
 	# Random bytes over the first metadata blocks: descriptors, bitmaps, inode table.
-	dd if=/dev/urandom of="$T/mutant$i.img" bs=512 seek=$((i * 7)) count=4 conv=notrunc status=none
+	noise $((seed + i)) 2048 | dd of="$T/mutant$i.img" bs=512 seek=$((i * 7)) conv=notrunc status=none
 	try "mutant $i" "$T/mutant$i.img" "0 1 4 6"
 done
 # A directory that is its own parent and child; a length of a terabyte; a link of nothing.
@@ -150,7 +153,7 @@ entry 0x05 2048 70000 | mbr "$T/looptable.img"
 try "an extended partition that leads to itself" "$T/looptable.img"
 cp "$T/table.img" "$T/badgpt.img"
 printf 'label: gpt\nsize=8MiB\nsize=8MiB\n' | sfdisk -q "$T/badgpt.img"
-dd if=/dev/urandom of="$T/badgpt.img" bs=512 seek=1 count=3 conv=notrunc status=none
+noise $seed 1536 | dd of="$T/badgpt.img" bs=512 seek=1 conv=notrunc status=none
 try "a GPT whose first header is random" "$T/badgpt.img"
 printf 'label: gpt\nsize=8MiB\nsize=8MiB\n' | sfdisk -q "$T/table.img"
 truncate -s 10M "$T/table.img"

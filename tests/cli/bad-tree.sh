@@ -115,7 +115,7 @@ if [ -e /dev/fuse ]; then
 	cp --sparse=always "$T/sound.img" "$disk"
 	printf '%s\n' 'link /t/a /t/a/sub/loop' 'sif /t/text block[5] 0x7fffffff' | debugfs -w -f - "$disk" >/dev/null 2>&1
 	mkdir "$T/export"
-	timeout -k 5 200 "$DOMU" export web "$T/export" >"$T/out" 2>"$T/err" &
+	timeout --foreground -k 5 600 "$DOMU" export web "$T/export" >"$T/out" 2>"$T/err" &
 	pid=$!
 	if wait_until 10 test -d "$T/export/t"; then
 		timeout "$time_limit" find "$T/export/t" -maxdepth 12 >"$T/found" 2>"$T/find.err"

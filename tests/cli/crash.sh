@@ -83,7 +83,7 @@ verdict() {
 at fdatasync 1 KILL write test:/etc/big <"$T/payload"
 is "killed before the first sync: the disk is as before" "$(sha "$disk")" "$base"
 cp -a "$T/state" "$T/stage"
-timeout 60 strace -f -o "$T/calls" -e trace=pwrite64,fdatasync,fsync "$DOMU" commit test >"$T/out" 2>"$T/err"
+timeout "$time_limit" strace -f -o "$T/calls" -e trace=pwrite64,fdatasync,fsync "$DOMU" commit test >"$T/out" 2>"$T/err"
 is "its stage can be committed" "$?" 0
 after=$(sha "$disk")
 same "what was committed" "$T/payload" <(domu cat test:/etc/big; out)

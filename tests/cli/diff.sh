@@ -47,14 +47,9 @@ differing() {
 	cmp -l "$T/base.img" "$disk" | awk '{ u[int(($1 - 1) / 4096)] = 1 } END { print length(u) }'
 }
 
-# pick N: a number from 1 to N.
-pick() {
-	echo "$((RANDOM % $1 + 1))"
-}
-
-# ---- a random bunch of changes
+# ---- a random bunch of changes: RANDOM is of this shell alone, so nothing here may be drawn in a subshell
 bunch() {
-	local i d n
+	local i d f n
 	rm -rf "$T/host"
 	mkdir "$T/host"
 	mknod "$T/host/null" c 1 $((RANDOM % 5 + 4))
@@ -62,10 +57,10 @@ bunch() {
 	cp "$T/host/other" "$T/host/marked"
 	setfattr -n user.note -v changed "$T/host/marked"
 	for ((i = 0; i < 25; i++)); do
-		d=$(pick 6) n=$i
+		d=$((RANDOM % 6 + 1)) f=$((RANDOM % 8 + 1)) n=$i
 		case $((RANDOM % 15)) in
-		0) echo "write /srv/d$d/f$(pick 8) < $T/host/other" ;;
-		1) echo "rm -f /srv/d$d/f$(pick 8)" ;;
+		0) echo "write /srv/d$d/f$f < $T/host/other" ;;
+		1) echo "rm -f /srv/d$d/f$f" ;;
 		2) echo "touch /srv/d$d/hard" ;;
 		3) echo "chmod $((RANDOM % 2 ? 600 : 755)) /srv/d$d/binary" ;;
 		4) echo "chown $((RANDOM % 3)):7 /srv/d$d/sub" ;;
@@ -78,7 +73,7 @@ bunch() {
 		11) echo "cp -a /srv/d$d/sub /srv/copy$n" ;;
 		12) echo "touch -d 2001-02-03 /srv/d$d/sub" ;;
 		13) echo "mv -f /srv/large /srv/large$n" && echo "mv -f /srv/large$n /srv/large" ;;
-		14) echo "touch /srv/d6/a-name-of-some-length-$(printf %04d "$(pick 600)") /srv/d$d/added$n" ;;
+		14) printf 'touch /srv/d6/a-name-of-some-length-%04d /srv/d%d/added%d\n' $((RANDOM % 600 + 1)) "$d" "$n" ;;
 		esac
 	done
 	echo "cp -a host:$T/host/null /srv/null"

@@ -92,14 +92,14 @@ inject fdatasync 1 signal=KILL -- write test:/etc/big <"$T/payload"
 is "killed before the first sync: the disk is as before" "$(sha "$disk")" "$base"
 id=$(ls "$T/state/pending")
 cp -a "$T/state" "$T/stage"
-timeout 60 strace -y -o "$T/calls" "$DOMU" commit test >"$T/out" 2>"$T/err"
+timeout "$time_limit" strace -y -o "$T/calls" "$DOMU" commit test >"$T/out" 2>"$T/err"
 is "its stage can be committed" "$?" 0
 after=$(sha "$disk")
 restore "$T/stage" "$T/base.img"
 inject pwrite64 2 signal=KILL "$disk" -- commit test
 cp -a "$T/state" "$T/cut"
 cp --sparse=always "$disk" "$T/closed.img"
-timeout 60 strace -y -o "$T/recover-calls" "$DOMU" recover >"$T/out" 2>"$T/err"
+timeout "$time_limit" strace -y -o "$T/recover-calls" "$DOMU" recover >"$T/out" 2>"$T/err"
 is "a cut one can be recovered" "$(sha "$disk")" "$after"
 
 # each KIND ERROR... -- ARG...: each call of that kind fails, with the errors in turn.

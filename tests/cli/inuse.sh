@@ -70,7 +70,7 @@ rm "$T/hard.img"
 tail -f /dev/null 8<>"$disk" &
 writer=$!
 writes() {
-	[ "$(readlink "/proc/$writer/fd/8")" = "$disk" ] && [ "$(cat "/proc/$writer/comm")" = tail ]
+	[ "$(readlink "/proc/$writer/fd/8")" = "$disk" ] && called $writer tail
 }
 check "a writer is there" wait_until 10 writes
 refused "a writer" 'writer|open|process' "process $writer \(tail\)"

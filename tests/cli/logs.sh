@@ -196,10 +196,14 @@ if [ -x $remote ] && command -v journalctl >/dev/null; then
 	entries | $remote -o "$T/journal/system.journal" - >"$T/remote.log" 2>&1
 	make_fs ext4 "$T/units.img" journal
 	config units "$T/units.img,raw,xvda,w"
-	# as_journalctl OPTION...: the same for both.
+	# as_journalctl OPTION...: the same for both, and on one day: what today is, both have to agree on.
 	as_journalctl() {
-		domu logs "$@" units
-		journalctl --directory="$T/journal" -o short --no-pager -q "$@" >"$T/theirs"
+		local day=
+		until [ "$day" = "$(date +%F)" ]; do
+			day=$(date +%F)
+			domu logs "$@" units || not_ok "logs $*" "status $status" "$(err)"
+			journalctl --directory="$T/journal" -o short --no-pager -q "$@" >"$T/theirs"
+		done
 		same "logs $*: as journalctl" <(sed '/^==> .*journal/d; /^==> .*dmesg/,$d' "$T/out") "$T/theirs"
 	}
 	as_journalctl -k -n 1000

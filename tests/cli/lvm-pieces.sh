@@ -64,7 +64,6 @@ now() {
 }
 # put_together: both volumes as they are now, in root.now and striped.now.
 put_together() {
-	sync
 	gather vg/root "$T/root.now"
 	gather vg/striped "$T/striped.now"
 }

@@ -55,7 +55,7 @@ cut_short "$at" "$disk" write test:/etc/big
 mv "$disk" "$T/b/late.img"
 ends "late: it is waited for" 7 recover --wait 1
 has "late: which is said once" "$(err | grep -c 'test: waiting for its disks')" '^1$'
-"$DOMU" recover --wait 60 >"$T/late" 2>&1 &
+"$DOMU" recover --wait 600 >"$T/late" 2>&1 &
 waiting=$!
 check "late: recover waits" wait_until 20 grep -q "waiting for its disks" "$T/late"
 mv "$T/b/late.img" "$disk"
@@ -226,10 +226,21 @@ recovered "two disks without a name" "$T/a/one.img"
 recovered "two disks without a name, the other" "$T/a/two.img"
 
 # ---- a loop device
+# drop DEVICE: it is no loop device any more, and no device at all: of those that are there, anybody may be given one.
+drop() {
+	unloop "$1"
+	perl -e 'open(F, "+<", "/dev/loop-control") && ioctl(F, 0x4c81, int shift)' "${1#/dev/loop}" # LOOP_CTL_REMOVE
+}
+
+# again DEVICE FILE: it is one, of that.
+again() {
+	losetup "$1" "$2" && : >"$T/loops/${1##*/}"
+}
+
 # setup FILE: a loop device under a number that nobody else takes meanwhile.  Sets $dev.
 setup() {
-	local n
-	for n in 770 771 772 773; do
+	local n first=$((770 + $$ % 50 * 4)) # who else runs this test has others
+	for ((n = first; n < first + 4; n++)); do
 		dev=/dev/loop$n
 		[ ! -e "/sys/block/loop$n/loop/backing_file" ] && losetup "$dev" "$1" 2>/dev/null && break
 	done
@@ -242,10 +253,9 @@ cp --sparse=always "$T/base.img" "$disk"
 at_dev=$(writes --waive writers write dev:/etc/big)
 cut_short "$at_dev" "$dev" --waive writers write dev:/etc/big
 cp --sparse=always "$disk" "$T/b/copy.img"
-unloop "$dev"
+drop "$dev"
 refused "a device that is gone: recover" "$id" "$disk" --waive writers recover dev
-losetup "$dev" "$T/b/copy.img"
-: >"$T/loops/${dev##*/}"
+again "$dev" "$T/b/copy.img"
 dev2=$(loop "$disk" 0 0)
 due "another device has its name" dev
 refused "another device has its name: recover" "another device has its name.*--disk $dev2" "$T/b/copy.img" --waive writers recover dev
@@ -256,7 +266,7 @@ config dev "$dev2,raw,xvda,w"
 due "another number" dev
 works "another number: recover" --waive writers recover
 unloop "$dev2"
-unloop "$dev"
+drop "$dev"
 recovered "another number" "$disk"
 rm "$T/xen/dev.cfg"
 
@@ -267,25 +277,20 @@ one=$dev
 setup "$T/b/other.img"
 two=$dev
 cut_short "$at_dev" "$one" --waive writers write "$one:/etc/big"
-unloop "$one"
-unloop "$two"
-losetup "$one" "$T/b/other.img"
-: >"$T/loops/${one##*/}"
+drop "$one"
+drop "$two"
+again "$one" "$T/b/other.img"
 refused "a device without a guest, and another in its place: recover" "$id.*pending.*no disk of $one now" "$T/b/other.img" --waive writers recover
-unloop "$one"
-losetup "$one" "$disk"
-losetup "$two" "$T/b/other.img"
-: >"$T/loops/${one##*/}"
-: >"$T/loops/${two##*/}"
+drop "$one"
+again "$one" "$disk"
+again "$two" "$T/b/other.img"
 config dev "$one,raw,xvda,w"
 config other "$two,raw,xvda,w"
 cut_short "$at_dev" "$one" --waive writers write dev:/etc/big
-unloop "$one"
-unloop "$two"
-losetup "$one" "$T/b/other.img"
-losetup "$two" "$disk"
-: >"$T/loops/${one##*/}"
-: >"$T/loops/${two##*/}"
+drop "$one"
+drop "$two"
+again "$one" "$T/b/other.img"
+again "$two" "$disk"
 config dev "$two,raw,xvda,w"
 config other "$one,raw,xvda,w"
 due "exchanged numbers" dev
@@ -299,8 +304,8 @@ works "exchanged numbers: recover" --waive writers recover
 works "exchanged numbers: the other's undo without ID" --waive writers undo other
 cmp -s "$T/b/other.img" "$T/base.img"
 is "exchanged numbers: is of its own commit" "$?" 0
-unloop "$one"
-unloop "$two"
+drop "$one"
+drop "$two"
 recovered "exchanged numbers" "$disk"
 rm "$T/xen/dev.cfg" "$T/xen/other.cfg"
 
@@ -332,5 +337,5 @@ mkdir "$T/held/mnt/state"
 on_it "a state directory in a file on the disk" "$dev" "${waive[@]}" --state-dir "$T/held/mnt/state"
 kumount "$T/held/mnt"
 umount "$T/held"
-unloop "$dev"
+drop "$dev"
 done_testing

@@ -68,7 +68,7 @@ for type in ext2 ext3 ext4; do
 	n=0 bad=''
 	while IFS= read -rd '' f; do
 		n=$((n + 1))
-		timeout 60 "$DOMU" cat "test:/$f" 2>"$T/err" | cmp -s - "$m/$f" || bad+=" ${f@Q}"
+		timeout "$time_limit" "$DOMU" cat "test:/$f" 2>"$T/err" | cmp -s - "$m/$f" || bad+=" ${f@Q}"
 	done < <(cd "$m" && find . -type f -size -50M -not -path './many/*' -printf '%P\0')
 	is "$name: cat of $n files is what the kernel reads" "$bad" ""
 	works "$name: cat of several" cat test:/etc/passwd test:/etc/hostname

@@ -48,12 +48,9 @@ cp --sparse=always "$T/base.img" "$disk"
 strace -o "$T/trace" -e trace=pwrite64 -e inject="pwrite64:signal=STOP:when=$at" \
 	"$DOMU" write test:/etc/big <"$T/payload" >"$T/commit.out" 2>"$T/commit.err" &
 tracer=$!
-# stopped: sets $pid.
-stopped() {
-	pid=$(tr -d ' ' <"$(echo "$state"/pending/*/lock)") && [ -n "$pid" ] && grep -q '^State:.[Tt]' "/proc/$pid/status" && closed "$disk"
-}
-check "under way: the commit is stopped" wait_until 20 stopped
-stopped
+check "under way: the commit is stopped" wait_until 60 grep -q 'stopped by SIGSTOP' "$T/trace"
+check "under way: with its disk closed" closed "$disk"
+pid=$(tr -d ' ' <"$(echo "$state"/pending/*/lock)")
 id=$(ls "$state/pending")
 works "under way: list" list --json
 is "under way: no recover is due" "$(jq '.guests[] | select(.name == "test") | .recover_due' "$T/out")" false

@@ -203,7 +203,7 @@ works "its blocks are still there" undo test --files
 is "its content" "$(kmount "$disk" 0 0 "$T/mnt" ro; sha256sum <"$T/mnt/srv/huge"; kumount "$T/mnt")" "$sha_huge"
 fsck_clean "a big file: e2fsck" "$disk"
 works "undo of that" undo test
-guest 'head -c 15000000 /dev/zero | tr "\0" y >srv/filler; sync; rm srv/filler'
+guest 'head -c 15000000 /dev/zero | tr "\0" y >srv/filler; sync -f .; rm srv/filler'
 before=$(sha "$disk")
 ends "its blocks were used and freed again" 1 undo test "$(domu history test --json; jq -r '.commits | last | .id' "$T/out")" --files
 has "it says so" "$(out)" 'blocks were used again'

@@ -137,12 +137,12 @@ while IFS= read -r line; do
 	line=${line#domu-rescue }
 	if [[ $line == export* ]]; then
 		# It goes on until it is told to end.
-		bash -c "exec timeout 60 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
+		bash -c "exec timeout --foreground 300 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
 		wait_until 10 mountpoint -q "${line##* }"
 		kill $!
 		wait $!
 	else
-		VISUAL=/bin/true EDITOR=/bin/true timeout 60 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
+		VISUAL=/bin/true EDITOR=/bin/true timeout 300 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
 	fi
 	status=$?
 	examples=$((examples + 1))

@@ -13,15 +13,20 @@ server=
 
 # serve DISK ANSWERS: xenstore as if domain 7 had DISK, cut after so many answers.
 serve() {
-	[ -z "$server" ] || { kill "$server" && wait "$server" 2>/dev/null; }
+	end_server
 	rm -f "$T/socket"
 	"$built/tests/lib/xenstored-cut" "$T/socket" "$@" >"$T/answers" &
 	server=$!
-	wait_until 10 test -S "$T/socket"
+	wait_until 60 test -S "$T/socket" || not_ok "xenstored is there"
+}
+
+end_server() {
+	[ -z "$server" ] || { kill "$server" && wait "$server" 2>/dev/null; }
+	server=
 }
 
 test_cleanup() {
-	[ -z "$server" ] || kill "$server"
+	end_server
 }
 
 # What is said of the backends of that disk.
@@ -46,9 +51,8 @@ serve "$T/disk.img" $((all - 1))
 has "one that was told before the cut is not forgotten" "$(backends)" '^fail: it is served to domain 7'
 serve "$T/other.img" 0
 ends "a change is refused" 3 --disk "$T/disk.img" write :/x < <(echo never)
-kill "$server" && wait "$server" 2>/dev/null
+end_server
 rm "$T/socket"
-server=
 has "where nobody answers" "$(backends)" '^unknown: xenstore does not answer: '
 
 # ---- the libraries

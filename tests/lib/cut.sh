@@ -47,7 +47,7 @@ cut_short() {
 
 # As the kernel and e2fsprogs see it.
 closed() {
-	dumpe2fs -fh "$1" 2>/dev/null | grep -q 'FEATURE_I30'
+	[[ $(dumpe2fs -fh "$1" 2>/dev/null) == *FEATURE_I30* ]]
 }
 
 # due NAME GUEST: list says that a recover is due.

@@ -192,6 +192,17 @@ wait_until() {
 	return 0
 }
 
+# called PID NAME: it has got as far as its exec; between fork and exec it has the name of who started it.
+called() {
+	local name
+	read -r name <"/proc/$1/comm" && [ "$name" = "$2" ]
+}
+
+# noise SEED BYTES: the same of the same seed.  A subshell, as $(...) and <(...) are, has a RANDOM of its own.
+noise() {
+	perl -e 'srand(shift); print pack "C*", map { int rand 256 } 1 .. shift' "$1" "$2"
+}
+
 # ---- a shell whose lines come one by one: each is waited for
 
 # open_shell COMMAND...: what it prints is in $T/said, what is typed goes to descriptor 5.

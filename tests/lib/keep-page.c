@@ -9,7 +9,7 @@ int main(int argc, char **argv)
 {
 	int fd = argc == 2 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
 
-	if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0) == MAP_FAILED)
+	if (fd < 0 || mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_POPULATE | MAP_LOCKED, fd, 0) == MAP_FAILED)
 		return 1;
 	puts("kept");
 	fflush(stdout);

@@ -26,7 +26,7 @@ volumes() {
 		disks[${loops[-1]}]="${f%@*} $offset"
 		filter+="\"a|^${loops[-1]}\$|\","
 	done
-	lvm_config="devices { filter=[ $filter \"r|.*|\" ] use_devicesfile=0 external_device_info_source=\"none\" }
+	lvm_config="devices { filter=[ $filter \"r|.*|\" ] use_devicesfile=0 external_device_info_source=\"none\" hints=\"none\" }
 		global { event_activation=0 locking_dir=\"$T/lvm\" } backup { backup=0 archive=0 }
 		activation { udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=0 }"
 }

@@ -34,8 +34,8 @@ static const char *look_up(bool names, const char *path)
 	return !names && strcmp(path, BACKEND "/params") == 0 ? disk : NULL;
 }
 
-/* One question answered; whole: the answer is not cut in its midst. */
-static bool answer(int fd, bool whole)
+/* The Nth question on a connection answered; whole: the answer is not cut in its midst.  N is said before that. */
+static bool answer(int fd, int n, bool whole)
 {
 	struct xsd_sockmsg head;
 	char path[XENSTORE_PAYLOAD_MAX + 1], out[sizeof head + XENSTORE_PAYLOAD_MAX], *text = out + sizeof head;
@@ -46,6 +46,8 @@ static bool answer(int fd, bool whole)
 	    recv(fd, path, head.len, MSG_WAITALL) != (ssize_t)head.len)
 		return false;
 	path[head.len] = '\0';
+	printf("%d\n", n);
+	fflush(stdout);
 	found = look_up(head.type == XS_DIRECTORY, path);
 	len = (size_t)snprintf(text, XENSTORE_PAYLOAD_MAX, "%s", found != NULL ? found : "ENOENT");
 	/* Names, and errors, end with a NUL each. */
@@ -60,25 +62,27 @@ static bool answer(int fd, bool whole)
 	return send(fd, out, whole ? len : len - 2, MSG_NOSIGNAL) > 0 && whole;
 }
 
-/* SOCKET DISK ANSWERS: after so many on a connection the next is cut; says how many were given on each. */
+/* SOCKET DISK ANSWERS: after so many on a connection the next is cut; says the number of each. */
 int main(int argc, char **argv)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	char made[sizeof at.sun_path];
 	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (argc != 4)
 		return 2;
 	disk = argv[2];
-	snprintf(at.sun_path, sizeof at.sun_path, "%s", argv[1]);
-	if (bind(listening, (struct sockaddr *)&at, sizeof at) < 0 || listen(listening, 8) < 0)
+	/* Whoever sees the name can connect to it. */
+	snprintf(made, sizeof made, "%.100s.new", argv[1]);
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", made);
+	if (bind(listening, (struct sockaddr *)&at, sizeof at) < 0 || listen(listening, 8) < 0 ||
+	    rename(made, argv[1]) < 0)
 		return 1;
 	for (;;) {
 		int fd = accept(listening, NULL, NULL), n = 0;
 
-		while (answer(fd, n < atoi(argv[3])))
+		while (answer(fd, n + 1, n < atoi(argv[3])))
 			n++;
 		close(fd);
-		printf("%d\n", n);
-		fflush(stdout);
 	}
 }

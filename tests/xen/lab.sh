@@ -16,9 +16,10 @@ mkdir -p $disks
 # A fork costs 10 to 50 ms here.  Nothing comes from this, so that a wait takes none.
 exec {nothing}<> <(:)
 
-# wait_until SECONDS COMMAND...: as in functions.sh, and seldom enough to leave the processor to what is waited for.
+# wait_until SECONDS COMMAND...: as in functions.sh, and seldom enough to leave the processor to what is waited for.  Five
+# minutes at least: what takes ten seconds here takes a hundred where the machine below is busy.
 wait_until() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + ($1 > 300 ? $1 : 300)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1

@@ -12,6 +12,7 @@ mkdir -p /var/run/xen-hotplug
 bash -c "exec 8<>$lock && flock 8 && : >'$T/has' && exec sleep 1000" &
 holder=$!
 check "somebody has the lock" wait_until 10 test -e "$T/has"
+wait_until 10 called $holder sleep
 before=$(md5sum <$disks/lock.img)
 ends "a commit meanwhile" 3 write lock:/etc/motd < <(echo never)
 has "says why" "$(err)" "Xen's hotplug lock $lock is held by process $holder \(sleep\): a guest is being started or stopped; try again"

@@ -28,6 +28,7 @@ udevadm settle
 
 sleep 1000 7<>$disk &
 holder=$!
+wait_until 10 called $holder sleep
 refused "open for writing in the Dom0" $disk "process $holder \(sleep\) has it open for writing.*kill $holder" write lv:/etc/motd
 kill $holder
 wait $holder 2>/dev/null
@@ -40,6 +41,7 @@ mkfifo "$T/go"
 unshare -m --propagation private sh -c "mount -t ext4 $disk /mnt/inside && sync && echo there >'$T/there' && exec sleep 1000" &
 holder=$!
 check "somebody mounts it where only he sees it" wait_until 20 test -s "$T/there"
+wait_until 10 called $holder sleep
 refused "mounted in another namespace" $disk "mounted on /mnt/inside in the mount namespace of pid $holder \(sleep\)" write lv:/etc/motd
 kill $holder
 wait $holder 2>/dev/null
