@@ -108,6 +108,8 @@ int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int 
 
 /* ---- meta (meta.c) ------------------------------------------------------- */
 
+/* to has none; after a failure it may have some. */
+int domu_homes_copy(struct domu_commit_info *to, const struct domu_home *from, size_t n);
 int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *from);
 void domu_meta_free(struct domu_meta *m);
 int domu_meta_copy(struct domu_meta *to, const struct domu_meta *from);

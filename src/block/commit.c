@@ -50,6 +50,8 @@ static int describe(struct commit *c)
 	if (rc < 0 || replace_text(&m->info.command, c->opts->command) < 0 ||
 	    replace_text(&m->info.undoes, c->opts->undoes) < 0 || replace_text(&m->info.waived, c->opts->waived) < 0)
 		return domu_nomem(c->ctx);
+	if (domu_homes_copy(&m->info, c->opts->homes, c->opts->n_homes) < 0)
+		return domu_nomem(c->ctx);
 	m->info.time = (int64_t)time(NULL);
 	m->no_undo = c->opts->no_undo;
 	if (m->no_undo || c->opts->undo_dir == NULL)
@@ -131,8 +133,8 @@ static bool is_written(const struct domu_seal *s, const struct domu_super *u)
 }
 
 /*
- * All were compared.  A commit rests on its blocks from here on, its undo also on what says that they are of the same
- * volume or partition still.
+ * All were compared.  A commit rests on its blocks from here on; its undo, where it has no homes to go by, also on what
+ * says that they are of the same volume or partition still.
  */
 static void keep_layouts(struct domu_seal *s)
 {

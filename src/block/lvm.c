@@ -240,8 +240,9 @@ static bool has_snapshot(const struct reader *r, const char *name, bool *merging
 /* ---- nodes --------------------------------------------------------------------------------- */
 
 /* One contiguous part of a disk is a node as a partition is; the rest needs its map. */
-static int add_volume(struct reader *r, const char *name, struct volume *v)
+static int add_volume(struct reader *r, const char *name, size_t lv, struct volume *v)
 {
+	const char *id = lvm_text_string(r->t, lv, "id");
 	struct domu_nodes *nodes = r->nodes;
 	struct domu_lv_map *m = NULL;
 	struct domu_node *n = domu_nodes_add(nodes);
@@ -250,6 +251,8 @@ static int add_volume(struct reader *r, const char *name, struct volume *v)
 		return nodes->n < DOMU_MAX_NODES ? -ENOMEM : 0;
 	snprintf(n->name, sizeof n->name, "%s", name);
 	n->kind = DOMU_NODE_LV;
+	if (id != NULL && strlen(id) < sizeof n->lvuuid)
+		snprintf(n->lvuuid, sizeof n->lvuuid, "%s", id);
 	n->parent = (int)v->pv_node;
 	n->disk = v->map.legs[0].disk;
 	n->start = v->map.legs[0].at;
@@ -350,7 +353,7 @@ static int read_volume(struct reader *r, size_t lv)
 	if (why != NULL)
 		rc = refuse_volume(r, r->t->v[lv].name, why);
 	else if (rc == 0)
-		rc = add_volume(r, name, &v);
+		rc = add_volume(r, name, lv, &v);
 	free(v.map.pieces);
 	free(v.map.legs);
 	return rc;

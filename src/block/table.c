@@ -88,6 +88,18 @@ struct domu_place domu_node_place(const struct domu_node *n)
 	return (struct domu_place){ .disk = n->disk, .offset = n->start, .size = n->size, .map = n->map };
 }
 
+bool domu_node_is_leaf(const struct domu_nodes *nodes, size_t i)
+{
+	const struct domu_node *n = &nodes->v[i];
+
+	if (n->extended || strcmp(n->probe.type, "LVM2_member") == 0)
+		return false;
+	for (size_t k = i + 1; k < nodes->n; k++)
+		if (nodes->v[k].parent == (int)i)
+			return false;
+	return true;
+}
+
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...)
 {
 	char **v, *text;

@@ -27,6 +27,7 @@ struct domu_node {
 	bool scattered;
 	enum domu_frozen frozen;
 	struct domu_lv_map *map; /* with scattered; the nodes' own.  NULL: it has more pieces than are told of */
+	char lvuuid[40]; /* of an LV, as lvm writes it, or "" */
 	unsigned partno; /* 0: not a partition */
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];
@@ -56,6 +57,8 @@ struct domu_nodes {
 void domu_nodes_free(struct domu_nodes *nodes);
 const char *domu_frozen_text(enum domu_frozen why); /* "has a snapshot" */
 struct domu_place domu_node_place(const struct domu_node *n); /* as long as the nodes live */
+/* It may hold a filesystem: nothing else is made of it. */
+bool domu_node_is_leaf(const struct domu_nodes *nodes, size_t i);
 struct domu_node *domu_nodes_add(struct domu_nodes *nodes); /* zeroed, parent -1; NULL: no memory or too many */
 int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged);
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRINTF(2, 3);

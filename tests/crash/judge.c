@@ -147,7 +147,7 @@ int rig_undo(struct rig *r, const struct workload *w, const char *id)
 	int rc;
 
 	describe(r, w, &info, ids);
-	rc = domu_undo_stage(r->st, id, r->disks, w->n_disks, &info, &s);
+	rc = domu_undo_stage(r->st, id, r->disks, w->n_disks, &info, NULL, &s);
 	for (unsigned i = 0; i < w->n_disks; i++)
 		domu_identity_free(&ids[i]);
 	return rc < 0 ? rc : commit(r, w, s, id);
