@@ -88,7 +88,7 @@ struct domu_block {
 	bool readonly;
 	char name[64]; /* as a user would say it: xvda, xvda3, vg/lv */
 	void *priv;
-	/* With readonly, where it stays so whoever opens it: what it is or has ("has a snapshot"); static, or NULL. */
+	/* With readonly, where it stays so whoever opens it: why, a sentence; as long as the block, or NULL. */
 	const char *why_readonly;
 };
 

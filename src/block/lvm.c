@@ -319,7 +319,8 @@ static int refuse_volume(struct reader *r, const char *name, const char *why)
 	if (asprintf(&text, "%s%s", type ? "a volume of type " : "", why) < 0)
 		text = NULL;
 	if (full != NULL && text != NULL)
-		rc = domu_nodes_refuse(r->nodes, full, text, strcmp(why, DAMAGED) == 0);
+		rc = domu_nodes_refuse(r->nodes, full, text,
+		                       strcmp(why, DAMAGED) == 0 ? DOMU_REFUSED_DAMAGED : DOMU_REFUSED_TYPE);
 	free(full);
 	free(text);
 	return rc;
@@ -460,6 +461,7 @@ static int find_pvs(struct reader *r)
 int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes)
 {
 	struct reader r = { .ctx = ctx, .disks = disks, .n_disks = n_disks, .nodes = nodes };
+	size_t pvs[MAX_PVS];
 	int rc;
 
 	r.pvs = calloc(MAX_PVS, sizeof *r.pvs);
@@ -468,7 +470,11 @@ int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t 
 	rc = find_pvs(&r);
 	for (size_t i = 0; i < r.n && rc == 0; i++)
 		rc = read_group(&r, i);
-	if (rc == -ENOMEM)
+	for (size_t i = 0; i < r.n; i++)
+		pvs[i] = r.pvs[i].node;
+	if (rc == 0 && r.n > 0)
+		rc = domu_overlap_volumes(ctx, nodes, pvs, r.n);
+	else if (rc == -ENOMEM)
 		rc = domu_nomem(ctx);
 	for (size_t i = 0; i < MAX_PVS; i++)
 		lvm_text_free(&r.pvs[i].vg);

@@ -165,8 +165,8 @@ static int check_home(struct undo *u, const struct domu_home *h, bool write)
 		                 u->id, h->name, u->now->guest != NULL ? u->now->guest : u->now->disks[0].path);
 	if (rc == 0 && write && n->frozen != DOMU_NOT_FROZEN)
 		return domu_fail(u->ctx, DOMU_UNSUPPORTED, -EROFS,
-		                 "commit %s cannot be undone: %s %s: nothing was written", u->id, n->name,
-		                 domu_frozen_text(n->frozen));
+		                 "commit %s cannot be undone: nothing was written; %s: %s", u->id, n->name,
+		                 domu_node_frozen(n));
 	return rc;
 }
 

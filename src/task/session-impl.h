@@ -150,8 +150,8 @@ int domu_session_ask_no_undo(struct domu_session *s);
 /* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */
 int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
                              const struct domu_commit_disk *mine, bool named, struct domu_commit_disk *out);
-/* No program is run on a filesystem that is closed: DOMU_UNRECOVERED. */
-int domu_session_check_door(struct domu_session *s, const struct domu_node *node);
+/* No program is run on a filesystem that is closed: DOMU_UNRECOVERED; none that changes on what can only be read. */
+int domu_session_check_door(struct domu_session *s, const struct domu_node *node, bool change);
 /* DOMU_UNRECOVERED: a disk is closed by a commit of which the state directory has nothing, or no whole seal. */
 int domu_session_refuse_closed(struct domu_session *s);
 /* What every disk is, by the session's index: n_backings of them, freed by domu_session_identities_free(). */

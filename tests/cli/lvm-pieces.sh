@@ -180,7 +180,7 @@ works "what the commit had written is there again" stat -c %F vm:/etc/new
 lvm_did snapshot
 state=$(now)
 ends "a volume with a snapshot is not written past it" 6 undo vm
-has "which says why" "$(err)" "vg/striped has a snapshot, which would miss the change: nothing was written"
+has "which says why" "$(err)" "nothing was written; vg/striped: a volume that has a snapshot, which would miss the change"
 is "and nothing is" "$(now)" "$state"
 # Its extents go to another, which holds the same bytes as yet.
 other() {
