@@ -289,6 +289,32 @@ for n in $((at / 2)) $((at - 3)); do
 done
 check "one of them was closed" test -n "${was_closed-}"
 
+# ---- and its state directory is lost
+
+# opened NAME GUEST VOLUME [FEATURE]: what recover says to do is done as it is printed, and e2fsck is content with what comes of it.
+opened() {
+	local way
+	rm -rf "$T/state"
+	ends "$1: recover does not open it" 7 recover "$2"
+	way=$(err | sed -n 's/.*what cannot be repaired: \(.*\), then domu-rescue fsck -y .*$/\1/p')
+	has "$1: but says how to" "$way" "dd bs=1 seek=[0-9]+ conv=notrunc,fsync of=$T/"
+	bash -c "$way" >"$T/way" 2>&1
+	is "$1: which works" "$?" 0
+	gather "$3" "$T/open.now"
+	has "$1: e2fsprogs finds its superblock sound" "$(dumpe2fs -h "$T/open.now" 2>&1)" "Filesystem features:.*${4-}"
+	lacks "$1: and open" "$(dumpe2fs -h "$T/open.now" 2>&1)" "FEATURE_I30|does not match"
+	eval "domu $(err | sed -n 's/.*, then domu-rescue \(fsck -y .*\)$/\1/p')"
+	has "$1: then it is repaired" "$status" '^[01]$'
+	gather "$3" "$T/open.now"
+	fsck_clean "$1: e2fsck finds nothing" "$T/open.now"
+}
+fresh
+killed "$was_closed" write vm:/etc/big
+opened "lost" vm vg/root metadata_csum
+kmount "$T/open.now" 0 0 "$T/mnt" ro
+check "lost: the kernel mounts it" test -e "$T/mnt/etc/hostname"
+kumount "$T/mnt"
+
 # ---- its size
 
 fresh
@@ -350,4 +376,9 @@ fsck_clean "opens it again" "$T/tiny.now"
 kmount "$T/tiny.now" 0 0 "$T/mnt" ro
 check "with what was committed" cmp "$T/payload" "$T/mnt/etc/big"
 kumount "$T/mnt"
+domu undo tiny
+killed $((at - 1)) write tiny:/etc/big
+gather tiny/root "$T/tiny.now"
+check "cut once more" closed "$T/tiny.now"
+opened "lost where the superblock is in the midst of pieces" tiny tiny/root
 done_testing
