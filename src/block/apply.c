@@ -261,7 +261,7 @@ int domu_apply_units(struct domu_apply *a)
 	for (size_t i = 0; i < s->n_units && rc == 0; i++) {
 		unsigned disk = s->units[i].disk;
 
-		if (a->which != DOMU_ALL_DISKS && (a->which == DOMU_BARE_DISKS) == domu_seal_has_door(s, disk))
+		if (a->which != DOMU_ALL_DISKS && (a->which == DOMU_BARE_DISKS) != domu_seal_is_bare(s, disk))
 			continue;
 		if (!written[disk]) {
 			rc = end_run(&r);

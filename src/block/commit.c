@@ -319,7 +319,7 @@ static int look_again(struct commit *c)
 		const struct domu_seal_unit *u = &s->units[i];
 
 		if (i == 0 || u->disk != u[-1].disk)
-			skip = domu_seal_has_door(s, u->disk);
+			skip = !domu_seal_is_bare(s, u->disk);
 		if (skip)
 			continue;
 		rc = domu_disk_read(c->ctx, c->disks[u->disk].fd, s->meta.info.disks[u->disk].vdev, s->sizes[u->disk],
@@ -421,6 +421,8 @@ static int prepare(struct commit *c, bool *empty)
 	if (rc < 0 || *empty)
 		return rc;
 	rc = make_doors(c);
+	if (rc == 0)
+		rc = domu_seal_find_covered(c->ctx, &c->seal);
 	if (rc == 0)
 		rc = domu_preimages_reserve(c->ctx, &c->seal, c->disks);
 	if (rc == 0) {

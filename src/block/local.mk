@@ -22,6 +22,7 @@ libdomu_a_SOURCES += \
 	src/block/table-lib.c src/block/lib-fdisk.h src/block/lib-blkid.h
 libdomu_a_SOURCES += \
 	src/block/apply.c \
+	src/block/bare.c \
 	src/block/commit.c src/block/commit-private.h \
 	src/block/door.c \
 	src/block/identity.c \

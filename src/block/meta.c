@@ -10,6 +10,15 @@
 
 #include "block/commit-private.h"
 
+static void free_homes(struct domu_commit_info *ci)
+{
+	for (size_t i = 0; i < ci->n_homes; i++)
+		free(ci->homes[i].map);
+	free(ci->homes);
+	ci->homes = NULL;
+	ci->n_homes = 0;
+}
+
 void domu_commit_info_free(struct domu_commit_info *ci)
 {
 	if (ci == NULL)
@@ -23,9 +32,7 @@ void domu_commit_info_free(struct domu_commit_info *ci)
 		domu_identity_free(&ci->disks[i]);
 	free(ci->disks);
 	free(ci->supers);
-	for (size_t i = 0; i < ci->n_homes; i++)
-		free(ci->homes[i].map);
-	free(ci->homes);
+	free_homes(ci);
 	memset(ci, 0, sizeof *ci);
 }
 
@@ -72,6 +79,7 @@ static int copy_supers(struct domu_commit_info *to, const struct domu_commit_inf
 
 int domu_homes_copy(struct domu_commit_info *to, const struct domu_home *from, size_t n)
 {
+	free_homes(to);
 	to->homes = calloc(n > 0 ? n : 1, sizeof *to->homes);
 	if (to->homes == NULL)
 		return -ENOMEM;
