@@ -23,8 +23,7 @@ static int write_failed(struct domu_apply *a, unsigned disk, const char *what, u
 	return domu_fail(a->ctx, DOMU_UNRECOVERED, err,
 	                 "%s: %s at byte %" PRIu64 " failed: %s: commit %s was cut short: when the cause is mended, "
 	                 "domu-rescue recover %s",
-	                 ci->disks[disk].vdev, what, offset, strerror(-err), ci->id,
-	                 ci->guest != NULL ? ci->guest : "");
+	                 ci->disks[disk].vdev, what, offset, strerror(-err), ci->id, domu_commit_guest(ci));
 }
 
 static int put(struct domu_apply *a, unsigned disk, const void *p, size_t len, uint64_t offset)

@@ -104,6 +104,8 @@ void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx);
 
 /* All of fd is written again, so that the next sync means something. */
 int domu_write_again(const struct domu_io *io, int fd);
+/* What to call the guest of a commit in the next command: its name, or the path of its disk. */
+const char *domu_commit_guest(const struct domu_commit_info *ci);
 /* What failed once a disk may be closed is status 7, and recover the next command. */
 int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int err);
 

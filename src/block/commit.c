@@ -241,8 +241,7 @@ static int make_door(struct commit *c, const struct domu_door *from, struct domu
 	if (domu_door_is_closed(d->old_image, d->size, id))
 		return domu_fail(c->ctx, DOMU_UNRECOVERED, -EBUSY,
 		                 "%s: is closed by commit %s, which was cut short: domu-rescue recover %s",
-		                 ci->disks[d->disk].vdev, id[0] != '\0' ? id : "(unknown)",
-		                 ci->guest != NULL ? ci->guest : "");
+		                 ci->disks[d->disk].vdev, id[0] != '\0' ? id : "(unknown)", domu_commit_guest(ci));
 	if (domu_door_is_closed(d->new_image, d->size, id))
 		return bad_door(c, from, "is closed in the stage");
 	memcpy(d->closed, d->old_image, d->size);
@@ -334,7 +333,7 @@ int domu_commit_hotplug(struct domu_ctx *ctx, const struct domu_commit_info *ci,
 {
 	char what[200];
 
-	snprintf(what, sizeof what, "commit %s of %s", ci->id, ci->guest != NULL ? ci->guest : ci->disks[0].path);
+	snprintf(what, sizeof what, "commit %s of %s", ci->id, domu_commit_guest(ci));
 	return domu_hotplug_lock(ctx, what, fd);
 }
 

@@ -105,7 +105,7 @@ static int check_disks(struct recover *r)
 			    r->ctx, DOMU_UNRECOVERED, -ENODEV,
 			    "commit %s also changed %s (%s), which is not among the disks here, or read-only: "
 			    "nothing was written; domu-rescue recover %s, or name every disk with --disk",
-			    r->id, ci->disks[i].path, ci->disks[i].vdev, ci->guest != NULL ? ci->guest : "");
+			    r->id, ci->disks[i].path, ci->disks[i].vdev, domu_commit_guest(ci));
 		else if (r->disks[i].moved)
 			rc = check_moved(r, i);
 		else

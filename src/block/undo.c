@@ -162,7 +162,7 @@ static int check_home(struct undo *u, const struct domu_home *h, bool write)
 		                 "commit %s cannot be undone: %s does not lie any more where it lay then, and what it "
 		                 "replaced would go to what lies there now: nothing was written; domu-rescue info %s "
 		                 "shows what there is",
-		                 u->id, h->name, u->now->guest != NULL ? u->now->guest : u->now->disks[0].path);
+		                 u->id, h->name, domu_commit_guest(u->now));
 	if (rc == 0 && write && n->frozen != DOMU_NOT_FROZEN)
 		return domu_fail(u->ctx, DOMU_UNSUPPORTED, -EROFS,
 		                 "commit %s cannot be undone: nothing was written; %s: %s", u->id, n->name,

@@ -182,8 +182,8 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 		rc = domu_fail(
 		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		    "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, which "
-		    "replays them; fsck -y does what can be done without",
-		    node->name);
+		    "replays them; domu-rescue fsck -y %s does what can be done without",
+		    node->name, domu_guest_shown(s->guest));
 	if (rc != 0)
 		return rc;
 	if (fs->tools == NULL || s->opts.engine_guestfs)

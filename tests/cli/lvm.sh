@@ -60,14 +60,14 @@ done
 # As info has it: NAME TYPE OFFSET SIZE STRIPE PV:BYTE..., on the disk.
 for v in root swap striped pieces between far held fixed; do
 	segments "my-vg/$v" | while read -r type start size stripe ranges; do
-		legs=
+		where=
 		for r in $ranges; do
 			to=${disks[${r%:*}]}
 			first=${r##*:}
 			[ "${to% *}" = "$T/a" ] && pv=xvda2 || pv=xvdb
-			legs+=" $pv:$((${first%-*} * pe + MiB + ${to##* }))"
+			where+=" $pv:$((${first%-*} * pe + MiB + ${to##* }))"
 		done
-		echo "my-vg/$v $type $start $size $stripe$legs"
+		echo "my-vg/$v $type $start $size $stripe$where"
 	done
 done | sort >"$T/segments"
 release
