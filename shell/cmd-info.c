@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "shell/cmd.h"
+#include "shell/info.h"
 #include "shell/owners.h"
 
 #define DRAWING 78 /* columns */
@@ -30,6 +31,7 @@ static const struct domu_column columns[] = {
 	{ "features", NULL, CELL_TEXT },
 	{ "partuuid", NULL, CELL_TEXT },
 	{ "closed", NULL, CELL_BOOL },
+	{ "segments", NULL, CELL_OBJECT },
 	{ NULL, NULL, CELL_TEXT },
 };
 
@@ -60,8 +62,8 @@ static size_t after(const struct domu_nodes *nodes, size_t i)
 	return nodes->n;
 }
 
-/* The lines of the tree before a name. */
-static void tree_text(const struct domu_nodes *nodes, size_t i, bool utf8, char *out, size_t size)
+/* The lines of the tree before a name; below: those of what is in it besides, before its end. */
+static void tree_text(const struct domu_nodes *nodes, size_t i, bool utf8, bool below, char *out, size_t size)
 {
 	const char *const parts[2][4] = { { "| ", "  ", "|-", "`-" },
 		                          { "\u2502 ", "  ", "\u251c\u2500", "\u2514\u2500" } };
@@ -75,9 +77,8 @@ static void tree_text(const struct domu_nodes *nodes, size_t i, bool utf8, char 
 
 		if (nodes->v[up[d]].parent < 0)
 			continue;
-		n += (size_t)snprintf(out + n, size - n, "%s", parts[utf8][(d == 0 ? 2 : 0) + last]);
+		n += (size_t)snprintf(out + n, size - n, "%s", parts[utf8][(d == 0 && !below ? 2 : 0) + last]);
 	}
-	snprintf(out + n, size - n, "%s", nodes->v[i].name);
 }
 
 static const char *kind_name(enum domu_node_kind kind)
@@ -98,10 +99,11 @@ static const char *or_null(const char *text)
 static int row(struct domu_out *o, const struct domu_nodes *nodes, size_t i, bool utf8)
 {
 	const struct domu_node *n = &nodes->v[i];
-	char tree[160];
+	char tree[96], text[160];
 
-	tree_text(nodes, i, utf8, tree, sizeof tree);
-	domu_row_text(o, tree);
+	tree_text(nodes, i, utf8, false, tree, sizeof tree);
+	snprintf(text, sizeof text, "%s%s", tree, n->name);
+	domu_row_text(o, text);
 	domu_row_text(o, n->name);
 	domu_row_text(o, n->parent >= 0 ? nodes->v[n->parent].name : NULL);
 	domu_row_text(o, kind_name(n->kind));
@@ -119,7 +121,37 @@ static int row(struct domu_out *o, const struct domu_nodes *nodes, size_t i, boo
 	domu_row_text(o, or_null(n->probe.features));
 	domu_row_text(o, or_null(n->partuuid));
 	domu_row_number(o, n->probe.closed);
+	if (n->kind == DOMU_NODE_LV)
+		domu_row_object(o, domu_info_segments(nodes, n));
+	else
+		domu_row_null(o);
 	return domu_row_end(o);
+}
+
+/* A row a piece, below a volume that has several. */
+static int segment_rows(struct domu_out *o, const struct domu_nodes *nodes, size_t i, bool utf8)
+{
+	const char *const parts[2][2] = { { "|-", "`-" }, { "\u251c\u2500", "\u2514\u2500" } };
+	size_t n = domu_out_json(o) ? 0 : domu_info_lines(&nodes->v[i]);
+	struct domu_info_line l;
+	char tree[96], text[sizeof tree + sizeof l.where + 8];
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < n; k++) {
+		tree_text(nodes, i, utf8, true, tree, sizeof tree);
+		domu_info_line(nodes, &nodes->v[i], k, &l);
+		snprintf(text, sizeof text, "%s%s%s", tree, parts[utf8][k + 1 == n], l.where);
+		domu_row_text(o, text);
+		for (const struct domu_column *c = columns + 1; c->key != NULL; c++)
+			if (strcmp(c->key, "content") == 0)
+				domu_row_text(o, l.type);
+			else if (strcmp(c->key, "size") == 0)
+				domu_row_number(o, l.size);
+			else
+				domu_row_null(o);
+		rc = domu_row_end(o);
+	}
+	return rc;
 }
 
 /* ---- the drawing ------------------------------------------------------------------------ */
@@ -265,6 +297,8 @@ static int run(struct domu_run *r)
 			         "%s is closed: a commit (%s) was cut short; domu-rescue recover %s", nodes.v[i].name,
 			         nodes.v[i].probe.closed_by, domu_guest_shown(g));
 		rc = row(r->out, &nodes, i, utf8);
+		if (rc == 0)
+			rc = segment_rows(r->out, &nodes, i, utf8);
 	}
 	if (rc == 0 && !domu_out_json(r->out))
 		rc = show_text(r, &nodes);

@@ -28,7 +28,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep-perl.c shell/grep.h \
 	shell/cmd-help.c \
 	shell/cmd-history.c \
-	shell/cmd-info.c \
+	shell/cmd-info.c shell/info-segments.c shell/info.h \
 	shell/cmd-list.c \
 	shell/cmd-recover.c \
 	shell/cmd-resize.c \

@@ -57,6 +57,8 @@ DOMU_PUBLIC int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err
     DOMU_PRINTF(4, 5);
 
 /* A message that is not a failure: to the user's terminal or log.  ctx may be NULL. */
+/* What the user calls the guest that is worked on, for a command to type: "web1"; "GUEST" where it is not known. */
+DOMU_PUBLIC const char *domu_ctx_guest(const struct domu_ctx *ctx);
 DOMU_PUBLIC void domu_say(struct domu_ctx *ctx, enum domu_level level, const char *fmt, ...) DOMU_PRINTF(3, 4);
 
 /* ---- block devices ----------------------------------------------------- */
@@ -88,7 +90,7 @@ struct domu_block {
 	bool readonly;
 	char name[64]; /* as a user would say it: xvda, xvda3, vg/lv */
 	void *priv;
-	/* With readonly, where it stays so whoever opens it: what it is or has ("has a snapshot"); static, or NULL. */
+	/* With readonly, where it stays so whoever opens it: why, a sentence; as long as the block, or NULL. */
 	const char *why_readonly;
 };
 

@@ -20,6 +20,14 @@ static int refuse(struct ext_fs *x, const char *why, const char *instead)
 	                 x->fs->block->name, why, instead);
 }
 
+static int refuse_unchecked(struct ext_fs *x, const char *why, const char *first)
+{
+	char instead[160];
+
+	snprintf(instead, sizeof instead, "%sdomu-rescue fsck -y %.100s", first, domu_ctx_guest(x->fs->ctx));
+	return refuse(x, why, instead);
+}
+
 /* Multi-mount protection: a node that uses the filesystem counts in its own block. */
 static int check_mmp(struct ext_fs *x)
 {
@@ -38,9 +46,9 @@ static int check_mmp(struct ext_fs *x)
 	if (domu_le32(&mmp->mmp_seq) == MMP_SEQ_CLEAN)
 		return 0;
 	snprintf(why, sizeof why, "multi-mount protection says that %.64s uses it", mmp->mmp_nodename);
-	return refuse(x, why,
-	              domu_le32(&mmp->mmp_seq) == MMP_SEQ_FSCK ? "if no check is running, run fsck -y"
-	                                                       : "if that is over, run fsck -y");
+	return refuse_unchecked(x, why,
+	                        domu_le32(&mmp->mmp_seq) == MMP_SEQ_FSCK ? "if no check is running, "
+	                                                                 : "if that is over, ");
 }
 
 /*
@@ -51,19 +59,18 @@ static int check_mmp(struct ext_fs *x)
 static int may_change(struct ext_fs *x)
 {
 	struct ext2_super_block *sb = x->e2->super;
-	const char *fsck = "run fsck on it first";
 	char names[128], why[192];
 
 	if (!x->fs->writable)
 		return domu_fail(x->fs->ctx, DOMU_FAILED, -EROFS, "%s: opened for reading only", x->fs->block->name);
 	if (ext2fs_has_feature_journal_needs_recovery(sb))
-		return refuse(x, "its journal has not been replayed", fsck);
+		return refuse_unchecked(x, "its journal has not been replayed", "");
 	if ((sb->s_state & EXT2_ERROR_FS) != 0)
-		return refuse(x, "its kernel marked it as having errors", fsck);
+		return refuse_unchecked(x, "its kernel marked it as having errors", "");
 	if (!ext2fs_has_feature_journal(sb) && (sb->s_state & EXT2_VALID_FS) == 0)
-		return refuse(x, "it was not unmounted cleanly and has no journal", fsck);
+		return refuse_unchecked(x, "it was not unmounted cleanly and has no journal", "");
 	if (ext2fs_has_feature_orphan_present(sb))
-		return refuse(x, "files deleted while open are still to be removed", fsck);
+		return refuse_unchecked(x, "files deleted while open are still to be removed", "");
 	if (ext2fs_has_feature_journal(sb) && sb->s_journal_inum == 0)
 		return refuse(x, "its journal is on another device", "change it in the guest");
 	if (ext2fs_has_feature_shared_blocks(sb))
@@ -124,11 +131,12 @@ static int check_before(struct domu_ctx *ctx, struct domu_block *b, const struct
 {
 	if (p->closed)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: closed, because the commit %s was cut short: run domu-rescue recover", b->name,
-		                 p->closed_by);
+		                 "%s: closed, because the commit %s was cut short: domu-rescue recover %s", b->name,
+		                 p->closed_by, domu_ctx_guest(ctx));
 	if (p->needs_replay && (flags & DOMU_FS_UNREPLAYED) == 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: the journal has to be replayed before it can be read: run fsck on it", b->name);
+		                 "%s: the journal has to be replayed before it can be read: domu-rescue fsck %s",
+		                 b->name, domu_ctx_guest(ctx));
 	if (p->size > b->size)
 		domu_say(ctx, DOMU_WARNING,
 		         "%s: the filesystem has %" PRIu64 " bytes, its device only %" PRIu64

@@ -16,6 +16,11 @@ void domu_ctx_init(struct domu_ctx *ctx)
 	ctx->io = &domu_io_system;
 }
 
+const char *domu_ctx_guest(const struct domu_ctx *ctx)
+{
+	return ctx != NULL && ctx->guest != NULL ? ctx->guest : "GUEST";
+}
+
 void domu_ctx_free(struct domu_ctx *ctx)
 {
 	domu_error_clear(ctx);

@@ -32,6 +32,7 @@ struct domu_ctx {
 	/* Set by whoever owns the process when Ctrl-C or a hangup came; waits look at it.  May be NULL. */
 	volatile sig_atomic_t *interrupted;
 	struct domu_error error;
+	const char *guest; /* in a worker: what the user calls the guest that it works for; not owned, or NULL */
 };
 
 /* Sets up ctx with no callbacks and the system's I/O. */

@@ -23,8 +23,7 @@ static int write_failed(struct domu_apply *a, unsigned disk, const char *what, u
 	return domu_fail(a->ctx, DOMU_UNRECOVERED, err,
 	                 "%s: %s at byte %" PRIu64 " failed: %s: commit %s was cut short: when the cause is mended, "
 	                 "domu-rescue recover %s",
-	                 ci->disks[disk].vdev, what, offset, strerror(-err), ci->id,
-	                 ci->guest != NULL ? ci->guest : "");
+	                 ci->disks[disk].vdev, what, offset, strerror(-err), ci->id, domu_commit_guest(ci));
 }
 
 static int put(struct domu_apply *a, unsigned disk, const void *p, size_t len, uint64_t offset)
@@ -261,7 +260,7 @@ int domu_apply_units(struct domu_apply *a)
 	for (size_t i = 0; i < s->n_units && rc == 0; i++) {
 		unsigned disk = s->units[i].disk;
 
-		if (a->which != DOMU_ALL_DISKS && (a->which == DOMU_BARE_DISKS) == domu_seal_has_door(s, disk))
+		if (a->which != DOMU_ALL_DISKS && (a->which == DOMU_BARE_DISKS) != domu_seal_is_bare(s, disk))
 			continue;
 		if (!written[disk]) {
 			rc = end_run(&r);

@@ -104,6 +104,10 @@ uint64_t domu_lv_size(const struct domu_lv_map *m); /* bytes */
 bool domu_lv_told(const struct domu_lv_map *m, size_t *legs);
 bool domu_lv_uses(const struct domu_lv_map *m, unsigned disk);
 bool domu_lv_same(const struct domu_lv_map *a, const struct domu_lv_map *b); /* either may be NULL */
+/*
+ * Is each byte of then at its place in now, which may be longer?  disks: for each disk of then which it is in now.
+ */
+bool domu_lv_begins(const struct domu_lv_map *now, const struct domu_lv_map *then, const unsigned *disks);
 /* Which disk has the byte at offset (below the size), where, and how many follow it there. */
 void domu_lv_locate(const struct domu_lv_map *m, uint64_t offset, unsigned *disk, uint64_t *at, uint64_t *run);
 /*
@@ -139,6 +143,13 @@ struct domu_place {
 
 /* Where on the disks len bytes at offset of it are.  False: not inside, or not in one part. */
 bool domu_place_find(const struct domu_place *p, uint64_t offset, uint64_t len, unsigned *disk, uint64_t *at);
+/* Its map, or where it has none one of one piece, in whole sectors, that lives as long as one. */
+struct domu_lv_one {
+	struct domu_lv_map map;
+	struct domu_lv_piece piece;
+	struct domu_lv_leg leg;
+};
+const struct domu_lv_map *domu_place_map(const struct domu_place *p, struct domu_lv_one *one);
 
 /* ---- a whole stack ------------------------------------------------------ */
 

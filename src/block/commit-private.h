@@ -72,6 +72,7 @@ struct domu_seal {
 	size_t n_doors;
 	struct domu_seal_unit *units; /* by disk and unit */
 	size_t n_units;
+	bool covered[DOMU_MAX_DISKS]; /* all that is written there is of filesystems whose door is here or on another */
 	uint32_t *sector_crcs; /* DOMU_SECTORS a unit, of the pre-images; NULL: the undo file has them */
 	enum domu_mark mark;
 };
@@ -103,11 +104,15 @@ void domu_ctx_quiet(struct domu_ctx *quiet, const struct domu_ctx *ctx);
 
 /* All of fd is written again, so that the next sync means something. */
 int domu_write_again(const struct domu_io *io, int fd);
+/* What to call the guest of a commit in the next command: its name, or the path of its disk. */
+const char *domu_commit_guest(const struct domu_commit_info *ci);
 /* What failed once a disk may be closed is status 7, and recover the next command. */
 int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int err);
 
 /* ---- meta (meta.c) ------------------------------------------------------- */
 
+/* In the place of what to has; after a failure it may have some. */
+int domu_homes_copy(struct domu_commit_info *to, const struct domu_home *from, size_t n);
 int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *from);
 void domu_meta_free(struct domu_meta *m);
 int domu_meta_copy(struct domu_meta *to, const struct domu_meta *from);
@@ -179,6 +184,13 @@ bool domu_seal_uses(const struct domu_seal *s, unsigned disk);
  * it was or is to be.
  */
 bool domu_seal_door_on(const struct domu_seal *s, unsigned disk, int fd, bool any);
+
+/* ---- disks that no door keeps anybody off (bare.c) ------------------------------ */
+
+/* Fills covered from doors, units and homes; until then none is. */
+int domu_seal_find_covered(struct domu_ctx *ctx, struct domu_seal *s);
+/* The hotplug lock has to keep guests off it as long as it is half written. */
+bool domu_seal_is_bare(const struct domu_seal *s, unsigned disk);
 
 /* ---- Xen's hotplug lock (commit.c) -------------------------------------------- */
 

@@ -50,6 +50,8 @@ static int describe(struct commit *c)
 	if (rc < 0 || replace_text(&m->info.command, c->opts->command) < 0 ||
 	    replace_text(&m->info.undoes, c->opts->undoes) < 0 || replace_text(&m->info.waived, c->opts->waived) < 0)
 		return domu_nomem(c->ctx);
+	if (domu_homes_copy(&m->info, c->opts->homes, c->opts->n_homes) < 0)
+		return domu_nomem(c->ctx);
 	m->info.time = (int64_t)time(NULL);
 	m->no_undo = c->opts->no_undo;
 	if (m->no_undo || c->opts->undo_dir == NULL)
@@ -131,8 +133,8 @@ static bool is_written(const struct domu_seal *s, const struct domu_super *u)
 }
 
 /*
- * All were compared.  A commit rests on its blocks from here on, its undo also on what says that they are of the same
- * volume or partition still.
+ * All were compared.  A commit rests on its blocks from here on; its undo, where it has no homes to go by, also on what
+ * says that they are of the same volume or partition still.
  */
 static void keep_layouts(struct domu_seal *s)
 {
@@ -239,8 +241,7 @@ static int make_door(struct commit *c, const struct domu_door *from, struct domu
 	if (domu_door_is_closed(d->old_image, d->size, id))
 		return domu_fail(c->ctx, DOMU_UNRECOVERED, -EBUSY,
 		                 "%s: is closed by commit %s, which was cut short: domu-rescue recover %s",
-		                 ci->disks[d->disk].vdev, id[0] != '\0' ? id : "(unknown)",
-		                 ci->guest != NULL ? ci->guest : "");
+		                 ci->disks[d->disk].vdev, id[0] != '\0' ? id : "(unknown)", domu_commit_guest(ci));
 	if (domu_door_is_closed(d->new_image, d->size, id))
 		return bad_door(c, from, "is closed in the stage");
 	memcpy(d->closed, d->old_image, d->size);
@@ -317,7 +318,7 @@ static int look_again(struct commit *c)
 		const struct domu_seal_unit *u = &s->units[i];
 
 		if (i == 0 || u->disk != u[-1].disk)
-			skip = domu_seal_has_door(s, u->disk);
+			skip = !domu_seal_is_bare(s, u->disk);
 		if (skip)
 			continue;
 		rc = domu_disk_read(c->ctx, c->disks[u->disk].fd, s->meta.info.disks[u->disk].vdev, s->sizes[u->disk],
@@ -332,7 +333,7 @@ int domu_commit_hotplug(struct domu_ctx *ctx, const struct domu_commit_info *ci,
 {
 	char what[200];
 
-	snprintf(what, sizeof what, "commit %s of %s", ci->id, ci->guest != NULL ? ci->guest : ci->disks[0].path);
+	snprintf(what, sizeof what, "commit %s of %s", ci->id, domu_commit_guest(ci));
 	return domu_hotplug_lock(ctx, what, fd);
 }
 
@@ -419,6 +420,8 @@ static int prepare(struct commit *c, bool *empty)
 	if (rc < 0 || *empty)
 		return rc;
 	rc = make_doors(c);
+	if (rc == 0)
+		rc = domu_seal_find_covered(c->ctx, &c->seal);
 	if (rc == 0)
 		rc = domu_preimages_reserve(c->ctx, &c->seal, c->disks);
 	if (rc == 0) {

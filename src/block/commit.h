@@ -3,7 +3,7 @@
 #ifndef DOMU_COMMIT_H
 #define DOMU_COMMIT_H
 
-#include "block/block.h"
+#include "block/table.h"
 
 #define DOMU_ID_LEN 23 /* 20260102T030405-1a2b3c */
 
@@ -44,6 +44,14 @@ struct domu_super {
 };
 #define DOMU_MAX_SUPERS 1024
 
+/* Where a filesystem that a commit changes lay then: only where it still lies may an undo put something back. */
+struct domu_home {
+	char name[64]; /* of the device, as it is shown: vg/root */
+	char lv[40]; /* the volume's UUID; "": it is none */
+	char *map; /* as domu_lv_format() */
+};
+#define DOMU_MAX_HOMES 1024
+
 enum domu_commit_state {
 	DOMU_COMMIT_STAGED, /* a stage, not sealed */
 	DOMU_COMMIT_INTERRUPTED, /* sealed, cut short: recover is due */
@@ -71,10 +79,13 @@ struct domu_commit_info {
 	size_t n_disks;
 	/*
 	 * Of a stage; none in one that an older version began.  Of a commit: its layouts that it has not written
-	 * itself, without which its undo would go where something else is now.
+	 * itself, for an undo that has no homes to go by.
 	 */
 	struct domu_super *supers;
 	size_t n_supers;
+	/* Of a commit; none in one of an older version, or where there are too many. */
+	struct domu_home *homes;
+	size_t n_homes;
 };
 
 void domu_commit_info_free(struct domu_commit_info *ci); /* what it holds */
@@ -203,6 +214,8 @@ struct domu_commit_opts {
 	const char *waived;
 	bool no_undo;
 	const char *undo_dir; /* NULL: in the state directory */
+	const struct domu_home *homes; /* of all that the stage changes; copied */
+	size_t n_homes;
 	/*
 	 * Called with the hotplug lock held, just before the doors close: the
 	 * checks that can have changed are made again.  0 goes on.  May be NULL.
@@ -264,22 +277,24 @@ int domu_recover(struct domu_state *st, const char *id, const struct domu_commit
                  int (*recheck)(void *user), void *user, enum domu_recover_result *result);
 
 /*
- * A new stage that holds what commit id replaced.  Refused (-ESTALE) where a
- * block or the table has changed since, naming how many and the first, and
- * (-ENODEV) where a disk or its volume group is another.  The caller commits
- * it with opts.undoes set.
+ * A new stage that holds what commit id replaced.  nodes: what the guest has
+ * now, by the indexes of info; NULL: it is not known.  Refused (-ESTALE) where
+ * a block has changed since, naming how many and the first, and (-ENODEV)
+ * where a disk is another, or a filesystem does not lie any more where it lay.
+ * Of a commit without homes, or without nodes, tables and volume groups have
+ * to be what they were.  The caller commits it with opts.undoes set.
  */
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                    const struct domu_commit_info *info, struct domu_stage **s);
+                    const struct domu_commit_info *info, const struct domu_nodes *nodes, struct domu_stage **s);
 
 /*
  * What commit id replaced into an empty log, to be laid over the disks as
  * they are now, by their indexes in now.  Whatever else has changed since is in that view too: it is
  * for looking at, block by block or file by file, and never to be written.
- * Refused (-ENODEV) where a volume group has changed since.
+ * Refused (-ENODEV) where a filesystem lies elsewhere now; of a commit without homes, where a volume group has changed.
  */
 int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                   const struct domu_commit_info *now, int log_fd);
+                   const struct domu_commit_info *now, const struct domu_nodes *nodes, int log_fd);
 
 /*
  * The list of the files that a commit changes: pending/ID/files, then in the

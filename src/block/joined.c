@@ -118,6 +118,6 @@ int domu_lv_open(struct domu_ctx *ctx, struct domu_block *const *disks, const st
 	}
 	(*b)->readonly = readonly > 0;
 	if (readonly > 0 && readonly < used)
-		(*b)->why_readonly = "lies in part on a disk that is read-only";
+		(*b)->why_readonly = "a volume that lies in part on a disk that is read-only can only be read";
 	return 0;
 }

@@ -5,6 +5,7 @@ libdomu_a_SOURCES += \
 	src/block/joined.c \
 	src/block/log.c src/block/log.h \
 	src/block/lvm.c src/block/lvm-label.c src/block/lvm-text.c src/block/lvm.h \
+	src/block/overlap.c \
 	src/block/overlay.c \
 	src/block/probe.c \
 	src/block/raw.c \
@@ -21,6 +22,7 @@ libdomu_a_SOURCES += \
 	src/block/table-lib.c src/block/lib-fdisk.h src/block/lib-blkid.h
 libdomu_a_SOURCES += \
 	src/block/apply.c \
+	src/block/bare.c \
 	src/block/commit.c src/block/commit-private.h \
 	src/block/door.c \
 	src/block/identity.c \

@@ -240,8 +240,9 @@ static bool has_snapshot(const struct reader *r, const char *name, bool *merging
 /* ---- nodes --------------------------------------------------------------------------------- */
 
 /* One contiguous part of a disk is a node as a partition is; the rest needs its map. */
-static int add_volume(struct reader *r, const char *name, struct volume *v)
+static int add_volume(struct reader *r, const char *name, size_t lv, struct volume *v)
 {
+	const char *id = lvm_text_string(r->t, lv, "id");
 	struct domu_nodes *nodes = r->nodes;
 	struct domu_lv_map *m = NULL;
 	struct domu_node *n = domu_nodes_add(nodes);
@@ -250,6 +251,8 @@ static int add_volume(struct reader *r, const char *name, struct volume *v)
 		return nodes->n < DOMU_MAX_NODES ? -ENOMEM : 0;
 	snprintf(n->name, sizeof n->name, "%s", name);
 	n->kind = DOMU_NODE_LV;
+	if (id != NULL && strlen(id) < sizeof n->lvuuid)
+		snprintf(n->lvuuid, sizeof n->lvuuid, "%s", id);
 	n->parent = (int)v->pv_node;
 	n->disk = v->map.legs[0].disk;
 	n->start = v->map.legs[0].at;
@@ -316,7 +319,8 @@ static int refuse_volume(struct reader *r, const char *name, const char *why)
 	if (asprintf(&text, "%s%s", type ? "a volume of type " : "", why) < 0)
 		text = NULL;
 	if (full != NULL && text != NULL)
-		rc = domu_nodes_refuse(r->nodes, full, text, strcmp(why, DAMAGED) == 0);
+		rc = domu_nodes_refuse(r->nodes, full, text,
+		                       strcmp(why, DAMAGED) == 0 ? DOMU_REFUSED_DAMAGED : DOMU_REFUSED_TYPE);
 	free(full);
 	free(text);
 	return rc;
@@ -350,7 +354,7 @@ static int read_volume(struct reader *r, size_t lv)
 	if (why != NULL)
 		rc = refuse_volume(r, r->t->v[lv].name, why);
 	else if (rc == 0)
-		rc = add_volume(r, name, &v);
+		rc = add_volume(r, name, lv, &v);
 	free(v.map.pieces);
 	free(v.map.legs);
 	return rc;
@@ -457,6 +461,7 @@ static int find_pvs(struct reader *r)
 int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t n_disks, struct domu_nodes *nodes)
 {
 	struct reader r = { .ctx = ctx, .disks = disks, .n_disks = n_disks, .nodes = nodes };
+	size_t pvs[MAX_PVS];
 	int rc;
 
 	r.pvs = calloc(MAX_PVS, sizeof *r.pvs);
@@ -465,7 +470,11 @@ int domu_lvm_read(struct domu_ctx *ctx, struct domu_block *const *disks, size_t 
 	rc = find_pvs(&r);
 	for (size_t i = 0; i < r.n && rc == 0; i++)
 		rc = read_group(&r, i);
-	if (rc == -ENOMEM)
+	for (size_t i = 0; i < r.n; i++)
+		pvs[i] = r.pvs[i].node;
+	if (rc == 0 && r.n > 0)
+		rc = domu_overlap_volumes(ctx, nodes, pvs, r.n);
+	else if (rc == -ENOMEM)
 		rc = domu_nomem(ctx);
 	for (size_t i = 0; i < MAX_PVS; i++)
 		lvm_text_free(&r.pvs[i].vg);

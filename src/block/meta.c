@@ -10,6 +10,15 @@
 
 #include "block/commit-private.h"
 
+static void free_homes(struct domu_commit_info *ci)
+{
+	for (size_t i = 0; i < ci->n_homes; i++)
+		free(ci->homes[i].map);
+	free(ci->homes);
+	ci->homes = NULL;
+	ci->n_homes = 0;
+}
+
 void domu_commit_info_free(struct domu_commit_info *ci)
 {
 	if (ci == NULL)
@@ -23,6 +32,7 @@ void domu_commit_info_free(struct domu_commit_info *ci)
 		domu_identity_free(&ci->disks[i]);
 	free(ci->disks);
 	free(ci->supers);
+	free_homes(ci);
 	memset(ci, 0, sizeof *ci);
 }
 
@@ -67,16 +77,35 @@ static int copy_supers(struct domu_commit_info *to, const struct domu_commit_inf
 	return 0;
 }
 
+int domu_homes_copy(struct domu_commit_info *to, const struct domu_home *from, size_t n)
+{
+	free_homes(to);
+	to->homes = calloc(n > 0 ? n : 1, sizeof *to->homes);
+	if (to->homes == NULL)
+		return -ENOMEM;
+	for (to->n_homes = 0; to->n_homes < n; to->n_homes++) {
+		struct domu_home *h = &to->homes[to->n_homes];
+
+		*h = from[to->n_homes];
+		h->map = strdup(h->map);
+		if (h->map == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int domu_info_copy(struct domu_commit_info *to, const struct domu_commit_info *from)
 {
 	*to = *from;
 	to->guest = to->command = to->owner = to->undoes = to->waived = NULL;
 	to->disks = NULL;
 	to->supers = NULL;
-	to->n_disks = to->n_supers = 0;
+	to->homes = NULL;
+	to->n_disks = to->n_supers = to->n_homes = 0;
 	if (copy_text(&to->guest, from->guest) < 0 || copy_text(&to->command, from->command) < 0 ||
 	    copy_text(&to->owner, from->owner) < 0 || copy_text(&to->undoes, from->undoes) < 0 ||
-	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0 || copy_supers(to, from) < 0) {
+	    copy_text(&to->waived, from->waived) < 0 || copy_disks(to, from) < 0 || copy_supers(to, from) < 0 ||
+	    domu_homes_copy(to, from->homes, from->n_homes) < 0) {
 		domu_commit_info_free(to);
 		return -ENOMEM;
 	}
@@ -163,6 +192,30 @@ static int put_supers(struct json_object *o, const struct domu_commit_info *ci)
 	return rc;
 }
 
+static int put_homes(struct json_object *o, const struct domu_commit_info *ci)
+{
+	struct json_object *list;
+	int rc = 0;
+
+	if (ci->n_homes == 0)
+		return 0;
+	list = json_object_new_array();
+	rc = put(o, "homes", list);
+	for (size_t i = 0; i < ci->n_homes && rc == 0; i++) {
+		const struct domu_home *h = &ci->homes[i];
+		struct json_object *d = json_object_new_object();
+
+		if (d == NULL || json_object_array_add(list, d) != 0) {
+			json_object_put(d);
+			return -ENOMEM;
+		}
+		if (put_text(d, "name", h->name) < 0 || put_text(d, "lv", h->lv[0] != '\0' ? h->lv : NULL) < 0 ||
+		    put_text(d, "map", h->map) < 0)
+			rc = -ENOMEM;
+	}
+	return rc;
+}
+
 int domu_meta_format(const struct domu_meta *m, char **json, size_t *len)
 {
 	struct json_object *o = json_object_new_object();
@@ -177,7 +230,8 @@ int domu_meta_format(const struct domu_meta *m, char **json, size_t *len)
 	    put(o, "time", json_object_new_int64(ci->time)) < 0 || put_u64(o, "blocks", ci->blocks) < 0 ||
 	    put_u64(o, "bytes", ci->bytes) < 0 || put_text(o, "undoes", ci->undoes) < 0 ||
 	    put_text(o, "waived", ci->waived) < 0 || put_text(o, "undo_path", m->undo_path) < 0 ||
-	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0 || put_supers(o, ci) < 0)
+	    put(o, "no_undo", json_object_new_boolean(m->no_undo)) < 0 || put_disks(o, ci) < 0 ||
+	    put_supers(o, ci) < 0 || put_homes(o, ci) < 0)
 		goto out;
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 	*json = text != NULL ? domu_text("%s\n", text) : NULL;
@@ -328,6 +382,47 @@ static int get_supers(struct json_object *o, struct domu_commit_info *ci)
 	return rc;
 }
 
+static int get_home(struct json_object *d, size_t n_disks, struct domu_home *h)
+{
+	struct domu_lv_map *m = NULL;
+	int rc;
+
+	if (!json_object_is_type(d, json_type_object))
+		return -EBADMSG;
+	rc = get_short(d, "name", h->name, sizeof h->name);
+	if (rc == 0 && json_object_object_get_ex(d, "lv", NULL))
+		rc = get_short(d, "lv", h->lv, sizeof h->lv);
+	if (rc == 0)
+		rc = get_text(d, "map", true, &h->map);
+	if (rc == 0)
+		rc = domu_lv_parse(h->map, &m);
+	for (size_t i = 0; rc == 0 && i < m->n_legs; i++)
+		if (m->legs[i].disk >= n_disks)
+			rc = -EBADMSG;
+	domu_lv_map_free(m);
+	return rc == -EINVAL ? -EBADMSG : rc;
+}
+
+static int get_homes(struct json_object *o, struct domu_commit_info *ci)
+{
+	struct json_object *list;
+	size_t n;
+	int rc = 0;
+
+	if (!json_object_object_get_ex(o, "homes", &list))
+		return 0;
+	n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	if (n == 0 || n > DOMU_MAX_HOMES)
+		return -EBADMSG;
+	ci->homes = calloc(n, sizeof *ci->homes);
+	if (ci->homes == NULL)
+		return -ENOMEM;
+	ci->n_homes = n;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = get_home(json_object_array_get_idx(list, i), ci->n_disks, &ci->homes[i]);
+	return rc;
+}
+
 static int get_all(struct json_object *o, struct domu_meta *m)
 {
 	struct domu_commit_info *ci = &m->info;
@@ -337,6 +432,8 @@ static int get_all(struct json_object *o, struct domu_meta *m)
 	rc = get_disks(o, ci);
 	if (rc == 0)
 		rc = get_supers(o, ci);
+	if (rc == 0)
+		rc = get_homes(o, ci);
 	if (rc == 0)
 		rc = get_short(o, "id", ci->id, sizeof ci->id);
 	if (rc == 0 && !domu_id_valid(ci->id))

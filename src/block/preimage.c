@@ -65,7 +65,7 @@ static int stale(struct work *w, const struct domu_log_entry *e)
 	                 "%s: block %" PRIu64 " (byte %" PRIu64 " of %s) has changed since it was staged: nothing was "
 	                 "written; drop the stage: domu-rescue rollback %s",
 	                 ci->disks[e->disk].vdev, e->unit, e->unit * DOMU_UNIT, ci->disks[e->disk].path,
-	                 ci->guest != NULL ? ci->guest : "");
+	                 domu_commit_guest(ci));
 }
 
 /* One entry of the log with what the disk holds; what would change nothing is left out. */

@@ -105,7 +105,7 @@ static int check_disks(struct recover *r)
 			    r->ctx, DOMU_UNRECOVERED, -ENODEV,
 			    "commit %s also changed %s (%s), which is not among the disks here, or read-only: "
 			    "nothing was written; domu-rescue recover %s, or name every disk with --disk",
-			    r->id, ci->disks[i].path, ci->disks[i].vdev, ci->guest != NULL ? ci->guest : "");
+			    r->id, ci->disks[i].path, ci->disks[i].vdev, domu_commit_guest(ci));
 		else if (r->disks[i].moved)
 			rc = check_moved(r, i);
 		else
@@ -259,7 +259,7 @@ static int look_at_units(struct recover *r)
 		const struct domu_seal_unit *u = &r->seal.units[i];
 
 		if (i == 0 || u->disk != u[-1].disk)
-			skip = r->again && domu_seal_has_door(&r->seal, u->disk);
+			skip = r->again && !domu_seal_is_bare(&r->seal, u->disk);
 		if (skip)
 			continue;
 		if (i % DOMU_WINDOW == 0)
@@ -483,6 +483,8 @@ static int examine(struct recover *r, enum domu_recover_result *result)
 {
 	int rc = check_disks(r);
 
+	if (rc == 0)
+		rc = domu_seal_find_covered(r->ctx, &r->seal);
 	r->all_old = r->all_new = true;
 	if (rc == 0)
 		rc = open_files(r);

@@ -33,6 +33,11 @@ int domu_write_again(const struct domu_io *io, int fd)
 	return rc;
 }
 
+const char *domu_commit_guest(const struct domu_commit_info *ci)
+{
+	return ci->guest != NULL ? ci->guest : ci->n_disks > 0 ? ci->disks[0].path : "GUEST";
+}
+
 int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int err)
 {
 	const char *said = ctx->error.message != NULL ? ctx->error.message : strerror(-err);
@@ -44,7 +49,7 @@ int domu_cut_short(struct domu_ctx *ctx, const struct domu_commit_info *ci, int 
 	domu_error_clear(ctx);
 	err = domu_fail(ctx, DOMU_UNRECOVERED, err,
 	                "%s: commit %s was cut short: when the cause is mended, domu-rescue recover %s",
-	                why != NULL ? why : "no memory", ci->id, ci->guest != NULL ? ci->guest : "");
+	                why != NULL ? why : "no memory", ci->id, domu_commit_guest(ci));
 	free(why);
 	return err;
 }

@@ -380,7 +380,7 @@ static int refuse_sealed(struct domu_state *st, const char *id)
 	free(path);
 	if (rc == 0) {
 		rc = domu_fail(ctx, DOMU_UNRECOVERED, -EBUSY, "commit %s was cut short: domu-rescue recover %s", id,
-		               seal.meta.info.guest != NULL ? seal.meta.info.guest : "");
+		               domu_commit_guest(&seal.meta.info));
 		domu_seal_free(&seal);
 	} else if (rc == -ENOENT || rc == -ENODATA) {
 		rc = 0;

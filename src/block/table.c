@@ -52,9 +52,9 @@ struct domu_node *domu_nodes_add(struct domu_nodes *nodes)
 	return v;
 }
 
-int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged)
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, enum domu_refusal kind)
 {
-	struct domu_refused *v, r = { .damaged = damaged };
+	struct domu_refused *v, r = { .kind = kind };
 	int rc = domu_nodes_problem(nodes, "%s cannot be opened: %s", name, why);
 
 	if (rc != 0 || nodes->n_refused >= MAX_PROBLEMS)
@@ -71,21 +71,41 @@ int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *wh
 	return 0;
 }
 
-const char *domu_frozen_text(enum domu_frozen why)
+const char *domu_node_frozen(const struct domu_node *n)
 {
 	static const char *const texts[] = {
-		[DOMU_NOT_FROZEN] = "can be changed",
-		[DOMU_FROZEN_SNAPSHOT] = "has a snapshot, which would miss the change",
-		[DOMU_FROZEN_GROUP] = "is read-only in its group",
-		[DOMU_FROZEN_PIECES] = "lies in more pieces than are followed here",
+		[DOMU_FROZEN_SNAPSHOT] =
+		    "a volume that has a snapshot, which would miss the change, can only be read from here: "
+		    "use the guest's own tools",
+		[DOMU_FROZEN_GROUP] = "a volume that is read-only in its group can only be read from here: "
+		                      "use the guest's own tools",
+		[DOMU_FROZEN_PIECES] = "a volume that lies in more pieces than are followed here can only be read "
+		                       "from here: use the guest's own tools",
 	};
 
-	return texts[why];
+	if (n->frozen == DOMU_FROZEN_OVERLAP)
+		return n->overlap;
+	/* Whose pieces are not told is none to work with either. */
+	if (n->frozen == DOMU_NOT_FROZEN)
+		return n->scattered && n->map == NULL ? texts[DOMU_FROZEN_PIECES] : NULL;
+	return texts[n->frozen];
 }
 
 struct domu_place domu_node_place(const struct domu_node *n)
 {
 	return (struct domu_place){ .disk = n->disk, .offset = n->start, .size = n->size, .map = n->map };
+}
+
+bool domu_node_is_leaf(const struct domu_nodes *nodes, size_t i)
+{
+	const struct domu_node *n = &nodes->v[i];
+
+	if (n->extended || strcmp(n->probe.type, "LVM2_member") == 0)
+		return false;
+	for (size_t k = i + 1; k < nodes->n; k++)
+		if (nodes->v[k].parent == (int)i)
+			return false;
+	return true;
 }
 
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...)
@@ -129,6 +149,26 @@ static void copy_lower(char *out, size_t size, const char *text)
 		*out = (char)tolower((unsigned char)*out);
 }
 
+/* The disk was cut, or the table is of a longer one. */
+static void beyond(const struct domu_table *t, struct fdisk_partition *pa, const char *name, uint64_t disk_size,
+                   struct domu_nodes *nodes)
+{
+	uint64_t start = fdisk_partition_get_start(pa), size = fdisk_partition_get_size(pa), end;
+	char why[256];
+
+	if (domu_add(start, size, &end) && domu_mul(end, t->sector_size, &end))
+		snprintf(why, sizeof why,
+		         "the partition (sector %" PRIu64 ", %" PRIu64
+		         " sectors) runs past the end of the disk, which has "
+		         "%" PRIu64 ": with %" PRIu64 " bytes, as it had or should have, it could be",
+		         start, size, disk_size / t->sector_size, end);
+	else
+		snprintf(why, sizeof why,
+		         "the partition (sector %" PRIu64 ", %" PRIu64 " sectors) runs past the end of any disk", start,
+		         size);
+	domu_nodes_refuse(nodes, name, why, DOMU_REFUSED_BEYOND);
+}
+
 /* Where pa lies; false: not on the disk, and said so. */
 static bool place(const struct domu_table *t, struct fdisk_partition *pa, const char *name, uint64_t disk_size,
                   struct domu_nodes *nodes, uint64_t *start, uint64_t *size)
@@ -143,11 +183,7 @@ static bool place(const struct domu_table *t, struct fdisk_partition *pa, const 
 	}
 	if (!domu_mul(fdisk_partition_get_start(pa), t->sector_size, start) ||
 	    !domu_mul(fdisk_partition_get_size(pa), t->sector_size, size) || !domu_inside(*start, *size, disk_size)) {
-		domu_nodes_problem(nodes,
-		                   "%s: the partition (sector %" PRIu64 ", %" PRIu64
-		                   " sectors) runs past the end of the disk, which has %" PRIu64,
-		                   name, (uint64_t)fdisk_partition_get_start(pa),
-		                   (uint64_t)fdisk_partition_get_size(pa), disk_size / t->sector_size);
+		beyond(t, pa, name, disk_size, nodes);
 		return false;
 	}
 	return true;
@@ -205,40 +241,6 @@ static int add_partition(struct domu_ctx *ctx, const struct domu_table *t, struc
 	return 0;
 }
 
-static int compare_start(const void *a, const void *b, void *user)
-{
-	const struct domu_node *v = user, *x = &v[*(const size_t *)a], *y = &v[*(const size_t *)b];
-
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->partno < y->partno ? -1 : x->partno > y->partno;
-}
-
-/* Logical partitions lie in the extended one, which is therefore left out. */
-static int report_overlaps(struct domu_ctx *ctx, struct domu_nodes *nodes, size_t first)
-{
-	size_t *order = malloc((nodes->n - first + 1) * sizeof *order);
-	size_t n = 0, longest;
-
-	if (order == NULL)
-		return domu_nomem(ctx);
-	for (size_t i = first; i < nodes->n; i++)
-		if (!nodes->v[i].extended)
-			order[n++] = i;
-	qsort_r(order, n, sizeof *order, compare_start, nodes->v);
-	longest = 0; /* in order: of those before, the one that reaches furthest */
-	for (size_t i = 1; i < n; i++) {
-		const struct domu_node *a = &nodes->v[order[longest]], *b = &nodes->v[order[i]];
-
-		if (b->start < a->start + a->size)
-			domu_nodes_problem(nodes, "%s and %s overlap", a->name, b->name);
-		if (b->start + b->size > a->start + a->size)
-			longest = i;
-	}
-	free(order);
-	return 0;
-}
-
 static int add_partitions(struct domu_ctx *ctx, struct domu_table *t, size_t parent, struct domu_nodes *nodes)
 {
 	struct fdisk_table *table = NULL;
@@ -261,7 +263,7 @@ static int add_partitions(struct domu_ctx *ctx, struct domu_table *t, size_t par
 	while (rc == 0 && fdisk_table_next_partition(table, it, &pa) == 0)
 		rc = add_partition(ctx, t, pa, parent, nodes);
 	if (rc == 0)
-		rc = report_overlaps(ctx, nodes, first);
+		rc = domu_overlap_partitions(ctx, nodes, first);
 out:
 	fdisk_free_iter(it);
 	fdisk_unref_table(table);

@@ -10,8 +10,14 @@ enum domu_node_kind { DOMU_NODE_DISK, DOMU_NODE_PARTITION, DOMU_NODE_LV };
 #define DOMU_MAX_NODES 4096
 #define DOMU_MAX_DEPTH 4
 
-/* Why an LV can only be read. */
-enum domu_frozen { DOMU_NOT_FROZEN, DOMU_FROZEN_SNAPSHOT, DOMU_FROZEN_GROUP, DOMU_FROZEN_PIECES };
+/* Why an LV, or with the last anything, can only be read. */
+enum domu_frozen {
+	DOMU_NOT_FROZEN,
+	DOMU_FROZEN_SNAPSHOT,
+	DOMU_FROZEN_GROUP,
+	DOMU_FROZEN_PIECES,
+	DOMU_FROZEN_OVERLAP,
+};
 
 struct domu_node {
 	char name[64]; /* xvda, xvda1, vg/lv */
@@ -26,7 +32,9 @@ struct domu_node {
 	 */
 	bool scattered;
 	enum domu_frozen frozen;
+	char overlap[288]; /* with DOMU_FROZEN_OVERLAP: which bytes are in what else */
 	struct domu_lv_map *map; /* with scattered; the nodes' own.  NULL: it has more pieces than are told of */
+	char lvuuid[40]; /* of an LV, as lvm writes it, or "" */
 	unsigned partno; /* 0: not a partition */
 	bool extended; /* an MBR extended partition: holds others, no content */
 	char partuuid[40];
@@ -37,11 +45,17 @@ struct domu_node {
 	char mountpoint[256]; /* where the guest's fstab mounts it, or "" */
 };
 
-/* A volume that there is and that cannot be opened. */
+/* A volume or partition that there is and that cannot be opened. */
+enum domu_refusal {
+	DOMU_REFUSED_TYPE, /* it is not known how, and the guest may know */
+	DOMU_REFUSED_DAMAGED,
+	DOMU_REFUSED_BEYOND, /* it is not all on the disk */
+};
+
 struct domu_refused {
 	char name[64];
 	char *why; /* a sentence; it is among the problems too */
-	bool damaged; /* else it is not known how, and the guest may know */
+	enum domu_refusal kind;
 };
 
 struct domu_nodes {
@@ -54,10 +68,13 @@ struct domu_nodes {
 };
 
 void domu_nodes_free(struct domu_nodes *nodes);
-const char *domu_frozen_text(enum domu_frozen why); /* "has a snapshot" */
+/* NULL: it can be changed; else why not, and what could: "a volume that ...".  As long as the node lives. */
+const char *domu_node_frozen(const struct domu_node *n);
 struct domu_place domu_node_place(const struct domu_node *n); /* as long as the nodes live */
+/* It may hold a filesystem: nothing else is made of it. */
+bool domu_node_is_leaf(const struct domu_nodes *nodes, size_t i);
 struct domu_node *domu_nodes_add(struct domu_nodes *nodes); /* zeroed, parent -1; NULL: no memory or too many */
-int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, bool damaged);
+int domu_nodes_refuse(struct domu_nodes *nodes, const char *name, const char *why, enum domu_refusal kind);
 int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRINTF(2, 3);
 
 /*
@@ -68,6 +85,14 @@ int domu_nodes_problem(struct domu_nodes *nodes, const char *fmt, ...) DOMU_PRIN
  */
 int domu_table_read(struct domu_ctx *ctx, struct domu_block *b, const char *vdev, unsigned disk,
                     struct domu_nodes *nodes);
+
+/*
+ * What has bytes of something else is frozen, and named with it among the
+ * problems: partitions of one disk, from node first on; then volumes, with
+ * each other, with partitions and with other physical volumes than theirs.
+ */
+int domu_overlap_partitions(struct domu_ctx *ctx, struct domu_nodes *nodes, size_t first);
+int domu_overlap_volumes(struct domu_ctx *ctx, struct domu_nodes *nodes, const size_t *pvs, size_t n_pvs);
 
 /*
  * Makes partition partno size bytes long (never shorter), with the extended

@@ -17,6 +17,8 @@ struct undo {
 	struct domu_ctx *ctx;
 	const char *id;
 	const struct domu_commit_disk *disks;
+	const struct domu_commit_info *now;
+	const struct domu_nodes *nodes; /* by the indexes of now; NULL: not known */
 	struct domu_seal seal;
 	char *dir;
 	int fd; /* the undo file */
@@ -71,9 +73,23 @@ static int check_disks(struct undo *u, size_t n_disks)
 	return rc == -ESTALE ? -ENODEV : rc;
 }
 
+/* The guest may have its disks in another order by now. */
+static int place_of(struct undo *u, unsigned disk, unsigned *place)
+{
+	const struct domu_identity *id = &u->seal.meta.info.disks[disk];
+
+	for (*place = 0; *place < u->now->n_disks; ++*place)
+		if (domu_identity_like(id, &u->now->disks[*place]) == DOMU_SAME_DISK)
+			return 0;
+	return domu_fail(u->ctx, DOMU_FAILED, -ENODEV, "%s: %s is not among the guest's disks now", id->vdev, id->path);
+}
+
+/* ---- does it lie where it lay? ------------------------------------------------------------- */
+
 /*
- * What the commit replaced may be of another volume or partition by now, and hold the same bytes still.  A table is the
- * first block of a disk, and says little of a filesystem that is still found: of single files it is not asked.
+ * Of a commit whose homes are not known.  What it replaced may be of another volume or partition by now, and hold the
+ * same bytes still.  A table is the first block of a disk, and says little of a filesystem that is still found: of
+ * single files it is not asked.
  */
 static int check_layouts(struct undo *u, bool tables)
 {
@@ -98,6 +114,72 @@ static int check_layouts(struct undo *u, bool tables)
 			               " of %s), and what it replaced may lie elsewhere now: nothing was written",
 			               u->id, s->name, s->offset, id->path);
 	}
+	return rc;
+}
+
+/* A volume is known by its UUID, whatever it is called now, or by its name where it was made again; others by place. */
+static bool is_the_volume(const struct domu_node *n, const struct domu_home *h)
+{
+	if ((n->kind == DOMU_NODE_LV) != (strchr(h->name, '/') != NULL))
+		return false;
+	return n->kind != DOMU_NODE_LV || (h->lv[0] != '\0' && strcmp(n->lvuuid, h->lv) == 0) ||
+	       strcmp(n->name, h->name) == 0;
+}
+
+/* Longer is no harm: what it had is where it was. */
+static const struct domu_node *find_home(const struct undo *u, const struct domu_home *h, const struct domu_lv_map *map,
+                                         const unsigned *places)
+{
+	for (size_t i = 0; i < u->nodes->n; i++) {
+		const struct domu_node *n = &u->nodes->v[i];
+		const struct domu_place place = domu_node_place(n);
+		struct domu_lv_one one;
+
+		if (domu_node_is_leaf(u->nodes, i) && is_the_volume(n, h) && (n->map != NULL || !n->scattered) &&
+		    domu_lv_begins(domu_place_map(&place, &one), map, places))
+			return n;
+	}
+	return NULL;
+}
+
+static int check_home(struct undo *u, const struct domu_home *h, bool write)
+{
+	struct domu_lv_map *map = NULL;
+	const struct domu_node *n = NULL;
+	unsigned places[DOMU_MAX_DISKS] = { 0 };
+	int rc = domu_lv_parse(h->map, &map);
+
+	if (rc < 0)
+		return domu_fail(u->ctx, DOMU_FAILED, rc, "commit %s: where %s lay cannot be read: %s", u->id, h->name,
+		                 strerror(-rc));
+	for (size_t i = 0; rc == 0 && i < map->n_legs; i++)
+		rc = place_of(u, map->legs[i].disk, &places[map->legs[i].disk]);
+	if (rc == 0)
+		n = find_home(u, h, map, places);
+	domu_lv_map_free(map);
+	if (rc == 0 && n == NULL)
+		return domu_fail(u->ctx, DOMU_FAILED, -ENODEV,
+		                 "commit %s cannot be undone: %s does not lie any more where it lay then, and what it "
+		                 "replaced would go to what lies there now: nothing was written; domu-rescue info %s "
+		                 "shows what there is",
+		                 u->id, h->name, domu_commit_guest(u->now));
+	if (rc == 0 && write && n->frozen != DOMU_NOT_FROZEN)
+		return domu_fail(u->ctx, DOMU_UNSUPPORTED, -EROFS,
+		                 "commit %s cannot be undone: nothing was written; %s: %s", u->id, n->name,
+		                 domu_node_frozen(n));
+	return rc;
+}
+
+/* write: else what it replaced is only looked at, file by file. */
+static int check_homes(struct undo *u, bool write)
+{
+	const struct domu_commit_info *ci = &u->seal.meta.info;
+	int rc = 0;
+
+	if (ci->n_homes == 0 || u->nodes == NULL)
+		return check_layouts(u, write);
+	for (size_t i = 0; i < ci->n_homes && rc == 0; i++)
+		rc = check_home(u, &ci->homes[i], write);
 	return rc;
 }
 
@@ -135,50 +217,15 @@ static int compare(struct undo *u)
 	                 u->id, changed, u->seal.n_units, first, first * DOMU_UNIT, ci->disks[disk].path);
 }
 
-/* The guest may have its disks in another order by now. */
-static int place_of(struct undo *u, const struct domu_commit_info *now, unsigned disk, unsigned *place)
-{
-	const struct domu_identity *id = &u->seal.meta.info.disks[disk];
-
-	for (*place = 0; *place < now->n_disks; ++*place)
-		if (domu_identity_like(id, &now->disks[*place]) == DOMU_SAME_DISK)
-			return 0;
-	return domu_fail(u->ctx, DOMU_FAILED, -ENODEV, "%s: %s is not among the guest's disks now", id->vdev, id->path);
-}
-
-/* The undo, and then its own, rest on the same layouts, which are as they were. */
-static int take_layouts(struct undo *u, struct domu_commit_info *to)
-{
-	const struct domu_commit_info *ci = &u->seal.meta.info;
-	bool used[DOMU_MAX_DISKS];
-	int rc = 0;
-
-	if (ci->n_supers == 0)
-		return 0;
-	free(to->supers);
-	to->n_supers = 0;
-	to->supers = calloc(ci->n_supers, sizeof *to->supers);
-	if (to->supers == NULL)
-		return domu_nomem(u->ctx);
-	find_used(u, used);
-	for (size_t i = 0; i < ci->n_supers && rc == 0; i++) {
-		if (!used[ci->supers[i].disk])
-			continue;
-		to->supers[to->n_supers] = ci->supers[i];
-		rc = place_of(u, to, ci->supers[i].disk, &to->supers[to->n_supers++].disk);
-	}
-	return rc;
-}
-
 /* The pre-images of one disk, written as anybody writes to a stage. */
-static int fill_disk(struct undo *u, const struct domu_commit_info *now, int log_fd, unsigned disk)
+static int fill_disk(struct undo *u, int log_fd, unsigned disk)
 {
 	const char *vdev = u->seal.meta.info.disks[disk].vdev;
 	uint64_t size = u->seal.sizes[disk];
 	struct domu_block *raw = NULL, *top = NULL;
 	uint8_t image[DOMU_UNIT];
 	unsigned place;
-	int rc = place_of(u, now, disk, &place), r;
+	int rc = place_of(u, disk, &place), r;
 
 	if (rc < 0)
 		return rc;
@@ -203,7 +250,7 @@ static int fill_disk(struct undo *u, const struct domu_commit_info *now, int log
 	return rc == 0 ? r : rc;
 }
 
-static int fill(struct undo *u, const struct domu_commit_info *now, int log_fd)
+static int fill(struct undo *u, int log_fd)
 {
 	bool used[DOMU_MAX_DISKS];
 	int rc = 0;
@@ -211,7 +258,7 @@ static int fill(struct undo *u, const struct domu_commit_info *now, int log_fd)
 	find_used(u, used);
 	for (unsigned i = 0; i < DOMU_MAX_DISKS && rc == 0; i++)
 		if (used[i])
-			rc = fill_disk(u, now, log_fd, i);
+			rc = fill_disk(u, log_fd, i);
 	return rc;
 }
 
@@ -233,9 +280,9 @@ static void end(struct undo *u)
 }
 
 int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                    const struct domu_commit_info *info, struct domu_stage **s)
+                    const struct domu_commit_info *info, const struct domu_nodes *nodes, struct domu_stage **s)
 {
-	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .fd = -1 };
+	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .now = info, .nodes = nodes, .fd = -1 };
 	struct domu_commit_info described;
 	int rc;
 
@@ -246,7 +293,7 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	if (rc == 0)
 		rc = compare(&u);
 	if (rc == 0)
-		rc = check_layouts(&u, true);
+		rc = check_homes(&u, true);
 	if (rc == 0)
 		rc = domu_stage_room(st, NULL, true, (uint64_t)u.seal.n_units * DOMU_UNIT, 0);
 	if (rc < 0)
@@ -258,13 +305,11 @@ int domu_undo_stage(struct domu_state *st, const char *id, const struct domu_com
 	/* Kept with the stage: whoever resumes it still undoes. */
 	free(described.undoes);
 	described.undoes = strdup(id);
-	rc = described.undoes == NULL ? domu_nomem(st->ctx) : take_layouts(&u, &described);
-	if (rc == 0)
-		rc = domu_stage_create(st, &described, s);
+	rc = described.undoes == NULL ? domu_nomem(st->ctx) : domu_stage_create(st, &described, s);
 	domu_commit_info_free(&described);
 	if (rc < 0)
 		goto out;
-	rc = fill(&u, domu_stage_info(*s), domu_stage_log_fd(*s));
+	rc = fill(&u, domu_stage_log_fd(*s));
 	if (rc < 0) {
 		domu_stage_drop(*s);
 		*s = NULL;
@@ -275,16 +320,16 @@ out:
 }
 
 int domu_undo_view(struct domu_state *st, const char *id, const struct domu_commit_disk *disks, size_t n_disks,
-                   const struct domu_commit_info *now, int log_fd)
+                   const struct domu_commit_info *now, const struct domu_nodes *nodes, int log_fd)
 {
-	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .fd = -1 };
+	struct undo u = { .st = st, .ctx = st->ctx, .id = id, .disks = disks, .now = now, .nodes = nodes, .fd = -1 };
 	int rc =
 	    domu_id_valid(id) ? begin(&u, n_disks) : domu_fail(st->ctx, DOMU_USAGE, -EINVAL, "no commit has this name");
 
 	if (rc == 0)
-		rc = check_layouts(&u, false);
+		rc = check_homes(&u, false);
 	if (rc == 0)
-		rc = fill(&u, now, log_fd);
+		rc = fill(&u, log_fd);
 	end(&u);
 	return rc;
 }

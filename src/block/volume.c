@@ -92,6 +92,27 @@ bool domu_lv_same(const struct domu_lv_map *a, const struct domu_lv_map *b)
 	return true;
 }
 
+bool domu_lv_begins(const struct domu_lv_map *now, const struct domu_lv_map *then, const unsigned *disks)
+{
+	if (now->n_pieces < then->n_pieces)
+		return false;
+	for (size_t i = 0; i < then->n_pieces; i++) {
+		const struct domu_lv_piece *p = &then->pieces[i], *q = &now->pieces[i];
+		bool last = i + 1 == then->n_pieces;
+
+		/* A piece that goes on has what it had where it was, striped or not. */
+		if ((last ? q->len < p->len : q->len != p->len) || q->stripe != p->stripe || q->legs != p->legs)
+			return false;
+		for (unsigned k = 0; k < p->legs; k++) {
+			const struct domu_lv_leg *a = &then->legs[p->first + k], *b = &now->legs[q->first + k];
+
+			if (disks[a->disk] != b->disk || a->at != b->at)
+				return false;
+		}
+	}
+	return true;
+}
+
 /* ---- parts of disks ------------------------------------------------------------------ */
 
 /* The part of its disk that leg k of a piece has. */
@@ -259,4 +280,14 @@ bool domu_place_find(const struct domu_place *p, uint64_t offset, uint64_t len, 
 		return true;
 	domu_lv_locate(p->map, offset, disk, at, &run);
 	return len <= run;
+}
+
+const struct domu_lv_map *domu_place_map(const struct domu_place *p, struct domu_lv_one *one)
+{
+	if (p->map != NULL)
+		return p->map;
+	one->piece = (struct domu_lv_piece){ .len = p->size / SECTOR * SECTOR, .legs = 1 };
+	one->leg = (struct domu_lv_leg){ .disk = p->disk, .at = p->offset };
+	one->map = (struct domu_lv_map){ .pieces = &one->piece, .legs = &one->leg, .n_pieces = 1, .n_legs = 1 };
+	return &one->map;
 }

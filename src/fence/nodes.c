@@ -55,7 +55,9 @@ static void put_node(struct domu_msg *m, const struct domu_node *n, size_t *legs
 	domu_msg_put_u64(m, n->size);
 	domu_msg_put_u64(m, n->scattered);
 	domu_msg_put_u64(m, n->frozen);
+	domu_msg_put_str(m, n->overlap);
 	put_map(m, n->map, legs);
+	domu_msg_put_str(m, n->lvuuid);
 	domu_msg_put_u64(m, n->partno);
 	domu_msg_put_u64(m, n->extended);
 	domu_msg_put_str(m, n->partuuid);
@@ -223,8 +225,10 @@ static void get_node(struct domu_msg *m, struct domu_nodes *nodes, const uint64_
 	n->start = domu_msg_get_u64(m);
 	n->size = domu_msg_get_u64(m);
 	n->scattered = get_upto(m, 1) != 0;
-	n->frozen = (enum domu_frozen)get_upto(m, DOMU_FROZEN_PIECES);
+	n->frozen = (enum domu_frozen)get_upto(m, DOMU_FROZEN_OVERLAP);
+	get_text(m, n->overlap, sizeof n->overlap);
 	get_map(m, &n->map);
+	get_text(m, n->lvuuid, sizeof n->lvuuid);
 	n->partno = (unsigned)get_upto(m, UINT32_MAX);
 	n->extended = get_upto(m, 1) != 0;
 	get_text(m, n->partuuid, sizeof n->partuuid);

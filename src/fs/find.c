@@ -181,9 +181,11 @@ int domu_tree_refused(struct domu_tree *t, const char *dev)
 		return 0;
 	for (size_t i = 0; i < t->nodes.n_refused; i++)
 		if (dev == NULL || strcmp(r[i].name, word) == 0)
-			return domu_fail(t->ctx, r[i].damaged ? DOMU_FAILED : DOMU_UNSUPPORTED,
-			                 r[i].damaged ? -EUCLEAN : -EOPNOTSUPP, "%s cannot be opened: %s%s", r[i].name,
-			                 r[i].why, r[i].damaged ? "" : "; the guest's own kernel may do it: start it");
+			return domu_fail(t->ctx, r[i].kind == DOMU_REFUSED_DAMAGED ? DOMU_FAILED : DOMU_UNSUPPORTED,
+			                 r[i].kind == DOMU_REFUSED_DAMAGED ? -EUCLEAN : -EOPNOTSUPP,
+			                 "%s cannot be opened: %s%s", r[i].name, r[i].why,
+			                 r[i].kind == DOMU_REFUSED_TYPE ? "; the guest's own kernel may do it: start it"
+			                                                : "");
 	return 0;
 }
 

@@ -35,9 +35,7 @@ static int may_change(struct domu_fs *fs)
 	if (fs->writable)
 		return 0;
 	if (fs->block != NULL && fs->block->why_readonly != NULL)
-		return domu_fail(fs->ctx, DOMU_UNSUPPORTED, -EROFS,
-		                 "%s: a volume that %s can only be read from here: change it in the guest", shown(fs),
-		                 fs->block->why_readonly);
+		return domu_fail(fs->ctx, DOMU_UNSUPPORTED, -EROFS, "%s: %s", shown(fs), fs->block->why_readonly);
 	return domu_fail(fs->ctx, DOMU_FAILED, -EROFS, "%s: the filesystem is opened read-only", shown(fs));
 }
 

@@ -175,7 +175,7 @@ static int node_block(struct domu_tree *t, size_t node, struct domu_block **b)
 	}
 	if (rc == 0 && n->frozen != DOMU_NOT_FROZEN) {
 		s->block->readonly = true;
-		s->block->why_readonly = domu_frozen_text(n->frozen);
+		s->block->why_readonly = domu_node_frozen(n);
 	}
 	*b = s->block;
 	return rc;
@@ -343,9 +343,9 @@ static int replay(struct domu_tree *t, size_t node)
 	/* For a reader the layer of the replay is dropped at the end. */
 	if (n->frozen != DOMU_NOT_FROZEN && t->opts.writable)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: its journal has to be replayed, which is not possible on a volume that %s: start "
-		                 "the guest and shut it down",
-		                 n->name, domu_frozen_text(n->frozen));
+		                 "%s: its journal has to be replayed, which is not possible: %s%s", n->name,
+		                 domu_node_frozen(n),
+		                 n->frozen == DOMU_FROZEN_OVERLAP ? "" : ", or start the guest and shut it down");
 	if (t->hooks.replay == NULL)
 		return domu_fail(t->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: its journal has to be replayed first",
 		                 n->name);
@@ -400,6 +400,8 @@ static int open_node(struct domu_tree *t, size_t node, struct domu_fs **fs)
 		return not_a_filesystem(t, node);
 	if (t->opts.writable && !s->block->readonly)
 		flags |= DOMU_FS_WRITE;
+	else if (!t->opts.writable && n->frozen == DOMU_FROZEN_OVERLAP)
+		domu_say(t->ctx, DOMU_WARNING, "%s: %s", n->name, n->overlap);
 	if (t->opts.unreplayed)
 		flags |= DOMU_FS_UNREPLAYED;
 	else if (n->probe.needs_replay && !t->opts.engine_guestfs && s->driver != NULL && s->driver->tools != NULL &&

@@ -177,13 +177,13 @@ int domu_check_node(struct domu_session *s, const struct domu_node *node, enum d
 	if (fs == NULL || (fs->tools == NULL && fs->check == NULL))
 		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: no checker for %s", node->name,
 		                 node->probe.type);
-	rc = domu_session_check_door(s, node);
+	rc = domu_session_check_door(s, node, mode != DOMU_CHECK_NO);
 	if (rc == 0 && mode != DOMU_CHECK_YES && domu_has_fast_commits(&node->probe))
 		rc = domu_fail(
 		    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		    "%s: its journal may have fast commits, of which e2fsck loses some: start the guest, which "
-		    "replays them; fsck -y does what can be done without",
-		    node->name);
+		    "replays them; domu-rescue fsck -y %s does what can be done without",
+		    node->name, domu_guest_shown(s->guest));
 	if (rc != 0)
 		return rc;
 	if (fs->tools == NULL || s->opts.engine_guestfs)

@@ -7,7 +7,7 @@ libdomu_a_SOURCES += \
 	src/task/resize-plan.c src/task/resize.c src/task/resize.h \
 	src/task/seen.c \
 	src/task/session-commit.c src/task/session-impl.h \
-	src/task/session-files.c \
+	src/task/session-files.c src/task/session-homes.c \
 	src/task/session-notes.c \
 	src/task/session-recover.c src/task/session-replay.c \
 	src/task/session-stage.c \

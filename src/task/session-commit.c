@@ -223,8 +223,29 @@ static void shorten_history(struct domu_session *s)
 	domu_error_clear(s->ctx);
 }
 
-/* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
-int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes)
+static int write_stage(struct domu_session *s, const struct domu_commit_disk *disks, const struct domu_door *doors,
+                       size_t n_doors, const struct domu_commit_opts *o)
+{
+	struct domu_stage *stage = s->stage;
+	char id[DOMU_ID_LEN + 1];
+	int rc;
+
+	snprintf(id, sizeof id, "%s", domu_stage_info(stage)->id);
+	s->stage = NULL;
+	rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, o);
+	if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
+		domu_stage_resume(s->opts.state, id, &s->stage);
+	/* Where a disk fails, the stage may be less than what was checked. */
+	s->verified = s->verified && rc == 0;
+	if (s->stage == NULL) {
+		memset(s->view, 0, s->n_backings * sizeof *s->view);
+		s->programs = false;
+		domu_session_forget_supers(s);
+	}
+	return rc;
+}
+
+int domu_session_write_stage(struct domu_session *s, const struct domu_nodes *nodes, const char *undoes)
 {
 	struct domu_commit_disk disks[DOMU_MAX_DISKS];
 	struct domu_commit_opts o = {
@@ -235,33 +256,28 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_door *doo
 		.recheck = domu_session_recheck,
 		.user = s,
 	};
-	char *waived = join_waived(s), id[DOMU_ID_LEN + 1];
+	char *waived = join_waived(s);
+	struct domu_door *doors = NULL;
+	struct domu_home *homes = NULL;
+	size_t n_doors = 0;
 	int rc;
 
-	o.waived = waived;
-	rc = domu_session_commit_room(s);
+	for (size_t i = 0; i < s->n_backings; i++)
+		disks[i].fd = -1;
+	rc = domu_session_find_doors(s, nodes, &doors, &n_doors);
+	if (rc == 0)
+		rc = domu_session_homes(s, nodes, &homes, &o.n_homes);
+	if (rc == 0)
+		rc = domu_session_commit_room(s);
 	if (rc == 0)
 		rc = domu_session_open_rw(s, disks);
-	else
-		for (size_t i = 0; i < s->n_backings; i++)
-			disks[i].fd = -1;
-	if (rc == 0) {
-		struct domu_stage *stage = s->stage;
-
-		snprintf(id, sizeof id, "%s", domu_stage_info(stage)->id);
-		s->stage = NULL;
-		rc = domu_commit(stage, disks, s->n_backings, doors, n_doors, &o);
-		if (rc != 0 && domu_error_status(s->ctx) != DOMU_UNRECOVERED)
-			domu_stage_resume(s->opts.state, id, &s->stage);
-		/* Where a disk fails, the stage may be less than what was checked. */
-		s->verified = s->verified && rc == 0;
-		if (s->stage == NULL) {
-			memset(s->view, 0, s->n_backings * sizeof *s->view);
-			s->programs = false;
-			domu_session_forget_supers(s);
-		}
-	}
+	o.waived = waived;
+	o.homes = homes;
+	if (rc == 0)
+		rc = write_stage(s, disks, doors, n_doors, &o);
 	domu_session_close_rw(s, disks);
+	domu_session_homes_free(homes, o.n_homes);
+	free(doors);
 	free(waived);
 	if (rc == 0)
 		shorten_history(s);
@@ -279,9 +295,7 @@ static bool grown(const struct domu_session *s)
 
 int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 {
-	struct domu_door *doors = NULL;
 	struct domu_nodes nodes = { 0 };
-	size_t n_doors = 0;
 	int rc, r;
 
 	if (id != NULL)
@@ -319,15 +333,12 @@ int domu_session_commit(struct domu_session *s, char id[DOMU_ID_LEN + 1])
 	r = domu_session_end_worker(s, rc == 0);
 	if (rc == 0)
 		rc = r;
-	if (rc == 0)
-		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {
 		if (id != NULL)
 			snprintf(id, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
-		rc = domu_session_write_stage(s, doors, n_doors, NULL);
+		rc = domu_session_write_stage(s, &nodes, NULL);
 	}
 	domu_session_rest(s);
 	domu_nodes_free(&nodes);
-	free(doors);
 	return rc;
 }

@@ -202,6 +202,7 @@ static int view(struct domu_session *s, const struct domu_commit_info *ci, int *
 {
 	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
 	struct domu_commit_info now = { 0 };
+	struct domu_nodes nodes = { 0 };
 	int rc;
 
 	for (size_t i = 0; i < s->n_backings; i++)
@@ -216,7 +217,10 @@ static int view(struct domu_session *s, const struct domu_commit_info *ci, int *
 	if (rc == 0 && *log_fd < 0)
 		rc = *log_fd;
 	if (rc == 0)
-		rc = domu_undo_view(s->opts.state, ci->id, disks, ci->n_disks, &now, *log_fd);
+		rc = domu_session_nodes(s, false, &nodes);
+	if (rc == 0)
+		rc = domu_undo_view(s->opts.state, ci->id, disks, ci->n_disks, &now, &nodes, *log_fd);
+	domu_nodes_free(&nodes);
 	domu_commit_info_free(&now);
 	return rc;
 }

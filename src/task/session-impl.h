@@ -87,8 +87,8 @@ int domu_session_end_worker(struct domu_session *s, bool flush);
 void domu_session_drop_replay(struct domu_session *s);
 /* The stage was dropped: where nobody has the disks any more, the session is free again. */
 void domu_session_dropped(struct domu_session *s);
-/* Superblocks and tables as the disks have them now, for a stage that is to be begun. */
-int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci);
+/* Superblocks and tables of nodes as the disks have them now, for a stage that is to be begun. */
+int domu_session_note_supers(struct domu_session *s, const struct domu_nodes *nodes, struct domu_commit_info *ci);
 /* Those of the stage that is open now are what is compared; and none. */
 int domu_session_keep_supers(struct domu_session *s);
 void domu_session_forget_supers(struct domu_session *s);
@@ -123,6 +123,12 @@ int domu_session_lock(struct domu_session *s);
 int domu_session_still_free(struct domu_session *s);
 /* The verdict under the hotplug lock: domu_commit_opts.recheck. */
 int domu_session_recheck(void *session);
+/*
+ * Where all lies that the stage changes, by the nodes as it has them; none where
+ * that cannot be told of each.  The caller frees.
+ */
+int domu_session_homes(struct domu_session *s, const struct domu_nodes *nodes, struct domu_home **v, size_t *n);
+void domu_session_homes_free(struct domu_home *v, size_t n);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);
@@ -132,8 +138,11 @@ bool domu_session_door_sector(const struct domu_session *s, const struct domu_no
 /* The doors of every filesystem that the stage changes, and of the root; nodes were checked; freed by the caller. */
 int domu_session_find_doors(struct domu_session *s, const struct domu_nodes *nodes, struct domu_door **out,
                             size_t *n_out);
-/* The stage as it is now goes to the disks.  Refused before the commit point, the session has it still. */
-int domu_session_write_stage(struct domu_session *s, const struct domu_door *doors, size_t n_doors, const char *undoes);
+/*
+ * The stage as it is now goes to the disks; nodes as the stage has them.  Refused before the commit point, the session
+ * has it still.
+ */
+int domu_session_write_stage(struct domu_session *s, const struct domu_nodes *nodes, const char *undoes);
 /* The room that a commit of the stage as it is needs. */
 int domu_session_commit_room(struct domu_session *s);
 /* --no-undo needs a yes. */
@@ -141,8 +150,8 @@ int domu_session_ask_no_undo(struct domu_session *s);
 /* The disks of an earlier commit among this guest's (mine, by the session's index): indexes may differ. */
 int domu_session_match_disks(struct domu_session *s, const struct domu_commit_info *ci,
                              const struct domu_commit_disk *mine, bool named, struct domu_commit_disk *out);
-/* No program is run on a filesystem that is closed: DOMU_UNRECOVERED. */
-int domu_session_check_door(struct domu_session *s, const struct domu_node *node);
+/* No program is run on a filesystem that is closed: DOMU_UNRECOVERED; none that changes on what can only be read. */
+int domu_session_check_door(struct domu_session *s, const struct domu_node *node, bool change);
 /* DOMU_UNRECOVERED: a disk is closed by a commit of which the state directory has nothing, or no whole seal. */
 int domu_session_refuse_closed(struct domu_session *s);
 /* What every disk is, by the session's index: n_backings of them, freed by domu_session_identities_free(). */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
+#include "base/escape.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "task/session-impl.h"
@@ -130,9 +132,15 @@ int domu_session_recover(struct domu_session *s, unsigned *n_done)
 
 /* ---- a closed disk, and nothing in the state directory ------------------------------ */
 
-#define EXT_RO_COMPAT     1124 /* the superblock is 1024 bytes into the filesystem; see ext2_fs.h */
-#define EXT_CHECKSUM_TYPE 1397
-#define EXT_GDT_CSUM      0x10
+#define SECTOR            512u
+#define EXT_SUPER         1024u /* bytes into the filesystem, and long; see ext2_fs.h */
+#define EXT_INCOMPAT      96u
+#define EXT_CLOSED        0x40000000u
+#define EXT_RO_COMPAT     100u
+#define EXT_GDT_CSUM      0x10u
+#define EXT_METADATA_CSUM 0x400u
+#define EXT_CHECKSUM_TYPE 373u
+#define EXT_CHECKSUM      1020u
 #define XFS_INCOMPAT      216 /* big-endian; see xfs_format.h */
 #define XFS_CLOSED        0x40
 
@@ -171,9 +179,14 @@ static char *shell_word(const char *text)
 }
 
 /* The door took metadata_csum off, which a filesystem that has the type of a checksum and no gdt_csum had. */
-static char *open_ext(const struct domu_backing *b, const struct domu_node *n, const uint8_t *head)
+static bool had_csum(const uint8_t *sb)
 {
-	bool csum = head[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(head + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
+	return sb[EXT_CHECKSUM_TYPE] == 1 && (domu_le32(sb + EXT_RO_COMPAT) & EXT_GDT_CSUM) == 0;
+}
+
+static char *open_ext(const struct domu_backing *b, const struct domu_node *n, const uint8_t *sb)
+{
+	bool csum = had_csum(sb);
 	char *path = replaced(b->path, '"', "\"\""), *open = NULL, *word = NULL, *text = NULL;
 
 	if (path != NULL && asprintf(&open, "open -w -f \"%s?offset=%" PRIu64 "\"", path, n->start) < 0)
@@ -205,18 +218,81 @@ static char *open_xfs(const struct domu_backing *b, const struct domu_node *n, c
 	return text;
 }
 
+/* len bytes at offset of what the node is, over all its pieces. */
+static int read_node(struct domu_session *s, const struct domu_node *n, uint8_t *buf, size_t len, uint64_t offset)
+{
+	const struct domu_place place = domu_node_place(n);
+	int rc = n->scattered && n->map == NULL ? -ENOENT : 0;
+
+	for (size_t at = 0, step; at < len && rc == 0; at += step) {
+		uint64_t to;
+		unsigned disk;
+
+		step = len - at < SECTOR ? len - at : SECTOR;
+		if (!domu_place_find(&place, offset + at, step, &disk, &to))
+			return -ERANGE;
+		rc = domu_pread_full(s->backings[disk].fd, buf + at, step, to);
+	}
+	return rc;
+}
+
+/* A line of a shell that writes bytes of the node where they lie. */
+static char *put_bytes(struct domu_session *s, const struct domu_node *n, const void *bytes, size_t len,
+                       uint64_t offset)
+{
+	const struct domu_place place = domu_node_place(n);
+	char *text = NULL, *code = domu_base64(bytes, len), *path;
+	uint64_t at;
+	unsigned disk;
+
+	if (code == NULL || !domu_place_find(&place, offset, len, &disk, &at)) {
+		free(code);
+		return NULL;
+	}
+	path = shell_word(s->backings[disk].path);
+	if (path != NULL && asprintf(&text, "echo %s | base64 -d | dd bs=1 seek=%" PRIu64 " conv=notrunc,fsync of=%s",
+	                             code, at, path) < 0)
+		text = NULL;
+	free(code);
+	free(path);
+	return text;
+}
+
+/* No program of the host finds the pieces of a volume: what debugfs would write, where it lies.  The bits come last. */
+static char *open_ext_pieces(struct domu_session *s, const struct domu_node *n, uint8_t *sb)
+{
+	uint32_t incompat = domu_le32(sb + EXT_INCOMPAT) & ~EXT_CLOSED, sum;
+	char *bits, *csum = NULL, *text = NULL;
+	bool had = had_csum(sb);
+
+	domu_put_le32(sb + EXT_INCOMPAT, incompat);
+	if (had) {
+		domu_put_le32(sb + EXT_RO_COMPAT, domu_le32(sb + EXT_RO_COMPAT) | EXT_METADATA_CSUM);
+		sum = domu_crc32c(~0u, sb, EXT_CHECKSUM);
+		domu_put_le32(sb + EXT_CHECKSUM, sum);
+		csum = put_bytes(s, n, sb + EXT_CHECKSUM, 4, EXT_SUPER + EXT_CHECKSUM);
+	}
+	bits = put_bytes(s, n, sb + EXT_INCOMPAT, 8, EXT_SUPER + EXT_INCOMPAT);
+	if (bits != NULL && (csum != NULL || !had) &&
+	    asprintf(&text, "%s%s%s", had ? csum : "", had ? " && " : "", bits) < 0)
+		text = NULL;
+	free(bits);
+	free(csum);
+	return text;
+}
+
 /* The way to open it as it is. */
 static char *way_to_open(struct domu_session *s, const struct domu_node *n)
 {
 	const struct domu_backing *b = &s->backings[n->disk];
-	uint8_t head[EXT_CHECKSUM_TYPE + 1] = { 0 };
 	char *way = NULL, *text = NULL, *guest = shell_word(domu_guest_shown(s->guest));
+	bool ext = strncmp(n->probe.type, "ext", 3) == 0;
+	uint8_t head[EXT_SUPER];
 
-	/* No program of the host finds the pieces of a volume by itself. */
-	if (!n->scattered && domu_pread_full(b->fd, head, sizeof head, n->start) == 0) {
-		if (strncmp(n->probe.type, "ext", 3) == 0)
-			way = open_ext(b, n, head);
-		else if (strcmp(n->probe.type, "xfs") == 0)
+	if (read_node(s, n, head, sizeof head, ext ? EXT_SUPER : 0) == 0) {
+		if (ext)
+			way = n->scattered ? open_ext_pieces(s, n, head) : open_ext(b, n, head);
+		else if (strcmp(n->probe.type, "xfs") == 0 && !n->scattered)
 			way = open_xfs(b, n, head);
 	}
 	if (way != NULL && guest != NULL &&

@@ -28,8 +28,8 @@ static int cannot_replay(struct domu_session *s, const char *disk)
 	return domu_fail(
 	    s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 	    "the journal on %s has what the e2fsck of this host cannot replay, and it would be lost: start the "
-	    "guest, or use --engine guestfs; fsck -y drops it",
-	    disk);
+	    "guest, or use --engine guestfs; domu-rescue fsck -y %s drops it",
+	    disk, domu_guest_shown(s->guest));
 }
 
 static struct domu_program on_shown(const struct domu_shown *shown, struct heard *heard)

@@ -304,6 +304,7 @@ int domu_session_make_way(struct domu_session *s)
 static int begin(struct domu_session *s)
 {
 	struct domu_commit_info ci = { 0 };
+	struct domu_nodes nodes = { 0 };
 	int rc;
 
 	if (s->opts.live)
@@ -321,7 +322,9 @@ static int begin(struct domu_session *s)
 		rc = domu_stage_prepare(s->opts.state, &ci, &s->stage);
 	/* By the worker that will make the changes: nothing is staged yet, so it sees the disks as they are. */
 	if (rc == 0) {
-		rc = domu_session_note_supers(s, &ci);
+		rc = domu_session_nodes(s, false, &nodes);
+		if (rc == 0)
+			rc = domu_session_note_supers(s, &nodes, &ci);
 		if (rc == 0)
 			rc = domu_stage_describe(s->stage, ci.supers, ci.n_supers);
 		if (rc != 0)
@@ -332,6 +335,7 @@ static int begin(struct domu_session *s)
 	s->resumed = s->touched = false;
 	if (rc == 0)
 		rc = domu_stage_mark(s->stage, &s->mark);
+	domu_nodes_free(&nodes);
 	domu_commit_info_free(&ci);
 	return rc;
 }

@@ -104,18 +104,15 @@ static int note_pv(struct domu_session *s, struct domu_commit_info *ci, const st
 	return rc;
 }
 
-int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci)
+int domu_session_note_supers(struct domu_session *s, const struct domu_nodes *nodes, struct domu_commit_info *ci)
 {
-	struct domu_nodes nodes;
-	int rc = domu_session_nodes(s, false, &nodes);
+	int rc = 0;
 
-	if (rc != 0)
-		return rc;
 	ci->supers = calloc(DOMU_MAX_SUPERS, sizeof *ci->supers);
 	if (ci->supers == NULL)
 		rc = domu_nomem(s->ctx);
-	for (size_t i = 0; rc == 0 && i < nodes.n; i++) {
-		const struct domu_node *n = &nodes.v[i];
+	for (size_t i = 0; rc == 0 && i < nodes->n; i++) {
+		const struct domu_node *n = &nodes->v[i];
 		unsigned disk = n->disk;
 		uint64_t offset;
 		uint32_t size;
@@ -130,7 +127,6 @@ int domu_session_note_supers(struct domu_session *s, struct domu_commit_info *ci
 		else if (n->kind == DOMU_NODE_DISK)
 			rc = note(s, ci, n->name, n->disk, 0, DOMU_UNIT, true);
 	}
-	domu_nodes_free(&nodes);
 	return rc;
 }
 

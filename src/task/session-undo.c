@@ -134,18 +134,44 @@ int domu_session_find_undoable(struct domu_session *s, const char *id, struct do
 	return rc;
 }
 
-int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1])
+/* What the undo rests on is what there is now: that it lies where it lay is looked at by who makes the stage. */
+static int stage(struct domu_session *s, const struct domu_commit_info *old)
 {
 	struct domu_commit_disk mine[DOMU_MAX_DISKS], disks[DOMU_MAX_DISKS];
-	struct domu_commit_info old = { 0 }, ci = { 0 };
+	struct domu_commit_info ci = { 0 };
 	struct domu_nodes nodes = { 0 };
-	struct domu_door *doors = NULL;
-	size_t n_doors = 0;
 	int rc;
 
 	for (size_t i = 0; i < s->n_backings; i++)
 		mine[i].fd = -1;
-	rc = domu_session_ask_no_undo(s);
+	rc = domu_session_open_rw(s, mine);
+	if (rc == 0)
+		rc = domu_session_match_disks(s, old, mine, false, disks);
+	if (rc == 0)
+		rc = domu_session_describe(s, &ci);
+	domu_session_forget_disks(s);
+	if (rc == 0)
+		rc = domu_session_look(s, false, &nodes);
+	if (rc == 0)
+		rc = domu_session_note_supers(s, &nodes, &ci);
+	if (rc == 0)
+		rc = domu_undo_stage(s->opts.state, old->id, disks, old->n_disks, &ci, &nodes, &s->stage);
+	if (rc == -ESTALE)
+		domu_session_explain_stale(s, old->id);
+	if (rc == 0)
+		rc = domu_session_keep_supers(s);
+	domu_session_close_rw(s, mine);
+	domu_commit_info_free(&ci);
+	domu_nodes_free(&nodes);
+	return rc;
+}
+
+int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_LEN + 1], char undone[DOMU_ID_LEN + 1])
+{
+	struct domu_commit_info old = { 0 };
+	struct domu_nodes nodes = { 0 };
+	int rc = domu_session_ask_no_undo(s);
+
 	if (rc == 0)
 		rc = domu_session_make_way(s);
 	if (rc == 0)
@@ -153,33 +179,20 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	if (rc == 0)
 		rc = domu_stage_room(s->opts.state, s->opts.undo_dir, s->opts.no_undo, old.blocks * DOMU_UNIT, 0);
 	if (rc == 0)
-		rc = domu_session_open_rw(s, mine);
-	if (rc == 0)
-		rc = domu_session_match_disks(s, &old, mine, false, disks);
-	if (rc == 0)
-		rc = domu_session_describe(s, &ci);
-	if (rc == 0)
-		rc = domu_undo_stage(s->opts.state, old.id, disks, old.n_disks, &ci, &s->stage);
-	if (rc == -ESTALE)
-		domu_session_explain_stale(s, old.id);
-	domu_session_close_rw(s, mine);
+		rc = stage(s, &old);
 	if (rc == 0)
 		rc = domu_session_look(s, true, &nodes);
 	/* A repair is undone whole, and so is its undo. */
 	if (rc == 0 && domu_history_has_files(s->opts.state, old.id))
 		rc = domu_session_record_files(s, &nodes);
-	if (rc == 0)
-		rc = domu_session_find_doors(s, &nodes, &doors, &n_doors);
 	if (rc == 0) {
 		snprintf(done, DOMU_ID_LEN + 1, "%s", domu_stage_info(s->stage)->id);
 		snprintf(undone, DOMU_ID_LEN + 1, "%s", old.id);
-		rc = domu_session_write_stage(s, doors, n_doors, old.id);
+		rc = domu_session_write_stage(s, &nodes, old.id);
 	}
 	if (rc != 0 && s->stage != NULL)
 		domu_session_rollback(s);
 	domu_commit_info_free(&old);
-	domu_commit_info_free(&ci);
 	domu_nodes_free(&nodes);
-	free(doors);
 	return rc;
 }

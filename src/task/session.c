@@ -422,14 +422,12 @@ int domu_session_nodes(struct domu_session *s, bool mounts, struct domu_nodes *n
 	return rc;
 }
 
-int domu_session_check_door(struct domu_session *s, const struct domu_node *node)
+int domu_session_check_door(struct domu_session *s, const struct domu_node *node, bool change)
 {
-	/* A volume whose pieces the worker keeps to itself is none to work with either. */
-	if (node->frozen != DOMU_NOT_FROZEN || (node->scattered && node->map == NULL))
-		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: a volume that %s can only be read from here: use the guest's own tools",
-		                 node->name,
-		                 domu_frozen_text(node->frozen != DOMU_NOT_FROZEN ? node->frozen : DOMU_FROZEN_PIECES));
+	const char *why = domu_node_frozen(node);
+
+	if (why != NULL && (change || (node->scattered && node->map == NULL)))
+		return domu_fail(s->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s", node->name, why);
 	if (!node->probe.closed)
 		return 0;
 	return domu_fail(s->ctx, DOMU_UNRECOVERED, -EBUSY,
@@ -446,7 +444,7 @@ int domu_session_program(struct domu_session *s, const struct domu_node *node, u
 	struct domu_shown shown;
 
 	if (rc == 0)
-		rc = domu_session_check_door(s, node);
+		rc = domu_session_check_door(s, node, true);
 	if (rc == 0)
 		rc = domu_session_show(s, &place, &shown);
 	if (rc != 0)

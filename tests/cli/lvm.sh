@@ -57,11 +57,34 @@ kumount "$T/mnt"
 for v in root striped pieces far held fixed; do
 	scatter "my-vg/$v" "$T/$v.img"
 done
+# As info has it: NAME TYPE OFFSET SIZE STRIPE PV:BYTE..., on the disk.
+for v in root swap striped pieces between far held fixed; do
+	segments "my-vg/$v" | while read -r type start size stripe ranges; do
+		where=
+		for r in $ranges; do
+			to=${disks[${r%:*}]}
+			first=${r##*:}
+			[ "${to% *}" = "$T/a" ] && pv=xvda2 || pv=xvdb
+			where+=" $pv:$((${first%-*} * pe + MiB + ${to##* }))"
+		done
+		echo "my-vg/$v $type $start $size $stripe$where"
+	done
+done | sort >"$T/segments"
 release
 config lvm "file:$T/a,xvda,w" "file:$T/b,xvdb,w"
 
 works "info" info lvm
 has "shows a volume below its partition" "$(out | sed -n '/xvda2/,/xvdb/p')" "my-vg/root +ext4 +24M"
+has "with its pieces where it has several" "$(out | grep -A 3 'my-vg/pieces *ext4' | tail -n 3 | tr -s ' ' | xargs -d '\n')" \
+	"xvda2 .37M linear 8M .*xvda2 .49M linear 8M .*xvdb .9M linear 8M "
+has "or stripes" "$(out | grep -A 1 'my-vg/striped *ext4')" "xvda2 .29M, xvdb .1M +striped 64K +16M"
+is "and none where it is one" "$(out | grep -A 1 'my-vg/root *ext4' | grep -c swap)" 1
+works "info --json" info lvm --json
+jq -r '.nodes[] | select(.kind == "lv") | .name as $n | .segments[] |
+	"\($n) \(.type) \(.offset) \(.size) \(.stripe_size // 0) " + ([.legs[] | "\(.pv):\(.start)"] | join(" "))' "$T/out" |
+	sort >"$T/told"
+same "has what lvs --segments has" "$T/told" "$T/segments"
+is "of volumes alone" "$(jq '[.nodes[] | select(.kind != "lv" and .segments != null)] | length' "$T/out")" 0
 works "the tree" find lvm:/ -xdev -name hostname
 for v in striped pieces far; do
 	kmount "$T/$v.img" 0 0 "$T/mnt" ro

@@ -87,7 +87,12 @@ static void describe(struct rig *r, const struct workload *w, struct domu_commit
 static int commit(struct rig *r, const struct workload *w, struct domu_stage *s, const char *undoes)
 {
 	char *undo_dir = world_path("undo");
+	/* All of both disks: see make_volume(). */
+	static char pieces[] = "1024@0:0;1024@1:0";
+	const struct domu_home home = { .name = "vg/root", .lv = "x", .map = pieces };
 	struct domu_commit_opts opts = { .no_undo = w->no_undo,
+		                         .homes = &home,
+		                         .n_homes = w->volume,
 		                         .undo_dir = w->undo_dir ? undo_dir : NULL,
 		                         .undoes = undoes };
 	int rc;
@@ -147,7 +152,7 @@ int rig_undo(struct rig *r, const struct workload *w, const char *id)
 	int rc;
 
 	describe(r, w, &info, ids);
-	rc = domu_undo_stage(r->st, id, r->disks, w->n_disks, &info, &s);
+	rc = domu_undo_stage(r->st, id, r->disks, w->n_disks, &info, NULL, &s);
 	for (unsigned i = 0; i < w->n_disks; i++)
 		domu_identity_free(&ids[i]);
 	return rc < 0 ? rc : commit(r, w, s, id);

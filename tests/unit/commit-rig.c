@@ -283,7 +283,7 @@ int rig_undo(struct rig *r, const char *id)
 
 	for (unsigned i = 0; i < r->n; i++)
 		cr_assert(domu_identity_make(&r->ctx, r->fd[i], r->disk[i], i == 0 ? "xvda" : "xvdb", &ids[i]) == 0);
-	rc = domu_undo_stage(r->st, id, r->disks, r->n, &info, &s);
+	rc = domu_undo_stage(r->st, id, r->disks, r->n, &info, NULL, &s);
 	for (unsigned i = 0; i < r->n; i++)
 		domu_identity_free(&ids[i]);
 	return rc < 0 ? rc : rig_commit(r, s, &opts);

@@ -196,7 +196,7 @@ static void expect_refused(const char *text, const char *why, bool damaged)
 	cr_assert_eq(n.n_refused, 1, "%s", why);
 	cr_expect_str_eq(n.refused[0].name, "vg/root");
 	cr_expect(strstr(n.refused[0].why, why) != NULL, "%s", n.refused[0].why);
-	cr_expect_eq(n.refused[0].damaged, damaged, "%s", why);
+	cr_expect_eq(n.refused[0].kind == DOMU_REFUSED_DAMAGED, damaged, "%s", why);
 	domu_nodes_free(&n);
 }
 
@@ -271,6 +271,41 @@ Test(lvm, origins)
 	cr_assert_eq(n.n, 1);
 	cr_assert_str_eq(n.problems[0], "vg/root cannot be opened: a snapshot is being merged into it");
 	domu_nodes_free(&n);
+}
+
+#define WITH_OTHER(segment)                                               \
+	PV "segment_count = 1 segment1 { " SEGMENT(                       \
+	    "0", "4", "1", "\"pv0\", 3") "} other { status = [\"READ\", " \
+	                                 "\"WRITE\", \"VISIBLE\"] segment_count = 1 segment1 { " segment "} } }"
+
+/* Both can be read, neither changed. */
+Test(lvm, two_volumes_that_have_the_same_extents)
+{
+	static const char *const texts[] = {
+		WITH_OTHER(SEGMENT("0", "4", "1", "\"pv0\", 3")), WITH_OTHER(SEGMENT("0", "1", "1", "\"pv0\", 5")),
+		WITH_OTHER(SEGMENT("0", "2", "2", "\"pv0\", 1, \"pv0\", 6 ] stripe_size = 128 x = [ 1")),
+		WITH_OTHER(SEGMENT("0", "4", "1", "\"pv0\", 7")), /* next to it */
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct domu_nodes n = read_pv(texts[i], 512);
+		bool apart = i == 3;
+
+		for (size_t k = 0; k < n.n_problems; k++)
+			fprintf(stderr, "%zu: %s\n", i, n.problems[k]);
+		cr_assert_eq(n.n, 3, "text %zu", i);
+		for (size_t k = 1; k < 3; k++)
+			cr_expect_eq(n.v[k].frozen, apart ? DOMU_NOT_FROZEN : DOMU_FROZEN_OVERLAP, "text %zu", i);
+		cr_assert_eq(n.n_problems, !apart, "text %zu", i);
+		if (i == 1) {
+			cr_expect_str_eq(n.problems[0],
+			                 "vg/root and vg/other overlap: bytes 6291456 to 7340031 of xvda "
+			                 "are in both, so that neither can be changed");
+			cr_expect_not_null(
+			    strstr(n.v[1].overlap, "bytes 6291456 to 7340031 of xvda are in vg/other too, "));
+		}
+		domu_nodes_free(&n);
+	}
 }
 
 /* As many segments and PVs as a text can have are read in a moment. */

@@ -192,7 +192,8 @@ Test(table, partitions_past_the_end_are_left_out_and_named)
 	    0);
 	read_disk(&n, "xvda", 512);
 	cr_assert_eq(n.n, 2);
-	cr_assert(has_problem(&n, "xvda2: the partition (sector 40960, 100000 sectors) runs past the end"));
+	cr_assert(
+	    has_problem(&n, "xvda2 cannot be opened: the partition (sector 40960, 100000 sectors) runs past the end"));
 	domu_nodes_free(&n);
 
 	cr_assert_eq(
@@ -203,7 +204,7 @@ Test(table, partitions_past_the_end_are_left_out_and_named)
 	print_problems(&n);
 	cr_assert_eq(n.n, 2);
 	expect(&n, 1, "xvda1", MIB, 10 * MIB);
-	cr_assert(has_problem(&n, "xvda2: the partition"));
+	cr_assert(has_problem(&n, "xvda2 cannot be opened: the partition"));
 	domu_nodes_free(&n);
 }
 
@@ -219,7 +220,36 @@ Test(table, overlaps_are_named)
 	print_problems(&n);
 	cr_assert_eq(n.n, 4);
 	cr_assert_eq(n.n_problems, 1);
-	cr_assert(has_problem(&n, "xvda1 and xvda2 overlap"));
+	cr_assert(has_problem(&n, "xvda1 and xvda2 overlap: bytes 20971520 to 31457279 of xvda are in both"));
+	cr_assert_eq(n.v[1].frozen, DOMU_FROZEN_OVERLAP);
+	cr_assert_not_null(strstr(n.v[1].overlap, "bytes 20971520 to 31457279 of xvda are in xvda2 too, "));
+	cr_assert_not_null(strstr(n.v[2].overlap, "bytes 20971520 to 31457279 of xvda are in xvda1 too, "));
+	cr_assert_eq(n.v[3].frozen, DOMU_NOT_FROZEN);
+	domu_nodes_free(&n);
+}
+
+/* As each can be asked for by itself: which pairs are named is of no matter. */
+Test(table, each_that_overlaps_is_frozen)
+{
+	static const uint64_t places[][3] = { { 10, 5, 0 }, { 15, 5, 0 }, { 40, 60, 1 }, { 41, 2, 1 },  { 50, 2, 1 },
+		                              { 50, 2, 1 }, { 99, 2, 1 }, { 101, 1, 0 }, { 103, 9, 1 }, { 111, 1, 1 } };
+	struct domu_nodes n = { 0 };
+
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		struct domu_node *p = domu_nodes_add(&n);
+
+		snprintf(p->name, sizeof p->name, "xvda%zu", i);
+		p->kind = DOMU_NODE_PARTITION;
+		p->start = places[i][0];
+		p->size = places[i][1];
+	}
+	/* Logical ones lie in it. */
+	domu_nodes_add(&n)->extended = true;
+	n.v[n.n - 1].kind = DOMU_NODE_PARTITION;
+	n.v[n.n - 1].size = 1000;
+	cr_assert_eq(domu_overlap_partitions(&ctx, &n, 0), 0);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		cr_expect_eq(n.v[i].frozen == DOMU_FROZEN_OVERLAP, places[i][2] != 0, "%zu", i);
 	domu_nodes_free(&n);
 }
 

@@ -294,3 +294,34 @@ Test(volume, a_sector_across_pieces_is_nowhere)
 	cr_assert_not(domu_place_find(&p, UINT64_MAX - 511, 512, &disk, &at));
 	domu_lv_map_free(m);
 }
+
+Test(volume, begins_as_it_was_when_it_was_extended)
+{
+	static const struct {
+		const char *now;
+		bool begins;
+	} tries[] = {
+		{ MIXED, true },
+		{ MIXED ";9@1:100", true },
+		{ "8@0:10;4@1:0;16/2@0:30,2:8,1:20,2:40;6@2:0", true },
+		{ "8@0:10;4@1:0;16/2@0:30,2:8,1:20,2:40;3@2:0", false }, /* shorter */
+		{ "8@0:10;4@1:0;16/2@0:30,2:8,1:20,2:40", false },
+		{ "8@0:10;5@1:0;16/2@0:30,2:8,1:20,2:40;4@2:0", false },
+		{ "8@0:10;4@1:0;16/2@0:30,2:8,1:20,2:41;4@2:0", false },
+		{ "8@0:10;4@1:0;16/2@0:30,1:8,2:20,2:40;4@2:0", false },
+		{ "8@0:10;4@1:0;16/1@0:30,2:8,1:20,2:40;4@2:0", false },
+	};
+	static const unsigned same[] = { 0, 1, 2 }, other[] = { 1, 0, 2 };
+	struct domu_lv_map *then = parsed(MIXED), *swapped = parsed("8@1:10;4@0:0;16/2@1:30,2:8,0:20,2:40;4@2:0");
+
+	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+		struct domu_lv_map *now = parsed(tries[i].now);
+
+		cr_expect_eq(domu_lv_begins(now, then, same), tries[i].begins, "%s", tries[i].now);
+		domu_lv_map_free(now);
+	}
+	cr_expect(domu_lv_begins(swapped, then, other));
+	cr_expect_not(domu_lv_begins(swapped, then, same));
+	domu_lv_map_free(swapped);
+	domu_lv_map_free(then);
+}

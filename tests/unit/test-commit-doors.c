@@ -320,6 +320,43 @@ Test(look, holds_while_a_disk_without_a_door_is_written_and_no_longer)
 	rig_close(&r);
 }
 
+/* What is written there is closed by the door on the other disk, or it is not. */
+Test(look, holds_while_a_disk_is_written_that_no_door_covers)
+{
+	static const struct {
+		const char *map;
+		bool bare;
+	} tries[] = {
+		{ "8192@0:0;8192@1:0", false }, { "8192@0:0;2056@1:0", false },
+		{ "8192@0:0;2055@1:0", true }, /* all but a sector of it */
+		{ "8192@0:0;8@1:2049", true },  { "1024@1:0;8192@0:0;1032@1:1024", false },
+		{ "8192@1:0", true }, /* without a door */
+		{ "8190@0:2;8192@1:0", false }, { "8189@0:3;8192@1:0", true },
+		{ "8192@0:0", true },
+	};
+
+	for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+		struct domu_home home = { .name = "vg/root", .map = strdup(tries[i].map) };
+		struct domu_commit_opts opts = { .homes = &home, .n_homes = 1 };
+		struct domu_io io = rig_io_table;
+		struct domu_door door = rig_door(0);
+		struct domu_stage *s;
+		struct rig r;
+
+		rig_open(&r, 2, EXT4, "4M");
+		s = staged(&r);
+		rig_put(&r, s, 1, 1 << 20, "data", 4);
+		io.pwrite = note_order;
+		order = (struct order){ .fd = { r.fd[0], r.fd[1] } };
+		r.ctx.io = &io;
+		cr_assert(domu_commit(s, r.disks, 2, &door, 1, &opts) == 0, "%s", r.ctx.error.message);
+		cr_expect_eq(order.text[1], tries[i].bare ? '1' : '0', "%s: %s", tries[i].map, order.text);
+		cr_expect_eq(order.text[strlen(order.text) - 1], '0', "%s: %s", tries[i].map, order.text);
+		rig_close(&r);
+		free(home.map);
+	}
+}
+
 Test(look, that_refuses_leaves_a_file_as_long_as_it_was)
 {
 	struct rig r;

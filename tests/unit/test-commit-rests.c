@@ -50,12 +50,24 @@ Test(rests, superblocks_are_kept_with_a_stage)
 	rig_close(&r);
 }
 
+#define HOME(what) "s/}$/,\"homes\":[{" what "}]}/"
+
 Test(rests, superblocks_that_make_no_sense_are_a_damaged_description)
 {
 	static const char *const edits[] = {
-		"s/\"size\":512/\"size\":4097/",      "s/\"size\":512/\"size\":0/",
-		"s/\"disk\":0/\"disk\":1/",           "s/\"sum\":4711/\"sum\":4294967296/",
-		"s/\"supers\":\\[.*]/\"supers\":[]/", "s/\"supers\":\\[.*]/\"supers\":7/",
+		"s/\"size\":512/\"size\":4097/",
+		"s/\"size\":512/\"size\":0/",
+		"s/\"disk\":0/\"disk\":1/",
+		"s/\"sum\":4711/\"sum\":4294967296/",
+		"s/\"supers\":\\[.*]/\"supers\":[]/",
+		"s/\"supers\":\\[.*]/\"supers\":7/",
+		"s/}$/,\"homes\":7}/",
+		"s/}$/,\"homes\":[]}/",
+		HOME("\"name\":\"ab\""),
+		HOME("\"map\":\"8@0:0\""),
+		HOME("\"name\":\"ab\",\"map\":\"8@1:0\""), /* no such disk */
+		HOME("\"name\":\"ab\",\"map\":\"8@0\""),
+		HOME("\"name\":\"ab\",\"lv\":1,\"map\":\"8@0:0\""),
 	};
 
 	for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
@@ -69,6 +81,23 @@ Test(rests, superblocks_that_make_no_sense_are_a_damaged_description)
 		cr_assert(domu_stage_resume(r.st, id, &s) == -EBADMSG, "%s", edits[i]);
 		rig_close(&r);
 	}
+}
+
+Test(rests, homes_are_read)
+{
+	char id[DOMU_ID_LEN + 1];
+	struct domu_stage *s;
+	struct rig r;
+
+	rig_open(&r, 1, EXT4, "1M");
+	stage_with_supers(&r, id);
+	cr_assert(rig_run("sed -i '" HOME("\"name\":\"ab\",\"lv\":\"x\",\"map\":\"8@0:0\"") "' %s/pending/%s/meta",
+	                  r.state, id) == 0);
+	cr_assert(domu_stage_resume(r.st, id, &s) == 0, "%s", r.ctx.error.message);
+	cr_assert_eq(domu_stage_info(s)->n_homes, 1);
+	cr_assert_str_eq(domu_stage_info(s)->homes[0].lv, "x");
+	domu_stage_close(s);
+	rig_close(&r);
 }
 
 Test(rests, a_stage_of_an_older_version_has_none)
