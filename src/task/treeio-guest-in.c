@@ -348,7 +348,12 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return fail(g, rc, "create");
 	if (S_ISDIR(e->st.mode)) {
 		s->left_alone = old != 0 && S_ISDIR(st.mode);
-		return enter_dir(g, name, old, &st, e);
+		rc = enter_dir(g, name, old, &st, e);
+		if (rc == 0 && !s->left_alone && s->made_ino == 0) {
+			s->made_fs = g->fs;
+			s->made_ino = g->ino;
+		}
+		return rc;
 	}
 	if (old != 0 && S_ISDIR(st.mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
 		rc =
@@ -439,6 +444,7 @@ void domu_treeio_guest_next(struct domu_sink *s, const char *name)
 	struct guest_sink *g = s->priv;
 
 	g->name = name;
+	s->made_ino = 0;
 }
 
 int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path)
