@@ -94,6 +94,8 @@ struct domu_command {
 	const struct domu_missing *missing; /* ended by word NULL; NULL: nothing that would be missed */
 	/* How rows look as text; NULL: a table of the columns. */
 	const struct domu_layout *layout;
+	/* What these words need besides (find -delete: NEED_WRITE); NULL: nothing.  DOMU_USAGE. */
+	int (*more_needs)(struct domu_ctx *ctx, const struct domu_args *args, unsigned *needs);
 };
 
 /* " (use -x)" for a word that the command does not have, or "". */

@@ -23,7 +23,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-cat.c shell/cat-show.c shell/cat.h \
 	shell/cmd-df.c \
 	shell/cmd-du.c \
-	shell/cmd-find.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-find.c shell/find-exec.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-getfattr.c \
 	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep-perl.c shell/grep.h \
 	shell/cmd-help.c \

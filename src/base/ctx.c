@@ -53,6 +53,16 @@ int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const
 	return err;
 }
 
+void domu_error_about(struct domu_ctx *ctx, const char *what)
+{
+	char *text;
+
+	if (ctx->error.message == NULL || asprintf(&text, "%s: %s", what, ctx->error.message) < 0)
+		return;
+	free(ctx->error.message);
+	ctx->error.message = text;
+}
+
 void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path)
 {
 	struct domu_error *e;

@@ -43,6 +43,8 @@ struct domu_error domu_error_take(struct domu_ctx *ctx);
 void domu_error_put_back(struct domu_ctx *ctx, struct domu_error kept);
 /* Copies a failure that came from elsewhere (a worker); keeps an earlier one. */
 int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const char *message);
+/* What the failure recorded is about, before its message: a driver knows inodes, its caller their names. */
+void domu_error_about(struct domu_ctx *ctx, const char *what);
 /* Says of the failure recorded which disk and which path it is about; either may be NULL, what is known is kept. */
 void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path);
 /* The exit status of the failure recorded, DOMU_FAILED where nothing was. */

@@ -49,9 +49,15 @@ struct guest_sink {
 
 static int fail(struct guest_sink *g, int rc, const char *what)
 {
-	if (g->ctx->error.status != DOMU_OK)
-		return rc;
-	return domu_fail(g->ctx, DOMU_FAILED, rc, "cannot %s '%s': %s", what, g->shown, strerror(-rc));
+	char *about;
+
+	if (g->ctx->error.status == DOMU_OK)
+		domu_fail(g->ctx, DOMU_FAILED, rc, "%s", strerror(-rc));
+	if (asprintf(&about, "cannot %s '%s'", what, g->path != NULL ? g->path : g->shown) >= 0) {
+		domu_error_about(g->ctx, about);
+		free(about);
+	}
+	return rc;
 }
 
 /* ---- attributes ------------------------------------------------------------------------ */
@@ -404,6 +410,8 @@ static int g_leave(struct domu_sink *s)
 	struct level *l = g->top;
 	int rc = 0;
 
+	if (g->path != NULL)
+		g->path[l->path_len] = '\0';
 	if (l->restore)
 		rc = domu_fs_setattr(l->fs, l->ino, &l->st, DOMU_ATTR_ATIME | DOMU_ATTR_MTIME);
 	g->top = l->up;
