@@ -149,31 +149,6 @@ static struct timespec time_of(const struct domu_stat *st, char which)
 	return which == 'a' ? st->atime : which == 'c' ? st->ctime : which == 'B' ? st->btime : st->mtime;
 }
 
-/* @SECONDS[.DIGITS], or a date, with a time where the midnight before is not meant. */
-static bool parse_time(const char *word, struct timespec *t)
-{
-	static const char *const formats[] = { "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S" };
-	char *end;
-	long unit = 100000000;
-
-	if (*word == '@') {
-		t->tv_sec = (time_t)strtoll(word + 1, &end, 10);
-		t->tv_nsec = 0;
-		if (*end == '.' && end > word + 1)
-			for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-				t->tv_nsec += (*end - '0') * unit;
-		return *end == '\0' && end > word + 1;
-	}
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-		struct tm tm = { .tm_isdst = -1 };
-
-		t->tv_nsec = 0;
-		if (domu_time_read(word, formats[i], &tm, &t->tv_sec))
-			return true;
-	}
-	return false;
-}
-
 static int look(struct parser *p, const char *word, bool follow, struct domu_path **out)
 {
 	int rc;
@@ -195,7 +170,7 @@ static int newer_test(struct parser *p, struct domu_find_node *x, const char *wo
 	int rc;
 
 	if (which == 't')
-		return parse_time(word, &x->when) ? 0 : bad(p, "not a time:", word);
+		return domu_when(word, p->f->now, DOMU_WHEN_DATE, &x->when) ? 0 : bad(p, "not a time:", word);
 	if (p->env->look == NULL)
 		return 0;
 	rc = look(p, word, true, &where);
