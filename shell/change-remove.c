@@ -109,8 +109,8 @@ static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t 
 	for (l = m->top; l != NULL; l = l->up)
 		if (l->ino == ino || l->parent == ino)
 			return domu_fail(m->r->ctx, DOMU_FAILED, -ELOOP,
-			                 "%s: '%s' below '%s' is a directory that holds itself: run domu-rescue fsck",
-			                 m->r->cmd->name, name, m->shown);
+			                 "%s: '%s' below '%s' is a directory that holds itself: domu-rescue fsck -y %s",
+			                 m->r->cmd->name, name, m->shown, domu_guest_word(m->r->ctx));
 	if (ino == domu_tree_top(m->t, m->mount, m->fs) || domu_tree_covered(m->t, m->mount, ino))
 		return fail(m, -EBUSY, name);
 	rc = domu_fs_readdir(m->fs, ino, keep_name, &d);

@@ -56,6 +56,9 @@ enum domu_level { DOMU_DEBUG, DOMU_INFO, DOMU_WARNING, DOMU_WARNING_ONCE };
 DOMU_PUBLIC int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err, const char *fmt, ...)
     DOMU_PRINTF(4, 5);
 
+/* The guest as a person types it, for the command that a message ends with: "domu-rescue fsck -n web1". */
+DOMU_PUBLIC const char *domu_guest_word(const struct domu_ctx *ctx);
+
 /* A message that is not a failure: to the user's terminal or log.  ctx may be NULL. */
 DOMU_PUBLIC void domu_say(struct domu_ctx *ctx, enum domu_level level, const char *fmt, ...) DOMU_PRINTF(3, 4);
 

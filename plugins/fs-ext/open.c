@@ -124,11 +124,12 @@ static int check_before(struct domu_ctx *ctx, struct domu_block *b, const struct
 {
 	if (p->closed)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: closed, because the commit %s was cut short: run domu-rescue recover", b->name,
-		                 p->closed_by);
+		                 "%s: closed, because the commit %s was cut short: run domu-rescue recover %s", b->name,
+		                 p->closed_by, domu_guest_word(ctx));
 	if (p->needs_replay && (flags & DOMU_FS_UNREPLAYED) == 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "%s: the journal has to be replayed before it can be read: run fsck on it", b->name);
+		                 "%s: the journal has to be replayed before it can be read: domu-rescue fsck %s",
+		                 b->name, domu_guest_word(ctx));
 	if (p->size > b->size)
 		domu_say(ctx, DOMU_WARNING,
 		         "%s: the filesystem has %" PRIu64 " bytes, its device only %" PRIu64

@@ -68,8 +68,9 @@ int ext_fail(struct ext_fs *x, errcode_t rc, const char *fmt, ...)
 	err = errno_of(rc);
 	if (why == NULL)
 		why = error_message(rc);
-	return domu_fail(x->fs->ctx, err == -EOPNOTSUPP ? DOMU_UNSUPPORTED : DOMU_FAILED, err, "%s: %s: %s%s",
-	                 x->fs->block->name, what, why, err == -EUCLEAN ? ": check it with fsck" : "");
+	return domu_fail(x->fs->ctx, err == -EOPNOTSUPP ? DOMU_UNSUPPORTED : DOMU_FAILED, err, "%s: %s: %s%s%s",
+	                 x->fs->block->name, what, why, err == -EUCLEAN ? ": domu-rescue fsck -n " : "",
+	                 err == -EUCLEAN ? domu_guest_word(x->fs->ctx) : "");
 }
 
 int ext_damaged(struct ext_fs *x, const char *fmt, ...)
@@ -80,7 +81,8 @@ int ext_damaged(struct ext_fs *x, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
-	return domu_fail(x->fs->ctx, DOMU_FAILED, -EUCLEAN, "%s: %s: check it with fsck", x->fs->block->name, what);
+	return domu_fail(x->fs->ctx, DOMU_FAILED, -EUCLEAN, "%s: %s: domu-rescue fsck -n %s", x->fs->block->name, what,
+	                 domu_guest_word(x->fs->ctx));
 }
 
 int ext_nomem(struct ext_fs *x)

@@ -90,6 +90,11 @@ int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err, const char
 	return err;
 }
 
+const char *domu_guest_word(const struct domu_ctx *ctx)
+{
+	return ctx != NULL && ctx->guest != NULL ? ctx->guest : "GUEST";
+}
+
 void domu_say(struct domu_ctx *ctx, enum domu_level level, const char *fmt, ...)
 {
 	char *text = NULL;

@@ -32,6 +32,7 @@ struct domu_ctx {
 	/* Set by whoever owns the process when Ctrl-C or a hangup came; waits look at it.  May be NULL. */
 	volatile sig_atomic_t *interrupted;
 	struct domu_error error;
+	const char *guest; /* of a worker: what a person types for it; NULL elsewhere */
 };
 
 /* Sets up ctx with no callbacks and the system's I/O. */

@@ -444,6 +444,7 @@ _Noreturn void domu_work_main(const struct domu_worker_opts *opts, int sock, pid
 	tzset();
 	prctl(PR_SET_NAME, "domu-worker", 0, 0, 0);
 	domu_work_ctx(&w.ctx, &w.say, sock);
+	w.ctx.guest = opts->tree.guest;
 	w.work = (struct domu_work){ .ctx = &w.ctx, .sock = sock, .private_ = &w };
 	rc = confine(&w, sock, parent, &what);
 	if (rc != 0)

@@ -400,11 +400,12 @@ static int enter(struct tree_walk *w, const struct domu_path *where, unsigned de
 	w->depth = depth;
 	rc = depth > MAX_DEPTH ? -ELOOP : domu_visit(&w->visited, l->mount, l->ino);
 	/* What strerror says of it is about links, of which there is none. */
-	if (rc == -ELOOP && clean)
+	if (rc == -ELOOP && clean && depth > MAX_DEPTH)
+		domu_fail(w->t->ctx, DOMU_FAILED, rc, "directory inode %" PRIu64 " is nested too deep", l->ino);
+	else if (rc == -ELOOP && clean)
 		domu_fail(w->t->ctx, DOMU_FAILED, rc,
-		          depth > MAX_DEPTH ? "directory inode %" PRIu64 " is nested too deep"
-		                            : "directory inode %" PRIu64 " is in the tree twice: check it with fsck",
-		          l->ino);
+		          "directory inode %" PRIu64 " is in the tree twice: domu-rescue fsck -n %s", l->ino,
+		          domu_guest_word(w->t->ctx));
 	if (rc == 0)
 		rc = read_names(w, l);
 	if (rc != 0)
