@@ -125,6 +125,14 @@ is "bash completes grep -f by files of this host" "$(completed "grep -f $T/some-
 is "and grep -e by nothing" "$(completed "grep -e $T/some-pat")" ""
 is "and tar-out's FILE by files of this host" "$(completed "tar-out web:/etc $T/some-pat")" "$T/some-patterns"
 is "and an option" "$(completed "find web:/ -type f -maxd")" "-maxdepth"
+for i in 1 2 3; do
+	domu touch "web1:/srv/$i"
+done
+domu history --json web1
+is "and undo's ID by the history, newest first" "$(completed "undo web1 ")" "$(jq -r '[.commits[] | select(.undoable) | .id] | join(" ")' "$T/out")"
+is "behind options too" "$(completed "undo --files web1 2")" "$(completed "undo web1 ")"
+is "and that of another guest by nothing" "$(completed "undo nobody ")" ""
+is "and undo's guest by guests" "$(completed "undo web")" "web1"
 check "the manual is troff" sh -c "man -l --warnings '$T/manual' >/dev/null 2>&1 || ! command -v man >/dev/null"
 
 # ---- the example of each command works on the demo guests
