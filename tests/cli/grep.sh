@@ -190,8 +190,10 @@ like -F -f "$T/patterns" -f "$T/more" $f
 printf '' >"$T/patterns"
 like -f "$T/patterns" $f
 like -cv -f "$T/patterns" $f
-for o in -c -L -l -n -o -q -cF -cE -cP -cw -cx -rc -Lr; do
-	like $o -f "$T/patterns" @/src
+like -rc -f "$T/patterns" @/src
+like -rL -f "$T/patterns" @/src
+for o in -c -L -l -n -o -q -cF -cE -cP -cw -cx; do
+	like $o -f "$T/patterns" $f
 	like $o -f "$T/patterns" $f @/src/b.h
 done
 printf 'a\n\n' >"$T/patterns"
