@@ -2,6 +2,7 @@
 /* source-xl-live.c - live domains and their disks, as libxl knows them. */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -44,6 +45,27 @@ static void log_message(xentoollog_logger *logger, xentoollog_level level, int e
 static void log_destroy(xentoollog_logger *logger)
 {
 	(void)logger;
+}
+
+int xl_load(struct domu_ctx *ctx, const char *soname, const char *cannot, const char *hint, const struct xl_symbol *v,
+            size_t n, void *lib)
+{
+	/* Now: no thread of it shall be binding a symbol, under the loader's lock, when a worker is forked. */
+	void *h = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
+
+	if (h == NULL)
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s%s", cannot, dlerror(), hint);
+	for (size_t i = 0; i < n; i++) {
+		void *f = dlsym(h, v[i].name);
+
+		if (f == NULL) {
+			dlclose(h);
+			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s has no %s", cannot, soname,
+			                 v[i].name);
+		}
+		memcpy((char *)lib + v[i].at, &f, sizeof f);
+	}
+	return 0;
 }
 
 #define AT(member, symbol)                                 \

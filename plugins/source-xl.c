@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -21,27 +20,6 @@
 #define ERROR_MAX    300
 
 /* ---- the library ---------------------------------------------------------- */
-
-int xl_load(struct domu_ctx *ctx, const char *soname, const char *cannot, const char *hint, const struct xl_symbol *v,
-            size_t n, void *lib)
-{
-	/* Now: no thread of it shall be binding a symbol, under the loader's lock, when a worker is forked. */
-	void *h = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
-
-	if (h == NULL)
-		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s%s", cannot, dlerror(), hint);
-	for (size_t i = 0; i < n; i++) {
-		void *f = dlsym(h, v[i].name);
-
-		if (f == NULL) {
-			dlclose(h);
-			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s has no %s", cannot, soname,
-			                 v[i].name);
-		}
-		memcpy((char *)lib + v[i].at, &f, sizeof f);
-	}
-	return 0;
-}
 
 #define AT(member, symbol)                               \
 	{                                                \

@@ -42,7 +42,7 @@ static int no_command(struct domu_ctx *ctx, const char *word)
 
 	for (size_t i = 0; domu_commands[i] != NULL; i++)
 		if (domu_find_can_run(domu_commands[i]) && len + strlen(domu_commands[i]->name) + 2 < sizeof list)
-			len += (size_t)sprintf(list + len, " %s", domu_commands[i]->name);
+			len += (size_t)snprintf(list + len, sizeof list - len, " %s", domu_commands[i]->name);
 	return domu_fail(ctx, DOMU_USAGE, -EINVAL,
 	                 "find: -exec runs%s, on the guest's files, and not %s; for programs of this host: domu-rescue "
 	                 "export GUEST DIR, then find DIR -exec",

@@ -54,7 +54,7 @@ static void compare(const char *words, enum domu_when_words kind, time_t now, bo
 	          "'%s': %lld.%09ld, but %s", words, (long long)t.tv_sec, t.tv_nsec, theirs);
 }
 
-static const char *const zones[] = { "UTC", "CET-1CEST,M3.5.0,M10.5.0/3", "XXX+9:30" };
+static const char *const zones[] = { "UTC", "CET-1CEST,M3.5.0,M10.5.0/3", "ABC+9:30" };
 
 Test(when, words_of_date)
 {
