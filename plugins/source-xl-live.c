@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,41 +47,54 @@ static void log_destroy(xentoollog_logger *logger)
 	(void)logger;
 }
 
+int xl_load(struct domu_ctx *ctx, const char *soname, const char *cannot, const char *hint, const struct xl_symbol *v,
+            size_t n, void *lib)
+{
+	/* Now: no thread of it shall be binding a symbol, under the loader's lock, when a worker is forked. */
+	void *h = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
+
+	if (h == NULL)
+		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s%s", cannot, dlerror(), hint);
+	for (size_t i = 0; i < n; i++) {
+		void *f = dlsym(h, v[i].name);
+
+		if (f == NULL) {
+			dlclose(h);
+			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "%s: %s has no %s", cannot, soname,
+			                 v[i].name);
+		}
+		memcpy((char *)lib + v[i].at, &f, sizeof f);
+	}
+	return 0;
+}
+
+#define AT(member, symbol)                                 \
+	{                                                  \
+#symbol, offsetof(struct live_lib, member) \
+	}
+
 static int live_lib_load(struct domu_ctx *ctx, const struct live_lib **out)
 {
+	static const struct xl_symbol symbols[] = {
+		AT(ctx_alloc, libxl_ctx_alloc),
+		AT(ctx_free, libxl_ctx_free),
+		AT(list_domain, libxl_list_domain),
+		AT(dominfo_list_free, libxl_dominfo_list_free),
+		AT(domid_to_name, libxl_domid_to_name),
+		AT(disk_list, libxl_device_disk_list),
+		AT(disk_list_free, libxl_device_disk_list_free),
+		AT(is_stubdom, libxl_is_stubdom),
+	};
 	static struct live_lib lib;
 	static bool loaded;
-	void *h;
+	int rc = 0;
 
 	*out = &lib;
-	if (loaded)
-		return 0;
-	h = dlopen(XENLIGHT_SONAME, RTLD_NOW | RTLD_LOCAL);
-	if (h == NULL)
-		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "live domains cannot be seen: %s (Debian has it in "
-		                 "libxenmisc)",
-		                 dlerror());
-#define NEED(member, symbol)                                                                                     \
-	do {                                                                                                     \
-		lib.member = (__typeof__(lib.member))dlsym(h, #symbol);                                          \
-		if (lib.member == NULL) {                                                                        \
-			dlclose(h);                                                                              \
-			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                     \
-			                 "live domains cannot be seen: %s has no %s", XENLIGHT_SONAME, #symbol); \
-		}                                                                                                \
-	} while (0)
-	NEED(ctx_alloc, libxl_ctx_alloc);
-	NEED(ctx_free, libxl_ctx_free);
-	NEED(list_domain, libxl_list_domain);
-	NEED(dominfo_list_free, libxl_dominfo_list_free);
-	NEED(domid_to_name, libxl_domid_to_name);
-	NEED(disk_list, libxl_device_disk_list);
-	NEED(disk_list_free, libxl_device_disk_list_free);
-	NEED(is_stubdom, libxl_is_stubdom);
-#undef NEED
-	loaded = true;
-	return 0;
+	if (!loaded)
+		rc = xl_load(ctx, XENLIGHT_SONAME, "live domains cannot be seen", " (Debian has it in libxenmisc)",
+		             symbols, sizeof symbols / sizeof *symbols, &lib);
+	loaded = rc == 0;
+	return rc;
 }
 
 static void set_state(struct domu_guest *g, const libxl_dominfo *info)

@@ -2,8 +2,8 @@
 /* source-xl-store.c - xenstore's backend nodes: every virtual disk that some domain serves, and word of new ones. */
 #include "config.h"
 
-#include <dlfcn.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,39 +31,25 @@ struct store {
 	int err; /* of a value that could not be read: it may be the one that matters */
 };
 
+#define AT(member)                                                \
+	{                                                         \
+		"xs_" #member, offsetof(struct store_lib, member) \
+	}
+
 static int store_lib_load(struct domu_ctx *ctx, const struct store_lib **out)
 {
+	static const struct xl_symbol symbols[] = { AT(open),  AT(close),   AT(directory), AT(read),
+		                                    AT(watch), AT(unwatch), AT(fileno),    AT(check_watch) };
 	static struct store_lib lib;
 	static bool loaded;
-	void *h;
+	int rc = 0;
 
 	*out = &lib;
-	if (loaded)
-		return 0;
-	/* Now: its thread shall not be binding a symbol, under the loader's lock, when a worker is forked. */
-	h = dlopen(XENSTORE_SONAME, RTLD_NOW | RTLD_LOCAL);
-	if (h == NULL)
-		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP, "xenstore cannot be read: %s", dlerror());
-#define NEED(member)                                                                                         \
-	do {                                                                                                 \
-		lib.member = (__typeof__(lib.member))dlsym(h, "xs_" #member);                                \
-		if (lib.member == NULL) {                                                                    \
-			dlclose(h);                                                                          \
-			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                 \
-			                 "xenstore cannot be read: %s has no xs_" #member, XENSTORE_SONAME); \
-		}                                                                                            \
-	} while (0)
-	NEED(open);
-	NEED(close);
-	NEED(directory);
-	NEED(read);
-	NEED(watch);
-	NEED(unwatch);
-	NEED(fileno);
-	NEED(check_watch);
-#undef NEED
-	loaded = true;
-	return 0;
+	if (!loaded)
+		rc = xl_load(ctx, XENSTORE_SONAME, "xenstore cannot be read", "", symbols,
+		             sizeof symbols / sizeof *symbols, &lib);
+	loaded = rc == 0;
+	return rc;
 }
 
 /* The names below a node; none is 0.  The caller frees.  A node that went away meanwhile has none. */

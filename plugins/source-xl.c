@@ -4,9 +4,9 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,43 +21,36 @@
 
 /* ---- the library ---------------------------------------------------------- */
 
+#define AT(member, symbol)                               \
+	{                                                \
+#symbol, offsetof(struct xl_lib, member) \
+	}
+
 int xl_lib_load(struct domu_ctx *ctx, const struct xl_lib **out)
 {
+	static const struct xl_symbol symbols[] = {
+		AT(cfg_init, xlu_cfg_init),
+		AT(cfg_readdata, xlu_cfg_readdata),
+		AT(cfg_destroy, xlu_cfg_destroy),
+		AT(cfg_get_string, xlu_cfg_get_string),
+		AT(cfg_get_list, xlu_cfg_get_list),
+		AT(cfg_get_listitem, xlu_cfg_get_listitem),
+		AT(disk_parse, xlu_disk_parse),
+		AT(disk_init, libxl_device_disk_init),
+		AT(disk_dispose, libxl_device_disk_dispose),
+	};
 	/* The process's, as dlopen(3) is. */
 	static struct xl_lib lib;
 	static bool loaded;
-	void *h;
+	int rc = 0;
 
 	*out = &lib;
-	if (loaded)
-		return 0;
-	h = dlopen(XLUTIL_SONAME, RTLD_NOW | RTLD_LOCAL);
-	if (h == NULL)
-		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "xl configs cannot be read: %s (Debian has it in libxenmisc); name the guest's disks "
-		                 "with --disk",
-		                 dlerror());
-#define NEED(member, symbol)                                                                                 \
-	do {                                                                                                 \
-		lib.member = (__typeof__(lib.member))dlsym(h, #symbol);                                      \
-		if (lib.member == NULL) {                                                                    \
-			dlclose(h);                                                                          \
-			return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,                                 \
-			                 "xl configs cannot be read: %s has no %s", XLUTIL_SONAME, #symbol); \
-		}                                                                                            \
-	} while (0)
-	NEED(cfg_init, xlu_cfg_init);
-	NEED(cfg_readdata, xlu_cfg_readdata);
-	NEED(cfg_destroy, xlu_cfg_destroy);
-	NEED(cfg_get_string, xlu_cfg_get_string);
-	NEED(cfg_get_list, xlu_cfg_get_list);
-	NEED(cfg_get_listitem, xlu_cfg_get_listitem);
-	NEED(disk_parse, xlu_disk_parse);
-	NEED(disk_init, libxl_device_disk_init);
-	NEED(disk_dispose, libxl_device_disk_dispose);
-#undef NEED
-	loaded = true;
-	return 0;
+	if (!loaded)
+		rc = xl_load(ctx, XLUTIL_SONAME, "xl configs cannot be read",
+		             " (Debian has it in libxenmisc); name the guest's disks with --disk", symbols,
+		             sizeof symbols / sizeof *symbols, &lib);
+	loaded = rc == 0;
+	return rc;
 }
 
 /* ---- disks ---------------------------------------------------------------- */

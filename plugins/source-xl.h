@@ -9,6 +9,17 @@
 
 #include "guest/guest.h"
 
+/*
+ * A library loaded, and the addresses of its functions put where they belong in lib.  A failure begins with cannot
+ * ("live domains cannot be seen"); hint: what is said where it is not installed.  DOMU_UNSUPPORTED.
+ */
+struct xl_symbol {
+	const char *name;
+	size_t at; /* in lib */
+};
+int xl_load(struct domu_ctx *ctx, const char *soname, const char *cannot, const char *hint, const struct xl_symbol *v,
+            size_t n, void *lib);
+
 /* libxlutil and the libxl it brings along, loaded when first needed. */
 struct xl_lib {
 	__typeof__(&xlu_cfg_init) cfg_init;

@@ -229,6 +229,7 @@ void domu_app_free(struct domu_app *app)
 	free(app->where_env);
 	free(app->command_line);
 	free(app->cwd);
+	free(app->before);
 	free(app->use);
 	domu_ctx_free(app->ctx);
 }

@@ -31,7 +31,6 @@ struct removal {
 	struct domu_tree *t;
 	struct domu_fs *fs;
 	unsigned mount;
-	const char *shown;
 	struct level *top;
 	size_t depth;
 	char *path; /* of what is being removed, as shown */
@@ -72,9 +71,9 @@ static void free_names(struct entry_name *n)
 	}
 }
 
-static int fail(struct removal *m, int rc, const char *name)
+static int fail(struct removal *m, int rc)
 {
-	return domu_change_fail(m->r, rc, "cannot remove '%s' below '%s'", name, m->shown);
+	return domu_change_fail(m->r, rc, "cannot remove '%s'", m->path);
 }
 
 /* The path goes on by name, or ends where it was. */
@@ -105,19 +104,19 @@ static int enter(struct removal *m, uint64_t parent, const char *name, uint64_t 
 	int rc;
 
 	if (m->depth >= MAX_DEPTH)
-		return fail(m, -ELOOP, name);
+		return fail(m, -ELOOP);
 	for (l = m->top; l != NULL; l = l->up)
 		if (l->ino == ino || l->parent == ino)
 			return domu_fail(m->r->ctx, DOMU_FAILED, -ELOOP,
-			                 "%s: '%s' below '%s' is a directory that holds itself: domu-rescue fsck -y %s",
-			                 m->r->cmd->name, name, m->shown, domu_ctx_guest(m->r->ctx));
+			                 "%s: '%s' is a directory that holds itself: domu-rescue fsck -y %s",
+			                 m->r->cmd->name, m->path, domu_guest_word(m->r->ctx));
 	if (ino == domu_tree_top(m->t, m->mount, m->fs) || domu_tree_covered(m->t, m->mount, ino))
-		return fail(m, -EBUSY, name);
+		return fail(m, -EBUSY);
 	rc = domu_fs_readdir(m->fs, ino, keep_name, &d);
 	l = rc == 0 ? calloc(1, sizeof *l) : NULL;
 	if (l == NULL) {
 		free_names(d.names);
-		return fail(m, rc != 0 ? rc : -ENOMEM, name);
+		return fail(m, rc != 0 ? rc : -ENOMEM);
 	}
 	l->ino = ino;
 	l->parent = parent;
@@ -136,7 +135,7 @@ static int leave(struct removal *m)
 	int rc = domu_fs_rmdir(m->fs, l->parent, l->name);
 
 	if (rc != 0)
-		return fail(m, rc, l->name);
+		return fail(m, rc);
 	rc = domu_change_tell(m->r, "removed directory '%s'", m->path);
 	m->len = l->above;
 	m->path[m->len] = '\0';
@@ -170,7 +169,7 @@ static int next(struct removal *m)
 	} else {
 		if (rc == 0)
 			rc = domu_fs_unlink(m->fs, l->ino, n->name);
-		rc = rc != 0 ? fail(m, rc, n->name) : domu_change_tell(m->r, "removed '%s'", m->path);
+		rc = rc != 0 ? fail(m, rc) : domu_change_tell(m->r, "removed '%s'", m->path);
 		m->len = above;
 		m->path[above] = '\0';
 	}
@@ -180,7 +179,7 @@ static int next(struct removal *m)
 
 int domu_change_remove(struct domu_run *r, const struct domu_path *p, const char *shown)
 {
-	struct removal m = { .r = r, .fs = p->fs, .mount = p->mount, .shown = shown };
+	struct removal m = { .r = r, .fs = p->fs, .mount = p->mount };
 	int rc = domu_work_tree(r->work, r->use, &m.t);
 
 	if (rc != 0)

@@ -29,16 +29,24 @@ int domu_change_walk(struct domu_run *r, size_t operand, unsigned flags, struct 
 int domu_change_fail(struct domu_run *r, int rc, const char *fmt, ...)
 {
 	enum domu_status status = rc == -ENOENT ? DOMU_NOTFOUND : DOMU_FAILED;
-	char *text = NULL;
+	const char *said = r->ctx->error.message;
+	size_t len = strlen(r->cmd->name);
+	char *text = NULL, *whole = NULL;
 	va_list ap;
 
-	if (r->ctx->error.status != DOMU_OK)
+	/* What was recorded by a command's own code names the file already. */
+	if (said != NULL && strncmp(said, r->cmd->name, len) == 0 && said[len] == ':')
 		return rc;
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	rc = domu_fail(r->ctx, status, rc, "%s: %s: %s", r->cmd->name, text != NULL ? text : "failed", strerror(-rc));
+	if (asprintf(&whole, "%s: %s", r->cmd->name, text != NULL ? text : "failed") < 0)
+		whole = NULL;
+	if (r->ctx->error.status == DOMU_OK)
+		domu_fail(r->ctx, status, rc, "%s", strerror(-rc));
+	domu_error_about(r->ctx, whole != NULL ? whole : r->cmd->name);
+	free(whole);
 	free(text);
 	return rc;
 }

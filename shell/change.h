@@ -9,7 +9,7 @@
 const char *domu_change_shown(const struct domu_run *r, size_t operand);
 /* Walks an operand that must name a path; the guest alone is DOMU_USAGE. */
 int domu_change_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *p);
-/* Records "COMMAND: TEXT: strerror" where nothing was recorded yet, and returns rc. */
+/* Records "COMMAND: TEXT: strerror", or in place of that what was recorded already, and returns rc. */
 int domu_change_fail(struct domu_run *r, int rc, const char *fmt, ...) DOMU_PRINTF(3, 4);
 /* With -v: a line about what was done. */
 int domu_change_tell(struct domu_run *r, const char *fmt, ...) DOMU_PRINTF(2, 3);

@@ -78,7 +78,8 @@ unsigned domu_cp_flags(const struct domu_args *args)
 	if (domu_args_flag(args, "d"))
 		flags |= DOMU_TREEIO_LINKS;
 	if (links == 'H' || links == 'L')
-		flags = (flags & ~(unsigned)DOMU_TREEIO_NO_FOLLOW) | DOMU_TREEIO_FOLLOW;
+		flags = (flags & ~(unsigned)DOMU_TREEIO_NO_FOLLOW) | DOMU_TREEIO_FOLLOW |
+		        (links == 'L' ? DOMU_TREEIO_FOLLOW_ALL : 0);
 	else if (links != 0)
 		flags |= DOMU_TREEIO_NO_FOLLOW;
 	if (domu_args_flag(args, "update"))

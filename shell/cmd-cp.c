@@ -241,10 +241,10 @@ struct job {
 };
 
 /* As much as the files in it take; what cannot be read is found out by the copy. */
-static uint64_t folder_bytes(const char *path)
+static uint64_t folder_bytes(const char *path, bool follow)
 {
 	char *const paths[] = { (char *)(uintptr_t)path, NULL };
-	FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	FTS *walk = fts_open(paths, (follow ? FTS_LOGICAL : FTS_PHYSICAL) | FTS_NOCHDIR, NULL);
 	uint64_t total = 0;
 	FTSENT *e;
 
@@ -266,7 +266,7 @@ static uint64_t host_bytes(const struct job *j)
 		if (j->v[i].t.host && stat(j->v[i].t.path, &st) == 0)
 			total += S_ISREG(st.st_mode) ? (uint64_t)st.st_blocks * 512
 			         : S_ISDIR(st.st_mode) && (j->flags & DOMU_TREEIO_RECURSIVE)
-			             ? folder_bytes(j->v[i].t.path)
+			             ? folder_bytes(j->v[i].t.path, (j->flags & DOMU_TREEIO_FOLLOW_ALL) != 0)
 			             : 0;
 	return total;
 }
@@ -322,10 +322,6 @@ static int run_cp(struct domu_run *r)
 
 	if (j.n < 2)
 		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "cp: name what to copy, and where to");
-	if (domu_args_last(r->args, "HLPda") == 'L' && (j.flags & DOMU_TREEIO_RECURSIVE) != 0)
-		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
-		                 "cp: -L does not go with -r: -H follows the links that are named, and cp -rL of this "
-		                 "host those of a tree, below export GUEST DIR");
 	j.v = calloc(j.n, sizeof *j.v);
 	if (j.v == NULL)
 		return domu_nomem(r->ctx);
@@ -357,7 +353,7 @@ static const struct domu_option options[] = {
 	{ NULL, 'd', NULL, "copy links as links" },
 	{ "no-dereference", 'P', NULL, "the same" },
 	{ NULL, 'H', NULL, "a link that is named is followed, those in a folder are copied" },
-	{ "dereference", 'L', NULL, "a link is followed; not with -r, whose links are copied as links" },
+	{ "dereference", 'L', NULL, "every link is followed, also in a folder; those of a guest lead into that guest" },
 	{ "force", 'f', NULL, "replace what is there (always so)" },
 	{ "verbose", 'v', NULL, "a line for each file that is copied" },
 	{ "no-clobber", 'n', NULL, "leave files that are there" },

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/escape.h"
+#include "shell/change.h"
 #include "shell/cmd.h"
 #include "shell/find.h"
 #include "shell/rowstat.h"
@@ -27,6 +29,7 @@ struct find {
 	struct domu_names *names;
 	struct domu_scans *scans;
 	struct domu_find f;
+	struct domu_find_batches batches;
 	struct domu_text text;
 	const struct domu_walk_entry *now;
 	const struct domu_find_item *item;
@@ -83,11 +86,52 @@ static int print(struct find *fd, char end)
 	return 0;
 }
 
+/* "." stays, as with findutils; the guest's root, and what is mounted, is refused. */
+static int delete (struct find *fd)
+{
+	const struct domu_path *w = fd->now->where;
+	int rc = 0;
+
+	if (strcmp(fd->now->path, ".") == 0)
+		return 0;
+	if (strcmp(w->path, "/") == 0)
+		return domu_fail(fd->r->ctx, DOMU_FAILED, -EBUSY,
+		                 "find: refusing to delete the root directory '/': nothing is deleted");
+	if (strcmp(w->name, "/") == 0 || domu_tree_covered(fd->tree, w->mount, w->ino))
+		rc = -EBUSY;
+	else if (domu_change_is_dots(fd->now->path))
+		rc = -EINVAL;
+	else if (S_ISDIR(w->st.mode))
+		rc = domu_fs_rmdir(w->fs, w->dir, w->name);
+	else
+		rc = domu_fs_unlink(w->fs, w->dir, w->name);
+	return rc == 0 ? 0 : domu_change_fail(fd->r, rc, "nothing is deleted: '%s'", fd->now->path);
+}
+
+/* What was printed so far stands before what the command prints. */
+static int exec(struct find *fd, const struct domu_find_node *x)
+{
+	char *path = (char *)(uintptr_t)fd->now->path;
+	bool ok;
+	int rc;
+
+	if (x->plus)
+		return domu_find_batches_add(fd->r, &fd->batches, x, path);
+	rc = domu_text_flush(&fd->text);
+	if (rc == 0)
+		rc = domu_find_exec(fd->r, x, &path, 1, &ok);
+	return rc == 0 ? !ok : rc;
+}
+
 static int act(void *user, const struct domu_find_node *x)
 {
 	struct find *fd = user;
 	int rc = 0;
 
+	if (x->kind == FIND_DELETE)
+		return delete (fd);
+	if (x->kind == FIND_EXEC)
+		return exec(fd, x);
 	if (fd->json)
 		return act_json(fd, x->kind == FIND_LS ? "l" : x->kind == FIND_PRINT0 ? "0" : "p");
 	if (x->kind == FIND_LS)
@@ -119,6 +163,18 @@ static char follow(void *user)
 		domu_error_clear(fd->r->ctx);
 	free(to);
 	return letter;
+}
+
+/* A command may have removed the directory that was found. */
+static bool is_gone(struct find *fd, const struct domu_path *w)
+{
+	uint64_t ino = 0;
+
+	if (!fd->f.changes || fd->f.post_order || !S_ISDIR(w->st.mode) || strcmp(w->name, "/") == 0)
+		return false;
+	if (domu_fs_lookup(w->fs, w->dir, w->name, &ino) != 0)
+		domu_error_clear(fd->r->ctx);
+	return ino != w->ino;
 }
 
 static int each(void *user, const struct domu_walk_entry *e)
@@ -156,7 +212,7 @@ static int each(void *user, const struct domu_walk_entry *e)
 	}
 	if (rc < 0)
 		return rc;
-	return item.prune && !fd->f.post_order ? DOMU_WALK_PRUNE : DOMU_WALK_GO;
+	return (item.prune && !fd->f.post_order) || is_gone(fd, e->where) ? DOMU_WALK_PRUNE : DOMU_WALK_GO;
 }
 
 static int look(void *user, const char *path, bool follow_it, struct domu_path *out)
@@ -174,7 +230,7 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	const struct domu_walk_opts opts = { .max_depth = fd->f.max_depth,
 		                             .one_fs = fd->f.one_fs,
 		                             .post_order = fd->f.post_order,
-		                             .read_only = true,
+		                             .read_only = !fd->f.changes,
 		                             .scans = fd->scans };
 	const char *path = i != SIZE_MAX ? domu_run_path(r, i) : NULL;
 	struct domu_path *where;
@@ -194,7 +250,7 @@ static int start_at(struct domu_run *r, size_t i, void *user)
 	}
 	fd->start_len = strlen(shown);
 	rc = domu_path_walk(fd->tree, r->cwd, path, DOMU_WALK_NOFOLLOW, where);
-	if (rc == 0 && fd->scans == NULL)
+	if (rc == 0 && fd->scans == NULL && !fd->f.changes)
 		rc = domu_scans_new(fd->tree, &fd->scans);
 	if (rc == 0)
 		rc = domu_walk_tree(fd->tree, where, shown, &opts, each, fd);
@@ -237,11 +293,31 @@ static int run(struct domu_run *r)
 		rc = domu_run_each(r, 0, start_at, &fd);
 	/* What was found is shown also when something else failed. */
 	r2 = domu_text_flush(&fd.text);
+	if (rc == 0 && r2 == 0)
+		rc = domu_find_batches_run(r, &fd.batches);
 	rc = domu_run_walked(r, rc != 0 ? rc : r2, fd.failed);
+	if (rc == 0 && fd.batches.failed)
+		r->exit_status = DOMU_FAILED;
+	domu_find_batches_free(&fd.batches);
 	domu_text_free(&fd.text);
 	domu_scans_free(fd.scans);
 	domu_find_free(&fd.f);
 	domu_names_free(fd.names);
+	return rc;
+}
+
+static int more_needs(struct domu_ctx *ctx, const struct domu_args *a, unsigned *needs)
+{
+	const struct domu_find_env env = { .ctx = ctx };
+	struct domu_find f;
+	size_t n;
+	char *const *words = domu_args_rest(a, &n);
+	int rc = domu_find_parse(&env, words, n, &f);
+
+	if (rc == 0 && f.changes)
+		*needs |= NEED_WRITE;
+	if (rc == 0)
+		domu_find_free(&f);
 	return rc;
 }
 
@@ -291,22 +367,20 @@ static const struct domu_option options[] = {
 	  "%T@ time, and what else find(1) has" },
 	{ "ls", 0, NULL, "print as ls -dils" },
 	{ "prune", 0, NULL, "do not go into this directory" },
+	{ "delete", 0, NULL, "remove it; what is in a directory comes before it, as with -depth" },
+	{ "exec", 0, "COMMAND... ;",
+	  "run a command of this program on it, with the path for {}; true where that ends with 0; {} + at the end: on "
+	  "many "
+	  "at once" },
 	{ "quit", 0, NULL, "end" },
 	{ "! EXPR, EXPR -o EXPR, ( EXPR )", 0, NULL, "not, or, together; and stands between all others" },
 	{ NULL, 0, NULL, NULL },
 };
 
 static const struct domu_missing missing[] = {
-	{ "-exec", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
-	           "then find DIR -exec)" },
-	{ "-execdir", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST "
-	              "DIR, then find DIR -exec)" },
-	{ "-ok", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
-	         "then find DIR -exec)" },
-	{ "-okdir", " (find ... -print0 | xargs -0 works on names alone; for programs of this host: export GUEST DIR, "
-	            "then find DIR -exec)" },
-	{ "-delete", " (look first: find ... -print0 > list; then rm -r GUEST:/PATH, or -delete of find(1) below "
-	             "export --rw GUEST DIR)" },
+	{ "-execdir", " (-exec COMMAND {} ';')" },
+	{ "-ok", " (look first with -print; what -exec changes is undone by undo)" },
+	{ "-okdir", " (look first with -print; what -exec changes is undone by undo)" },
 	{ "-fprint", " (> FILE)" },
 	{ "-fprintf", " (-printf FORMAT > FILE)" },
 	{ "-fls", " (-ls > FILE)" },
@@ -319,13 +393,20 @@ const struct domu_command domu_cmd_find = {
 	.name = "find",
 	.topic = "reading",
 	.summary = "find files by name, type, size, time, owner",
-	.description = "Paths are printed as the guest has them; with several guests the guest's name stands before.",
+	.description =
+	    "Paths are printed as the guest has them; with several guests the guest's name stands before.\n\nWith "
+	    "-delete, or "
+	    "-exec of a command that changes something, find is a change like any other: checked, committed as a whole "
+	    "or, where one file cannot be changed, not at all, and undone by undo. -exec runs commands that read or "
+	    "change "
+	    "files (cat, grep, rm, chmod, cp...), inside the guest.",
 	.args = args,
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue find web1:/etc -name '*.conf' -newer /etc/hostname",
 	.missing = missing,
 	.needs = NEED_GUEST | RAW_ARGS | GIVES_BYTES,
+	.more_needs = more_needs,
 	.worker = run,
 	.layout = &layout,
 };

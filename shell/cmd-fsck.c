@@ -3,12 +3,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
 
 #include "base/escape.h"
+#include "shell/app.h"
 #include "shell/cmd.h"
 #include "task/fsck.h"
 
@@ -30,6 +32,10 @@ static struct json_object *filesystem_object(const struct domu_fsck_result *f)
 	json_object_object_add(o, "result", json_object_new_string(domu_fsck_outcome_name(f->outcome)));
 	json_object_object_add(o, "exit", json_object_new_int(f->exit));
 	json_object_object_add(o, "seconds", json_object_new_double(f->seconds));
+	if (f->counted) {
+		json_object_object_add(o, "lost_found", json_object_new_int64((int64_t)f->moved));
+		json_object_object_add(o, "gone", json_object_new_int64((int64_t)f->gone));
+	}
 	json_object_object_add(o, "log", json_object_new_string(log != NULL ? log : ""));
 	free(log);
 	return o;
@@ -68,6 +74,25 @@ static void show_log(struct domu_run *r, const struct domu_log *log)
 	free(copy);
 }
 
+/* What became of files, and how to look at it or to have it back. */
+static void show_files(struct domu_run *r, const char *guest, const struct domu_fsck_result *f)
+{
+	const char *least = f->more ? "at least " : "", *one = f->moved == 1 ? " or folder is" : "s or folders are";
+	char *undo = NULL;
+
+	if (!f->counted || (f->moved == 0 && f->gone == 0))
+		return;
+	if (asprintf(&undo, "domu-rescue undo %s brings back what was there", guest) < 0)
+		undo = NULL;
+	domu_out_line(r->out, "%s: %s: %s%" PRIu64 " file%s in lost+found now, %s%" PRIu64 " name%s gone: %s", guest,
+	              f->device, least, f->moved, one, least, f->gone, f->gone == 1 ? " is" : "s are",
+	              r->in_shell           ? "diff shows them, rollback drops the repair"
+	              : r->globals->dry_run ? "nothing was written"
+	              : undo != NULL        ? undo
+	                                    : "");
+	free(undo);
+}
+
 static void show_lines(struct domu_run *r, const char *guest, const struct domu_fsck_report *rep, bool changed)
 {
 	const char *mode_n = changed ? "" : " (looked only)";
@@ -88,6 +113,7 @@ static void show_lines(struct domu_run *r, const char *guest, const struct domu_
 			              f->outcome == DOMU_FSCK_DAMAGED ? mode_n : "");
 		if (f->outcome != DOMU_FSCK_CLEAN || r->globals->verbose)
 			show_log(r, &f->log);
+		show_files(r, guest, f);
 		if (f->outcome == DOMU_FSCK_DAMAGED && changed)
 			domu_out_line(r->out, "%s: %s: not repaired, nothing was written to it%s%s", guest, f->device,
 			              flag_y ? "" : ": try domu-rescue fsck -y ", flag_y ? "" : guest);
@@ -143,8 +169,8 @@ static int failed_guest(struct domu_run *r, const char *guest, bool named, struc
 	if (!named && status == DOMU_INUSE)
 		domu_out_line(r->out, "%s: skipped, in use", guest);
 	else
-		domu_say(r->ctx, DOMU_WARNING, "%s",
-		         r->ctx->error.message != NULL ? r->ctx->error.message : "a guest cannot be checked");
+		domu_app_print(r->app, "",
+		               r->ctx->error.message != NULL ? r->ctx->error.message : "a guest cannot be checked");
 	domu_log_line(&one.log, r->ctx->error.message != NULL ? r->ctx->error.message : "");
 	domu_error_clear(r->ctx);
 	rep.v = &one;

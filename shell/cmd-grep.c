@@ -326,7 +326,8 @@ static int run(struct domu_run *r)
 		rc = domu_nomem(r->ctx);
 	if (rc == 0)
 		rc = domu_work_tree(r->work, r->use, &j->tree);
-	if (rc == 0) {
+	/* Without a pattern nothing can match, and as GNU has it no file is looked at, not even to count that. */
+	if (rc == 0 && (domu_args_value(r->args, "regexp") != NULL || j->g.invert || j->g.list_without)) {
 		hide_single_name(j);
 		rc = domu_run_each(r, 0, operand, j);
 	}

@@ -13,11 +13,13 @@
 
 #include "base/num.h"
 #include "shell/cmd.h"
+#include "shell/fmt.h"
 #include "shell/logs.h"
 #include "task/tar.h"
 
 #define TAIL_BYTES  (1u << 20) /* lines are looked for in the last of a console's log */
 #define MAX_LINES   100000u
+#define LATEST      (INT64_MAX / 1000000) /* more seconds are no time of a journal */
 #define CONSOLE_DIR "/var/log/xen/console"
 
 struct wanted {
@@ -43,20 +45,39 @@ static int take_lines(struct domu_run *r, struct wanted *w)
 	return 0;
 }
 
+/* --since and --until, in microseconds. */
+static int take_time(struct domu_run *r, const char *option, uint64_t *t)
+{
+	const char *text = domu_args_value(r->args, option);
+	struct timespec when;
+
+	if (text == NULL)
+		return 0;
+	if (!domu_when(text, time(NULL), DOMU_WHEN_SYSTEMD, &when) || when.tv_sec > LATEST)
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
+		                 "logs: --%s '%s': a time is '2024-05-01 12:30', 12:30, -1h30min, '2 weeks ago', "
+		                 "'yesterday 14:00'",
+		                 option, text);
+	*t = when.tv_sec > 0 ? (uint64_t)when.tv_sec * 1000000 + (uint64_t)when.tv_nsec / 1000 : 0;
+	return 0;
+}
+
 static int take_options(struct domu_run *r, struct wanted *w)
 {
-	const char *since = domu_args_value(r->args, "since"), *unit = domu_args_value(r->args, "unit");
+	const char *unit = domu_args_value(r->args, "unit");
+	bool times = domu_args_flag(r->args, "since") || domu_args_flag(r->args, "until");
 	int rc;
 
 	*w = (struct wanted){ .of.kernel = domu_args_flag(r->args, "dmesg"),
-		              .journal_only = since != NULL || unit != NULL };
+		              .of.until = UINT64_MAX,
+		              .journal_only = times || unit != NULL };
 	rc = take_lines(r, w);
+	if (rc == 0)
+		rc = take_time(r, "since", &w->of.since);
+	if (rc == 0)
+		rc = take_time(r, "until", &w->of.until);
 	if (rc != 0)
 		return rc;
-	if (since != NULL && !domu_logs_when(since, time(NULL), &w->of.since))
-		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL,
-		                 "logs: --since '%s': a time is 2024-05-01 12:30, 12:30, -2h, '3 days ago', yesterday",
-		                 since);
 	if (unit != NULL && asprintf(&w->unit, "%s%s", unit, strchr(unit, '.') == NULL ? ".service" : "") < 0) {
 		w->unit = NULL;
 		return domu_nomem(r->ctx);
@@ -228,8 +249,9 @@ static const struct domu_option options[] = {
 	{ "lines", 'n', "NUM", "so many lines of each, not 50" },
 	{ "unit", 'u', "UNIT", "of the journal what this unit said, and systemd of it" },
 	{ "since", 'S', "TIME",
-	  "of the journal all since then, at most the last 100000: 2024-05-01 12:30, 12:30, -2h, '3 days ago', "
-	  "yesterday" },
+	  "of the journal all since then, at most the last 100000: '2024-05-01 12:30', 12:30, -1h30min, '2 weeks ago', "
+	  "'yesterday 14:00'" },
+	{ "until", 'U', "TIME", "of the journal nothing later than that" },
 	{ "dmesg", 'k', NULL, "only what the kernel said since it was booted last" },
 	{ 0 },
 };

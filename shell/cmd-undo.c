@@ -116,7 +116,7 @@ static int run_undo(struct domu_run *r)
 
 static const struct domu_arg undo_args[] = {
 	{ "GUEST", ARG_GUEST, COUNT_ONE },
-	{ "ID", ARG_WORD, COUNT_OPTIONAL },
+	{ "ID", ARG_COMMIT, COUNT_OPTIONAL },
 	{ 0 },
 };
 static const struct domu_option undo_options[] = {

@@ -32,6 +32,8 @@ static int run_use(struct domu_run *r)
 	if (rc == 0)
 		rc = set(r, &r->app->cwd, "/");
 	if (rc == 0)
+		rc = set(r, &r->app->before, NULL);
+	if (rc == 0)
 		domu_session_use(r->session, dev);
 	return rc;
 }
@@ -39,11 +41,20 @@ static int run_use(struct domu_run *r)
 static int run_cd(struct domu_run *r)
 {
 	const char *path = domu_run_path(r, 0);
+	bool back = path != NULL && strcmp(path, "-") == 0;
 	char *canonical = NULL;
-	int rc = domu_paths_cd(r->app, path != NULL ? path : "/", &canonical);
+	int rc;
 
+	if (back && r->app->before == NULL)
+		return domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "cd -: there was no directory before this one");
+	rc = domu_paths_cd(r->app, back ? r->app->before : path != NULL ? path : "/", &canonical);
+	if (rc == 0)
+		rc = set(r, &r->app->before, r->app->cwd);
 	if (rc == 0)
 		rc = set(r, &r->app->cwd, canonical);
+	/* As other shells have it: who went back sees where to. */
+	if (rc == 0 && back)
+		rc = domu_out_line(r->out, "%s", r->app->cwd);
 	free(canonical);
 	return rc;
 }
@@ -99,7 +110,7 @@ const struct domu_command domu_cmd_use = {
 const struct domu_command domu_cmd_cd = {
 	.name = "cd",
 	.topic = "shell",
-	.summary = "change the current directory in the guest",
+	.summary = "change the current directory in the guest; cd - goes back",
 	.args = dir_arg,
 	.example = "cd /etc",
 	.needs = NEED_GUEST | SHELL_ONLY,

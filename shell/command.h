@@ -18,7 +18,8 @@ enum domu_arg_type {
 	ARG_HOST_PATH,
 	ARG_DEV,
 	ARG_SIZE,
-	ARG_WORD, /* anything: a mode, an ID */
+	ARG_WORD, /* anything: a mode, an owner */
+	ARG_COMMIT, /* an ID of the history */
 	ARG_COMMAND,
 	ARG_GUEST_DIR, /* as ARG_GUEST_PATH; in the shell it may be left out: the current directory */
 	ARG_REST, /* what stands after "--": the command of run */
@@ -94,6 +95,8 @@ struct domu_command {
 	const struct domu_missing *missing; /* ended by word NULL; NULL: nothing that would be missed */
 	/* How rows look as text; NULL: a table of the columns. */
 	const struct domu_layout *layout;
+	/* What these words need besides (find -delete: NEED_WRITE); NULL: nothing.  DOMU_USAGE. */
+	int (*more_needs)(struct domu_ctx *ctx, const struct domu_args *args, unsigned *needs);
 };
 
 /* " (use -x)" for a word that the command does not have, or "". */
@@ -235,6 +238,7 @@ struct domu_app {
 	/* The interactive shell's state: strings, resolved anew by each command. */
 	struct domu_session *session;
 	char *cwd, *use;
+	char *before; /* where cd - goes; NULL: nowhere yet */
 	bool interactive; /* a person types */
 	char *told[DOMU_TOLD]; /* warnings about the guest of the session opened last that were given */
 	bool mute; /* a line is being completed: nothing is said */

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/escape.h"
+#include "shell/cmd.h"
+#include "shell/find.h"
 #include "shell/flags.h"
 #include "shell/shell.h"
 
@@ -164,6 +166,22 @@ static int devices(struct domu_app *app, struct domu_candidates *c, const char *
 	return rc;
 }
 
+/* What undo can put back, newest first. */
+static int commits(struct domu_app *app, struct domu_candidates *c, const char *word)
+{
+	struct domu_commit_info *v = NULL;
+	size_t n = 0;
+	int rc = domu_session_history(app->session, &v, &n);
+
+	c->in_order = true;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (v[i].undoable)
+			rc = add_if(c, v[i].id, word);
+	domu_state_list_free(v, n);
+	domu_error_clear(app->ctx);
+	return rc;
+}
+
 static int operand(struct domu_app *app, struct domu_candidates *c, enum domu_arg_type type, const char *word)
 {
 	switch (type) {
@@ -178,6 +196,8 @@ static int operand(struct domu_app *app, struct domu_candidates *c, enum domu_ar
 		return devices(app, c, word);
 	case ARG_COMMAND:
 		return commands(c, word);
+	case ARG_COMMIT:
+		return commits(app, c, word);
 	default:
 		return 0;
 	}
@@ -232,6 +252,17 @@ static int choices(struct domu_candidates *c, const char *list, const char *word
 	return rc;
 }
 
+/* What find -exec runs. */
+static int runnable(struct domu_candidates *c, const char *word)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && domu_commands[i] != NULL; i++)
+		if (domu_find_can_run(domu_commands[i]))
+			rc = add_if(c, domu_commands[i]->name, word);
+	return rc;
+}
+
 /* By what the row calls the value. */
 static int value(struct domu_app *app, struct domu_candidates *c, const struct domu_command *cmd, const char *name,
                  const char *word)
@@ -243,6 +274,8 @@ static int value(struct domu_app *app, struct domu_candidates *c, const struct d
 		               word);
 	if (strchr(name, '|') != NULL)
 		return choices(c, name, word);
+	if (strncmp(name, "COMMAND", 7) == 0)
+		return runnable(c, word);
 	if (strncmp(name, "GUEST:", 6) == 0 || strcmp(name, "PATH") == 0)
 		return guest_paths(app, c, word);
 	if (strcmp(name, "DIR") == 0 && cmd->args != NULL)
@@ -293,6 +326,7 @@ static int complete_words(struct domu_app *app, const struct domu_line_command *
 	const char *word = l->words[l->n - 1].text;
 	const struct domu_command *cmd;
 	struct typed t = { 0 };
+	int rc;
 
 	if (l->n == 1)
 		return commands(c, word);
@@ -302,9 +336,18 @@ static int complete_words(struct domu_app *app, const struct domu_line_command *
 	look_back(cmd, l, &t);
 	if (t.taken != NULL)
 		return value(app, c, cmd, t.taken->value, word);
-	if (word[0] == '-')
+	if (word[0] == '-' || t.expression)
 		return options(c, cmd, word);
-	return t.expression ? 0 : operand(app, c, type_at(cmd, t.operands), word);
+	rc = operand(app, c, type_at(cmd, t.operands), word);
+	/* Behind a path of find an expression may begin. */
+	if (rc == 0 && (cmd->needs & RAW_ARGS) != 0 && t.operands > 0 && word[0] == '\0')
+		rc = options(c, cmd, word);
+	return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 int domu_complete(struct domu_app *app, const char *line, struct domu_candidates *out)
@@ -319,6 +362,8 @@ int domu_complete(struct domu_app *app, const char *line, struct domu_candidates
 	else if (rc == 0 && l.n > 0)
 		rc = complete_words(app, &l, out);
 	domu_line_command_free(&l);
+	if (rc == 0 && !out->in_order && out->n > 1)
+		qsort(out->v, out->n, sizeof *out->v, by_text);
 	return rc;
 }
 
@@ -358,6 +403,25 @@ static int print_paths(struct domu_app *app, const char *word, const char *path)
 	app->session = NULL;
 	domu_guest_free(g);
 	return rc;
+}
+
+int domu_complete_ids(struct domu_app *app, const char *guest, const char *word)
+{
+	struct domu_candidates c = { 0 };
+	struct domu_guest *g = NULL;
+	int rc;
+
+	app->mute = app->globals.quiet = true;
+	rc = domu_app_session(app, guest, domu_cmd_history.needs, &g, &app->session);
+	if (rc == 0)
+		rc = commits(app, &c, word);
+	for (size_t i = 0; i < c.n; i++)
+		printf("%s\n", c.v[i]);
+	domu_candidates_free(&c);
+	domu_session_close(app->session);
+	app->session = NULL;
+	domu_guest_free(g);
+	return rc == 0 ? 0 : (int)domu_error_status(app->ctx);
 }
 
 int domu_complete_word(struct domu_app *app, const char *word)

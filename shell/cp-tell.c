@@ -91,6 +91,8 @@ static int t_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 
 	t->inner->left_alone = false;
 	rc = t->inner->entry(t->inner, e);
+	t->sink.made_fs = t->inner->made_fs;
+	t->sink.made_ino = t->inner->made_ino;
 	if (rc != 0)
 		return rc;
 	if (t->depth == 0)

@@ -17,6 +17,7 @@
 struct exec {
 	struct domu_app *app;
 	const struct domu_command *c;
+	unsigned needs; /* the command's, and what its words need besides */
 	struct domu_run run; /* of the guest going on; the out's layout asks it */
 	struct domu_out *out;
 	bool in_shell, no_guest;
@@ -36,7 +37,7 @@ static int run_now(struct exec *e, struct domu_args *args, struct domu_session *
 	r->use = use;
 	r->exit_status = -1;
 	rc = e->c->front != NULL ? e->c->front(r) : domu_run_in_worker(r, s);
-	if ((e->c->needs & ANY_FOUND) != 0 && e->exit_status >= 0 && r->exit_status >= 0)
+	if ((e->needs & ANY_FOUND) != 0 && e->exit_status >= 0 && r->exit_status >= 0)
 		e->exit_status = r->exit_status < e->exit_status ? r->exit_status : e->exit_status;
 	else if (r->exit_status > e->exit_status)
 		e->exit_status = r->exit_status;
@@ -49,7 +50,7 @@ static int input_room(struct exec *e, struct domu_session *s)
 	struct stat st;
 	off_t at;
 
-	if ((e->c->needs & TAKES_BYTES) == 0 || fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode))
+	if ((e->needs & TAKES_BYTES) == 0 || fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	at = lseek(STDIN_FILENO, 0, SEEK_CUR);
 	return at >= 0 && at < st.st_size ? domu_session_room(s, (uint64_t)(st.st_size - at)) : 0;
@@ -61,7 +62,7 @@ static int run_staged(struct exec *e, struct domu_args *args, struct domu_sessio
 {
 	int rc;
 
-	if ((e->c->needs & NEED_WRITE) == 0)
+	if ((e->needs & NEED_WRITE) == 0)
 		return run_now(e, args, s, guest, use);
 	rc = domu_app_warn_owners(e->app, s);
 	if (rc == 0)
@@ -111,7 +112,7 @@ static int resume_stage(struct exec *e, struct domu_session *s, const char *gues
 	int rc = domu_session_find_stage(s, &ci);
 
 	/* diff of nothing is nothing. */
-	if (rc == 0 && ci.id[0] == '\0' && (e->c->needs & STAGE_OPTIONAL) != 0)
+	if (rc == 0 && ci.id[0] == '\0' && (e->needs & STAGE_OPTIONAL) != 0)
 		goto out;
 	if (rc == 0 && ci.id[0] == '\0')
 		rc = domu_fail(e->app->ctx, DOMU_NOTFOUND, -ENOENT,
@@ -135,16 +136,16 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 		if (rc != 0)
 			return rc;
 	}
-	rc = domu_app_session(e->app, operand, e->c->needs, &g, &s);
+	rc = domu_app_session(e->app, operand, e->needs, &g, &s);
 	if (rc != 0)
 		goto out;
-	if ((e->c->needs & (NEED_STATE | NEED_STAGE)) != 0 && (e->c->needs & NO_DISKS) == 0)
+	if ((e->needs & (NEED_STATE | NEED_STAGE)) != 0 && (e->needs & NO_DISKS) == 0)
 		rc = domu_app_warn_owners(e->app, s);
-	if (rc == 0 && (e->c->needs & NEED_STAGE) != 0)
+	if (rc == 0 && (e->needs & NEED_STAGE) != 0)
 		rc = resume_stage(e, s, domu_guest_shown(g));
 	if (rc == 0)
 		rc = run_staged(e, args, s, domu_guest_shown(g), t.at);
-	if ((e->c->needs & NEED_WRITE) != 0)
+	if ((e->needs & NEED_WRITE) != 0)
 		rc = domu_run_finish(&e->run, s, rc);
 	if (e->run.after != NULL)
 		e->run.after(&e->run, rc);
@@ -317,7 +318,7 @@ static int run_guests(struct exec *e, struct domu_args *args)
 		return rc;
 	if (end == n)
 		return run_on_guest(e, args, guest);
-	if ((e->c->needs & NEED_WRITE) != 0 || (e->c->front != NULL && (e->c->needs & ANY_FOUND) == 0))
+	if ((e->needs & NEED_WRITE) != 0 || (e->c->front != NULL && (e->needs & ANY_FOUND) == 0))
 		return domu_fail(e->app->ctx, DOMU_USAGE, -EINVAL, "%s works on one guest at a time, not on %s and %s",
 		                 e->c->name, guest, domu_args_get(args, end));
 	e->run.many = true;
@@ -358,7 +359,7 @@ static int parse(struct exec *e, int argc, char *const *argv, struct domu_args *
 	bool given = g->config != NULL || (g->disks != NULL && g->disks[0] != NULL), named = false;
 	int rc = domu_args_parse(ctx, e->c, argc, argv, e->no_guest, args);
 
-	if (e->no_guest || !given || (e->c->needs & NEED_GUEST) == 0)
+	if (e->no_guest || !given || (e->needs & NEED_GUEST) == 0)
 		return rc;
 	if (rc == 0) {
 		rc = named_anyway(e, *args, &named);
@@ -375,7 +376,7 @@ static int parse(struct exec *e, int argc, char *const *argv, struct domu_args *
 /* The shell's guest may have been started meanwhile.  What changes something is refused where that begins. */
 static int still_readable(struct exec *e)
 {
-	const unsigned needs = e->c->needs;
+	const unsigned needs = e->needs;
 	int rc;
 
 	if ((needs & (NEED_GUEST | NEED_MANY)) == 0 || (needs & (NEED_WRITE | NEED_STAGE | SHELL_ONLY)) != 0)
@@ -390,13 +391,13 @@ static int still_readable(struct exec *e)
 static int dispatch(struct exec *e, struct domu_args *args)
 {
 	struct domu_app *app = e->app;
-	bool session = (e->c->needs & NEED_GUEST) != 0 && (e->c->needs & NEED_MANY) == 0;
+	bool session = (e->needs & NEED_GUEST) != 0 && (e->needs & NEED_MANY) == 0;
 	int rc;
 
 	if (domu_args_yes(args))
 		app->globals.yes = true;
 	/* The shell opened its session for reading. */
-	rc = e->in_shell && session ? domu_app_limits(app, e->c->needs) : 0;
+	rc = e->in_shell && session ? domu_app_limits(app, e->needs) : 0;
 	if (rc == 0 && e->in_shell)
 		rc = still_readable(e);
 	if (rc != 0)
@@ -435,9 +436,9 @@ static int end_status(struct exec *e, int rc)
 	/* The reader of a pipe went away: it has what it wanted. */
 	if (!e->app->globals.json && (ctx->error.err != -ESHUTDOWN || status != DOMU_FAILED))
 		domu_app_print(e->app, "", ctx->error.message != NULL ? ctx->error.message : "failed");
-	if ((e->c->needs & FSCK_STATUS) != 0)
+	if ((e->needs & FSCK_STATUS) != 0)
 		return (e->exit_status > 0 ? e->exit_status : 0) | fsck_status((enum domu_status)status);
-	return e->exit_status > 0 && (e->c->needs & ANY_FOUND) == 0 ? e->exit_status : status;
+	return e->exit_status > 0 && (e->needs & ANY_FOUND) == 0 ? e->exit_status : status;
 }
 
 static int run_command(struct exec *e, int argc, char *const *argv)
@@ -471,11 +472,13 @@ static int run_command(struct exec *e, int argc, char *const *argv)
 	app->rows = e->out;
 	if (rc == 0)
 		rc = parse(e, argc, argv, &args);
+	if (rc == 0 && e->c->more_needs != NULL)
+		rc = e->c->more_needs(app->ctx, args, &e->needs);
 	e->run.args = args;
 	e->run.no_guest = e->no_guest;
 	if (rc == 0)
 		rc = dispatch(e, args);
-	if (rc == 0 && (e->c->needs & OWN_OUTPUT) != 0)
+	if (rc == 0 && (e->needs & OWN_OUTPUT) != 0)
 		domu_out_silent(e->out);
 	r = domu_out_close(e->out, rc != 0 ? &app->ctx->error : NULL);
 	rc = rc != 0 ? rc : r;
@@ -486,7 +489,9 @@ static int run_command(struct exec *e, int argc, char *const *argv)
 
 static int exec_with(struct domu_app *app, const struct domu_command *c, int argc, char **argv, bool in_shell)
 {
-	struct exec e = { .app = app, .c = c, .in_shell = in_shell, .no_guest = in_shell, .exit_status = -1 };
+	struct exec e = {
+		.app = app, .c = c, .needs = c->needs, .in_shell = in_shell, .no_guest = in_shell, .exit_status = -1
+	};
 
 	if (domu_globals_take(app->ctx, &app->globals, c, &argc, argv) != 0)
 		return domu_app_failure(app, c->name);

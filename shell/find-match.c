@@ -114,7 +114,7 @@ static int action(struct domu_find_item *item, const struct domu_find_node *x)
 {
 	int rc = item->action != NULL ? item->action(item->user, x) : 0;
 
-	return rc < 0 ? rc : 1;
+	return rc < 0 ? rc : rc == 0;
 }
 
 static int test(const struct domu_find *f, const struct domu_find_node *x, struct domu_find_item *item)
@@ -164,6 +164,8 @@ static int test(const struct domu_find *f, const struct domu_find_node *x, struc
 	case FIND_PRINT0:
 	case FIND_LS:
 	case FIND_PRINTF:
+	case FIND_DELETE:
+	case FIND_EXEC:
 		return action(item, x);
 	case FIND_PRUNE:
 		item->prune = true;

@@ -149,31 +149,6 @@ static struct timespec time_of(const struct domu_stat *st, char which)
 	return which == 'a' ? st->atime : which == 'c' ? st->ctime : which == 'B' ? st->btime : st->mtime;
 }
 
-/* @SECONDS[.DIGITS], or a date, with a time where the midnight before is not meant. */
-static bool parse_time(const char *word, struct timespec *t)
-{
-	static const char *const formats[] = { "%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S" };
-	char *end;
-	long unit = 100000000;
-
-	if (*word == '@') {
-		t->tv_sec = (time_t)strtoll(word + 1, &end, 10);
-		t->tv_nsec = 0;
-		if (*end == '.' && end > word + 1)
-			for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-				t->tv_nsec += (*end - '0') * unit;
-		return *end == '\0' && end > word + 1;
-	}
-	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-		struct tm tm = { .tm_isdst = -1 };
-
-		t->tv_nsec = 0;
-		if (domu_time_read(word, formats[i], &tm, &t->tv_sec))
-			return true;
-	}
-	return false;
-}
-
 static int look(struct parser *p, const char *word, bool follow, struct domu_path **out)
 {
 	int rc;
@@ -195,7 +170,7 @@ static int newer_test(struct parser *p, struct domu_find_node *x, const char *wo
 	int rc;
 
 	if (which == 't')
-		return parse_time(word, &x->when) ? 0 : bad(p, "not a time:", word);
+		return domu_when(word, p->f->now, DOMU_WHEN_DATE, &x->when) ? 0 : bad(p, "not a time:", word);
 	if (p->env->look == NULL)
 		return 0;
 	rc = look(p, word, true, &where);
@@ -256,8 +231,8 @@ static int depth_option(struct parser *p, const char *word, unsigned *depth)
 	return 0;
 }
 
+/* Those that take a word, then those that do not. */
 enum test {
-	T_PLAIN,
 	T_TEXT,
 	T_TYPE,
 	T_SIZE,
@@ -272,10 +247,14 @@ enum test {
 	T_GROUP,
 	T_MAXDEPTH,
 	T_MINDEPTH,
+	T_PLAIN,
 	T_XDEV,
 	T_DEPTH,
 	T_NAMES,
-	T_ACTION
+	T_ACTION,
+	T_PRUNE,
+	T_DELETE,
+	T_EXEC, /* up to its end */
 };
 
 static const struct test_row {
@@ -327,21 +306,50 @@ static const struct test_row {
 	{ "print", FIND_PRINT, T_ACTION, 0, 0 },
 	{ "print0", FIND_PRINT0, T_ACTION, 0, 0 },
 	{ "ls", FIND_LS, T_ACTION, 0, 0 },
-	{ "prune", FIND_PRUNE, T_PLAIN, 0, 0 },
+	{ "prune", FIND_PRUNE, T_PRUNE, 0, 0 },
 	{ "quit", FIND_QUIT, T_ACTION, 0, 0 },
+	{ "delete", FIND_DELETE, T_DELETE, 0, 0 },
+	{ "exec", FIND_EXEC, T_EXEC, 0, 0 },
 };
+
+/* -exec COMMAND WORDS... ; and -exec COMMAND WORDS... {} + */
+static int exec_action(struct parser *p, struct domu_find_node *x)
+{
+	size_t from = p->at, to = from;
+	int rc;
+
+	while (to < p->n && strcmp(p->words[to], ";") != 0 &&
+	       (to < from + 2 || strcmp(p->words[to], "+") != 0 || strcmp(p->words[to - 1], "{}") != 0))
+		to++;
+	if (to == p->n)
+		return bad(p, "-exec COMMAND... has to end with ';', quoted, or with", "{} +");
+	if (to == from)
+		return bad(p, "a command is missing after", "-exec");
+	x->words = p->words + from;
+	x->plus = strcmp(p->words[to], "+") == 0;
+	x->n_words = to - from - (x->plus ? 1 : 0);
+	p->at = to + 1;
+	p->f->has_action = true;
+	rc = domu_find_exec_check(p->env->ctx, x);
+	p->f->changes = p->f->changes || (rc == 0 && domu_find_changes(x->cmd));
+	return rc;
+}
 
 static bool takes_word(enum test t)
 {
-	return t != T_PLAIN && t != T_XDEV && t != T_DEPTH && t != T_NAMES && t != T_ACTION;
+	return t < T_PLAIN;
 }
 
 static int fill_plain(struct parser *p, const struct test_row *row)
 {
 	p->f->one_fs = p->f->one_fs || row->test == T_XDEV;
-	p->f->post_order = p->f->post_order || row->test == T_DEPTH;
+	p->f->depth_given = p->f->depth_given || row->test == T_DEPTH;
+	p->f->prunes = p->f->prunes || row->test == T_PRUNE;
+	p->f->deletes = p->f->deletes || row->test == T_DELETE;
+	p->f->changes = p->f->changes || row->test == T_DELETE;
+	p->f->post_order = p->f->post_order || row->test == T_DEPTH || row->test == T_DELETE;
 	p->f->needs_names = p->f->needs_names || row->test == T_NAMES || row->kind == FIND_LS;
-	p->f->has_action = p->f->has_action || row->test == T_ACTION;
+	p->f->has_action = p->f->has_action || row->test == T_ACTION || row->test == T_DELETE;
 	return 0;
 }
 
@@ -381,6 +389,8 @@ static int fill(struct parser *p, const struct test_row *row, struct domu_find_n
 		return depth_option(p, word, &p->f->max_depth);
 	case T_MINDEPTH:
 		return depth_option(p, word, &p->f->min_depth);
+	case T_EXEC:
+		return exec_action(p, x);
 	default:
 		return fill_plain(p, row);
 	}
@@ -502,6 +512,9 @@ int domu_find_parse(const struct domu_find_env *env, char *const *words, size_t 
 	rc = comma(&p);
 	if (rc >= 0 && p.at < p.n)
 		rc = bad(&p, "this does not belong there:", p.words[p.at]);
+	if (rc >= 0 && f->deletes && f->prunes && !f->depth_given)
+		rc = bad(&p, "-delete turns on -depth, where -prune does nothing: give -depth if that is meant,",
+		         "or ! -path instead of -prune");
 	if (rc < 0) {
 		domu_find_free(f);
 		return rc;

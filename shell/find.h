@@ -5,6 +5,7 @@
 
 #include <regex.h>
 
+#include "shell/command.h"
 #include "shell/names.h"
 #include "shell/text.h"
 
@@ -41,6 +42,8 @@ enum domu_find_kind {
 	FIND_PRINTF,
 	FIND_PRUNE,
 	FIND_QUIT,
+	FIND_DELETE,
+	FIND_EXEC,
 };
 
 struct domu_find_node {
@@ -55,6 +58,11 @@ struct domu_find_node {
 	struct domu_find_format *format; /* of -printf; owned */
 	struct re_pattern_buffer *regex; /* owned */
 	const struct domu_fs *fs; /* of -samefile, with number the inode */
+	/* Of -exec: a command, its words ({} in them is the path), and whether it is run on many paths behind them. */
+	const struct domu_command *cmd;
+	char *const *words;
+	size_t n_words;
+	bool plus;
 };
 
 struct domu_find {
@@ -64,6 +72,8 @@ struct domu_find {
 	bool has_action;
 	unsigned max_depth, min_depth;
 	bool one_fs, post_order;
+	bool depth_given, prunes, deletes;
+	bool changes; /* something of the guest, by -delete or -exec */
 	bool needs_names;
 	time_t now;
 };
@@ -91,7 +101,7 @@ struct domu_find_item {
 	unsigned depth;
 	time_t now;
 	const struct domu_names *names;
-	/* As it comes: print, print0, ls, printf.  0, or a negative errno to end. */
+	/* As it comes: print, print0, ls, printf, delete, exec.  0; 1: it is false; or a negative errno to end. */
 	int (*action)(void *user, const struct domu_find_node *x);
 	char (*follow)(void *user); /* the type letter of what a link leads to; N nothing, L a loop, ? an error */
 	void *user;
@@ -107,6 +117,30 @@ void domu_find_format_put(const struct domu_find_format *f, const struct domu_fi
                           bool quote);
 void domu_find_ls(const struct domu_find_item *item, struct domu_text *t, bool quote);
 char domu_find_type(uint32_t mode);
+
+/* ---- -exec (find-exec.c) ---- */
+/* May -exec run it?  And does it change something? */
+bool domu_find_can_run(const struct domu_command *c);
+bool domu_find_changes(const struct domu_command *c);
+/* Finds x->cmd by x->words and looks at the rest.  DOMU_USAGE. */
+int domu_find_exec_check(struct domu_ctx *ctx, struct domu_find_node *x);
+/* Runs it on a path, or with + on n.  A failure of what only reads is said, and is no failure here. */
+int domu_find_exec(struct domu_run *r, const struct domu_find_node *x, char *const *paths, size_t n, bool *ok);
+struct domu_find_batches {
+	struct domu_find_batch {
+		const struct domu_find_node *x;
+		char **paths;
+		size_t n, cap, bytes;
+	} * v; /* one for each -exec with + */
+	size_t n, cap;
+	bool failed; /* one of the commands ended with another status than 0 */
+};
+/* Another path, which is run on when there are many... */
+int domu_find_batches_add(struct domu_run *r, struct domu_find_batches *all, const struct domu_find_node *x,
+                          const char *path);
+/* ...or at the end. */
+int domu_find_batches_run(struct domu_run *r, struct domu_find_batches *all);
+void domu_find_batches_free(struct domu_find_batches *all);
 
 /* 1, 0, or a negative errno. */
 int domu_find_match(const struct domu_find *f, struct domu_find_item *item);

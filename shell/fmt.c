@@ -128,20 +128,6 @@ void domu_time_ls(struct timespec t, time_t now, char out[DOMU_TIME_TEXT])
 		snprintf(out, DOMU_TIME_TEXT, "%lld", (long long)t.tv_sec);
 }
 
-bool domu_time_read(const char *text, const char *format, struct tm *tm, time_t *t)
-{
-	const char *end;
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	end = strptime(text, format, tm);
-#pragma GCC diagnostic pop
-	if (end == NULL || *end != '\0')
-		return false;
-	*t = mktime(tm);
-	return true;
-}
-
 void domu_time_full(struct timespec t, char out[DOMU_TIME_TEXT])
 {
 	char day[40], zone[16];

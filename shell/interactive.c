@@ -262,6 +262,8 @@ static void start_readline(struct domu_app *app, const char *history)
 	rl.app = app;
 	rl_readline_name = "domu-rescue";
 	rl_catch_signals = 0;
+	/* They come in their order. */
+	rl_sort_completion_matches = 0;
 	rl_outstream = isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
 	rl_attempted_completion_function = complete;
 	rl_completer_quote_characters = "'\"";

@@ -37,6 +37,7 @@
 	X(rl_readline_name) \
 	X(rl_redisplay) \
 	X(rl_set_prompt) \
+	X(rl_sort_completion_matches) \
 	X(rl_variable_bind) \
 	X(stifle_history) \
 	X(using_history) \
@@ -69,6 +70,7 @@ DOMU_LIB_DECLARE(readline, DOMU_READLINE_CALLS);
 #define rl_readline_name (*domu_readline.rl_readline_name)
 #define rl_redisplay (*domu_readline.rl_redisplay)
 #define rl_set_prompt (*domu_readline.rl_set_prompt)
+#define rl_sort_completion_matches (*domu_readline.rl_sort_completion_matches)
 #define rl_variable_bind (*domu_readline.rl_variable_bind)
 #define stifle_history (*domu_readline.stifle_history)
 #define using_history (*domu_readline.using_history)

@@ -23,7 +23,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-cat.c shell/cat-show.c shell/cat.h \
 	shell/cmd-df.c \
 	shell/cmd-du.c \
-	shell/cmd-find.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
+	shell/cmd-find.c shell/find-exec.c shell/find-format.c shell/find-match.c shell/find-parse.c shell/find.h \
 	shell/cmd-getfattr.c \
 	shell/cmd-grep.c shell/grep-file.c shell/grep-literal.c shell/grep-match.c shell/grep-perl.c shell/grep.h \
 	shell/cmd-help.c \
@@ -33,7 +33,7 @@ libdomushell_a_SOURCES = \
 	shell/cmd-recover.c \
 	shell/cmd-resize.c \
 	shell/cmd-stage.c \
-	shell/cmd-logs.c shell/logs-expand.c shell/logs-journal.c shell/logs-text.c shell/logs-when.c shell/logs.h \
+	shell/cmd-logs.c shell/logs-expand.c shell/logs-journal.c shell/logs-text.c shell/logs.h \
 	shell/cmd-mknod.c \
 	shell/cmd-setfattr.c \
 	shell/cmd-ls.c shell/ls-entries.c shell/ls-entries.h shell/ls-layout.c shell/ls.h \
@@ -69,6 +69,7 @@ libdomushell_a_SOURCES = \
 	shell/shell.h \
 	shell/table.c \
 	shell/text.c shell/text.h \
+	shell/when.c \
 	shell/words.c shell/words.h \
 	shell/workercmd.c shell/workercmd.h
 

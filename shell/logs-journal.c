@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/num.h"
+#include "shell/fmt.h"
 #include "shell/logs.h"
 
 #define DIR_PATH    "/var/log/journal"
@@ -21,6 +22,9 @@
 #define MAX_INDENT  80 /* columns before a further line of a message, whatever stands before the first */
 #define ARRAY_STEP  4096u /* items of an entry array read in one go */
 #define MAX_ASKED   1000000u /* entries of a file that are asked whether they are wanted: the newest */
+#define MAX_LOOKED  (UINT64_C(2) << 30) /* bytes of all files that are read to ask them */
+#define LEAST_LOOK  256u /* each read counts as so many at least: it takes as long */
+#define FIELD_HEAD  128u /* of a field, read to see whether it is of interest */
 
 enum { OBJECT_DATA = 1, OBJECT_ENTRY = 3, OBJECT_ARRAY = 6 };
 enum { FLAG_COMPRESSED = 7, INCOMPATIBLE_COMPACT = 16, INCOMPATIBLE_KNOWN = 31 };
@@ -51,6 +55,8 @@ struct domu_journal {
 	struct entry *v; /* the newest, at most max */
 	size_t n, max;
 	unsigned damaged; /* entries and files that could not be read */
+	uint64_t looked; /* at so many bytes */
+	uint64_t cut; /* entries before that time were not looked at; 0: all were */
 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -61,23 +67,37 @@ static int read_at(struct domu_journal *j, const struct jfile *f, void *buf, siz
 
 	if (!domu_inside(offset, len, f->size))
 		return -EUCLEAN;
+	j->looked += len > LEAST_LOOK ? len : LEAST_LOOK;
 	n = domu_fs_read(f->fs, f->ino, buf, len, offset);
 	if (n < 0)
 		domu_error_clear(j->r->ctx);
 	return n < 0 ? (int)n : (size_t)n == len ? 0 : -EUCLEAN;
 }
 
-/* An object's header: its size, checked to lie in the file; its first head bytes go into buf. */
-static int object(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint8_t type, void *buf, size_t head,
-                  uint64_t *size)
+/*
+ * An object's header: its size, checked to be least or more and to lie in the file.  It, and what is behind it, goes
+ * into buf: *len bytes, where the file has as many.
+ */
+static int object(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint8_t type, size_t least, void *buf,
+                  size_t *len, uint64_t *size)
 {
 	const uint8_t *p = buf;
-	int rc = offset % 8 != 0 || offset < HEADER_SIZE ? -EUCLEAN : read_at(j, f, buf, head, offset);
+	int rc = offset % 8 != 0 || offset < HEADER_SIZE || offset >= f->size ? -EUCLEAN : 0;
 
+	if (rc == 0 && *len > f->size - offset)
+		*len = (size_t)(f->size - offset);
+	if (rc == 0)
+		rc = *len < least ? -EUCLEAN : read_at(j, f, buf, *len, offset);
 	if (rc != 0)
 		return rc;
 	*size = domu_le64(p + 8);
-	return p[0] == type && *size >= head && domu_inside(offset, *size, f->size) ? 0 : -EUCLEAN;
+	return p[0] == type && *size >= least && domu_inside(offset, *size, f->size) ? 0 : -EUCLEAN;
+}
+
+static int object_head(struct domu_journal *j, const struct jfile *f, uint64_t offset, uint8_t type, void *head,
+                       size_t len, uint64_t *size)
+{
+	return object(j, f, offset, type, len, head, &len, size);
 }
 
 static int take_header(struct domu_journal *j, struct jfile *f)
@@ -160,7 +180,8 @@ struct fields {
 	uint64_t packed; /* bytes of one that could not be expanded; of what is wanted only a message is that long */
 };
 
-static void keep(struct fields *fl, const char *text, size_t len)
+/* Where the value of a field that begins like that is kept, and how long its name is; NULL: it is of no interest. */
+static char **slot(struct fields *fl, const char *text, size_t len, size_t *name)
 {
 	const struct {
 		const char *name;
@@ -179,11 +200,20 @@ static void keep(struct fields *fl, const char *text, size_t len)
 	};
 
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-		size_t n = strlen(wanted[i].name);
-
-		if (len >= n && memcmp(text, wanted[i].name, n) == 0 && *wanted[i].value == NULL)
-			*wanted[i].value = strndup(text + n, len - n);
+		*name = strlen(wanted[i].name);
+		if (len >= *name && memcmp(text, wanted[i].name, *name) == 0)
+			return *wanted[i].value == NULL ? wanted[i].value : NULL;
 	}
+	return NULL;
+}
+
+static void keep(struct fields *fl, const char *text, size_t len)
+{
+	size_t name;
+	char **value = slot(fl, text, len, &name);
+
+	if (value != NULL)
+		*value = strndup(text + name, len - name);
 }
 
 /* What is long is compressed.  Of what is shown only a message is long. */
@@ -214,16 +244,23 @@ static int take_packed(struct domu_journal *j, const struct jfile *f, unsigned k
 
 static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t offset, struct fields *fl)
 {
-	size_t start = f->compact ? 72 : 64;
-	uint8_t head[72];
+	size_t start = f->compact ? 72 : 64, len = FIELD_HEAD, name;
+	uint8_t head[FIELD_HEAD];
 	uint64_t size;
 	char *text;
-	int rc = object(j, f, offset, OBJECT_DATA, head, start, &size);
+	int rc = object(j, f, offset, OBJECT_DATA, start, head, &len, &size);
 
 	if (rc != 0)
 		return rc;
 	if ((head[1] & FLAG_COMPRESSED) != 0)
 		return take_packed(j, f, head[1] & FLAG_COMPRESSED, offset + start, size - start, fl);
+	if (len > size)
+		len = (size_t)size;
+	if (len == size || slot(fl, (char *)head + start, len - start, &name) == NULL) {
+		if (len == size)
+			keep(fl, (char *)head + start, len - start);
+		return 0;
+	}
 	size -= start;
 	if (size > MAX_TEXT)
 		size = MAX_TEXT;
@@ -240,17 +277,19 @@ static int take_field(struct domu_journal *j, const struct jfile *f, uint64_t of
 static int take_fields(struct domu_journal *j, const struct entry *e, struct fields *fl)
 {
 	const struct jfile *f = &j->files[e->file];
-	size_t width = f->compact ? 4 : 16;
-	uint64_t size, n;
-	uint8_t head[64], item[16];
-	int rc = object(j, f, e->offset, OBJECT_ENTRY, head, sizeof head, &size);
+	size_t width = f->compact ? 4 : 16, n;
+	uint64_t size;
+	uint8_t head[64], *items;
+	int rc = object_head(j, f, e->offset, OBJECT_ENTRY, head, sizeof head, &size);
 
-	n = rc == 0 ? (size - 64) / width : 0;
-	for (uint64_t i = 0; rc == 0 && i < n && i < MAX_FIELDS; i++) {
-		rc = read_at(j, f, item, width, e->offset + 64 + i * width);
-		if (rc == 0)
-			rc = take_field(j, f, f->compact ? domu_le32(item) : domu_le64(item), fl);
-	}
+	if (rc != 0)
+		return rc;
+	n = (size - 64) / width < MAX_FIELDS ? (size_t)((size - 64) / width) : MAX_FIELDS;
+	items = malloc(n * width + 1);
+	rc = items != NULL ? read_at(j, f, items, n * width, e->offset + 64) : -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = take_field(j, f, f->compact ? domu_le32(items + 4 * i) : domu_le64(items + 16 * i), fl);
+	free(items);
 	/* Only what is long is compressed, and of what is shown only a message is. */
 	if (rc == 0 && fl->message == NULL && fl->packed > 0 &&
 	    asprintf(&fl->message, "[a long message, compressed to %" PRIu64 " bytes]", fl->packed) < 0) {
@@ -331,7 +370,7 @@ static int take_array(struct domu_journal *j, const struct jfile *f, uint64_t of
 	while (rc == 0 && items > 0 && !ended && ring->n < f->entries && !domu_interrupted(j->r->ctx)) {
 		size_t n = items < ARRAY_STEP ? (size_t)items : ARRAY_STEP;
 
-		rc = read_at(j, f, buf, n * width, at);
+		rc = j->looked <= MAX_LOOKED ? read_at(j, f, buf, n * width, at) : -EFBIG;
 		for (size_t i = 0; rc == 0 && i < n && !ended && ring->n < f->entries; i++) {
 			uint64_t entry = f->compact ? domu_le32(buf + 4 * i) : domu_le64(buf + 8 * i);
 
@@ -355,7 +394,7 @@ static int collect(struct domu_journal *j, size_t file, struct ring *ring)
 
 	/* Each array lies behind the one before: a chain that goes back, or into itself, is none. */
 	while (rc == 0 && offset != 0 && offset >= end && ring->n < f->entries) {
-		rc = object(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
+		rc = object_head(j, f, offset, OBJECT_ARRAY, head, sizeof head, &size);
 		if (rc == 0)
 			rc = take_array(j, f, offset, size, ring);
 		end = rc == 0 ? offset + size : end;
@@ -364,20 +403,20 @@ static int collect(struct domu_journal *j, size_t file, struct ring *ring)
 	return rc;
 }
 
-/* From the newest back, as many as are wanted. */
+/* From the newest back, as many as are wanted; a journal that was made to be long is not read for hours. */
 static int choose(struct domu_journal *j, size_t file, const struct ring *ring)
 {
-	uint64_t n = ring->n < ring->max ? ring->n : ring->max, size;
+	uint64_t first = ring->n < ring->max ? 0 : ring->n - ring->max, last = 0, i, size;
 	size_t chosen = 0;
 	uint8_t head[64];
 	int rc = 0;
 
-	for (uint64_t i = ring->n; i > ring->n - n && chosen < j->max; i--) {
+	for (i = ring->n; i > first && chosen < j->max; i--) {
 		struct entry e = { .offset = ring->v[(i - 1) % ring->max], .file = file };
 
 		if (domu_interrupted(j->r->ctx))
 			return domu_fail(j->r->ctx, DOMU_DECLINED, -EINTR, "interrupted");
-		if (object(j, &j->files[file], e.offset, OBJECT_ENTRY, head, sizeof head, &size) != 0) {
+		if (object_head(j, &j->files[file], e.offset, OBJECT_ENTRY, head, sizeof head, &size) != 0) {
 			j->damaged++;
 			continue;
 		}
@@ -385,6 +424,11 @@ static int choose(struct domu_journal *j, size_t file, const struct ring *ring)
 		e.seqnum = domu_le64(head + 16);
 		if (e.time < j->want->since)
 			break;
+		last = e.time;
+		if (j->looked > MAX_LOOKED)
+			break;
+		if (e.time > j->want->until)
+			continue;
 		rc = is_wanted(j, &e, head);
 		if (rc == -EINTR || rc == -ENOMEM)
 			return rc;
@@ -393,6 +437,8 @@ static int choose(struct domu_journal *j, size_t file, const struct ring *ring)
 			j->v[j->n + chosen++] = e;
 	}
 	j->n += chosen;
+	if (chosen < j->max && (j->looked > MAX_LOOKED || (i == first && first > 0)) && last > j->cut)
+		j->cut = last;
 	return 0;
 }
 
@@ -402,7 +448,7 @@ static int take_entries(struct domu_journal *j, size_t file)
 	struct ring ring = { .max = j->max };
 	int rc;
 
-	if (w->kernel || w->unit != NULL)
+	if (w->kernel || w->unit != NULL || w->until != UINT64_MAX)
 		ring.max = j->files[file].entries < MAX_ASKED ? (size_t)j->files[file].entries + 1 : MAX_ASKED;
 	ring.v = calloc(ring.max, sizeof *ring.v);
 	if (ring.v == NULL)
@@ -517,6 +563,10 @@ int domu_journal_print(struct domu_journal *j)
 	for (size_t i = 0; rc == 0 && i < j->n; i++) {
 		struct fields fl = { 0 };
 
+		if (j->looked > 2 * MAX_LOOKED) {
+			j->cut = j->v[i].time;
+			break;
+		}
 		r2 = take_fields(j, &j->v[i], &fl);
 		if (r2 == -EINTR)
 			rc = r2;
@@ -528,6 +578,16 @@ int domu_journal_print(struct domu_journal *j)
 		else
 			j->damaged += fl.message == NULL;
 		free_fields(&fl);
+	}
+	if (rc == 0 && j->cut > 0) {
+		char when[DOMU_TIME_TEXT];
+
+		domu_time_full((struct timespec){ .tv_sec = (time_t)(j->cut / 1000000) }, when);
+		domu_say(
+		    j->r->ctx, DOMU_WARNING,
+		    "%s: too much to look at: what was said before %.19s is left out (--until '%.19s' goes on from "
+		    "there)",
+		    DIR_PATH, when, when);
 	}
 	if (rc == 0 && j->damaged > 0) {
 		j->r->exit_status = DOMU_FAILED;

@@ -8,13 +8,10 @@
 /* What of a journal is wanted: at most lines of the newest entries that are all of this. */
 struct domu_logs_want {
 	uint64_t lines;
-	uint64_t since; /* microseconds since 1970; 0: from the beginning */
+	uint64_t since, until; /* microseconds since 1970; 0: from the beginning; UINT64_MAX: to the end */
 	const char *unit; /* ssh.service; NULL: all */
 	bool kernel; /* what the kernel said since it was booted last */
 };
-
-/* "2024-05-01 12:00", "-2h", "3 days ago", "yesterday", @SECONDS; false: it is none. */
-bool domu_logs_when(const char *text, time_t now, uint64_t *microseconds);
 
 /* All files of the journal in /var/log/journal; want outlives it. */
 struct domu_journal;

@@ -143,6 +143,8 @@ int main(int argc, char **argv)
 	app.command_line = join(argc - 1, argv + 1);
 	if (argc == 3 && strcmp(argv[1], "--complete") == 0)
 		status = domu_complete_word(&app, argv[2]);
+	else if (argc == 4 && strcmp(argv[1], "--complete-ids") == 0)
+		status = domu_complete_ids(&app, argv[2], argv[3]);
 	else
 		status = run(&app, argc - 1, argv + 1);
 	domu_app_free(&app);

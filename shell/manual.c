@@ -126,7 +126,7 @@ static void bash_options(FILE *f, const struct domu_command *c, const struct dom
 	}
 }
 
-/* What a command's operands are, for the script: words of h(ost) g(uest) p(ath) c(ommand). */
+/* What a command's operands are, for the script: words of h(ost) g(uest) p(ath) c(ommand) i(d). */
 static void bash_kinds(FILE *f, const struct domu_command *c)
 {
 	for (const struct domu_arg *arg = c->args; arg != NULL && arg->name != NULL; arg++) {
@@ -146,6 +146,9 @@ static void bash_kinds(FILE *f, const struct domu_command *c)
 			break;
 		case ARG_COMMAND:
 			fputc('c', f);
+			break;
+		case ARG_COMMIT:
+			fputc('i', f);
 			break;
 		default:
 			break;
@@ -171,7 +174,7 @@ static void bash_values(FILE *f, const struct domu_command *c, bool files)
 static const char script[] =
     "_domu_rescue()\n"
     "{\n"
-    "\tlocal line=${COMP_LINE:0:COMP_POINT} cur cmd='' words w i kind opts files values prev\n"
+    "\tlocal line=${COMP_LINE:0:COMP_POINT} cur cmd='' words w i kind opts files values prev guest=''\n"
     "\tread -ra words <<<\"$line\"\n"
     "\tcur=''; [[ $line == *[[:space:]] ]] || cur=${words[-1]}\n"
     "\tfor ((i = 1; i < ${#words[@]}; i++)); do\n"
@@ -194,6 +197,16 @@ static const char script[] =
     "\tif [[ $cur == -* ]]; then\n"
     "\t\tmapfile -t COMPREPLY < <(compgen -W \"$opts $_domu_rescue_globals\" -- \"$cur\")\n"
     "\t\treturn\n"
+    "\tfi\n"
+    "\tif [[ $kind == *i* ]]; then\n"
+    "\t\tfor ((i++; i < ${#words[@]} - (${#cur} > 0); i++)); do\n"
+    "\t\t\t[[ ${words[i]} == -* || -n $guest ]] || guest=${words[i]}\n"
+    "\t\tdone\n"
+    "\t\tif [[ -n $guest ]]; then\n"
+    "\t\t\tcompopt -o nosort\n"
+    "\t\t\tmapfile -t COMPREPLY < <(domu-rescue --complete-ids \"$guest\" \"$cur\" 2>/dev/null)\n"
+    "\t\t\treturn\n"
+    "\t\tfi\n"
     "\tfi\n"
     "\tif [[ -z $cmd ]]; then\n"
     "\t\tmapfile -t COMPREPLY < <(compgen -W \"$_domu_rescue_commands\" -- \"$cur\"; domu-rescue --complete \"$cur\" "

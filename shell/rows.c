@@ -279,6 +279,11 @@ static int flush(struct domu_out *o)
 	return rc;
 }
 
+int domu_out_flush(struct domu_out *o)
+{
+	return o->err = flush(o);
+}
+
 /* What is in buf goes its way: at once in the front, in batches from a worker. */
 static int push(struct domu_out *o)
 {

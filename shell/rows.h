@@ -69,6 +69,7 @@ int domu_row_end(struct domu_out *o); /* the row is whole: as many cells as colu
 /* A line of text outside a table (a heading, a summary): not in JSON. */
 int domu_out_line(struct domu_out *o, const char *fmt, ...) DOMU_PRINTF(2, 3);
 bool domu_out_json(const struct domu_out *o); /* somebody wants all columns */
+int domu_out_flush(struct domu_out *o); /* in the worker: what was made so far is sent */
 
 /* ---- in a layout ---- */
 void **domu_out_state(struct domu_out *o);

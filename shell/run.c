@@ -78,6 +78,18 @@ int domu_run_write(struct domu_run *r, const void *bytes, size_t len)
 	return rc;
 }
 
+/* A driver names an inode; what the operand called it is said too. */
+static void name_operand(struct domu_run *r, size_t operand, int rc)
+{
+	const char *path = domu_run_path(r, operand), *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	if (path == NULL || rc == -EINTR || rc == -EPIPE || rc == -ESHUTDOWN || rc == -ENOMEM ||
+	    domu_error_status(r->ctx) == DOMU_USAGE || r->ctx->error.message == NULL)
+		return;
+	if (strstr(r->ctx->error.message, slash != NULL ? slash + 1 : path) == NULL)
+		domu_error_about(r->ctx, path);
+}
+
 int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
                   void *user)
 {
@@ -92,6 +104,7 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 
 		if (one == 0)
 			continue;
+		name_operand(r, i, one);
 		if (rc != 0) {
 			domu_say(r->ctx, DOMU_WARNING, "%s",
 			         r->ctx->error.message != NULL ? r->ctx->error.message : "failed");

@@ -27,11 +27,14 @@ struct domu_candidates {
 	size_t n;
 	size_t start; /* what they replace begins here in the line */
 	char quote; /* the quote that is open there, or 0 */
+	bool in_order; /* else they are sorted */
 };
 int domu_complete(struct domu_app *app, const char *line, struct domu_candidates *out);
 void domu_candidates_free(struct domu_candidates *c);
 /* For bash: GUEST, GUEST:/path; prints candidates a line each. */
 int domu_complete_word(struct domu_app *app, const char *word);
+/* The same for undo: IDs of a guest's commits that begin with word, newest first. */
+int domu_complete_ids(struct domu_app *app, const char *guest, const char *word);
 
 /* One line of the host's shell; its exit status. */
 int domu_host_run(struct domu_app *app, const char *command);

@@ -11,6 +11,7 @@
 #include "shell/ops.h"
 #include "task/check.h"
 #include "task/files.h"
+#include "task/fsck.h"
 #include "task/resize.h"
 
 const struct domu_command *const domu_commands[] = {
@@ -87,6 +88,7 @@ const struct domu_op domu_worker_ops[] = {
 	{ "tree-in", domu_op_tree_in },
 	{ "tree-out", domu_op_tree_out },
 	{ "table-grow", domu_op_table_grow },
+	{ "fsck-count", domu_op_fsck_count },
 	{ "files-record", domu_op_files_record },
 	{ "files-differ", domu_op_files_differ },
 	{ "files-restore", domu_op_files_restore },

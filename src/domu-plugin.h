@@ -56,9 +56,10 @@ enum domu_level { DOMU_DEBUG, DOMU_INFO, DOMU_WARNING, DOMU_WARNING_ONCE };
 DOMU_PUBLIC int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err, const char *fmt, ...)
     DOMU_PRINTF(4, 5);
 
+/* The guest as a person types it, for the command that a message ends with: "web1"; "GUEST" where it is not known. */
+DOMU_PUBLIC const char *domu_guest_word(const struct domu_ctx *ctx);
+
 /* A message that is not a failure: to the user's terminal or log.  ctx may be NULL. */
-/* What the user calls the guest that is worked on, for a command to type: "web1"; "GUEST" where it is not known. */
-DOMU_PUBLIC const char *domu_ctx_guest(const struct domu_ctx *ctx);
 DOMU_PUBLIC void domu_say(struct domu_ctx *ctx, enum domu_level level, const char *fmt, ...) DOMU_PRINTF(3, 4);
 
 /* ---- block devices ----------------------------------------------------- */

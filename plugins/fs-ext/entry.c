@@ -35,7 +35,7 @@ int ext_may_modify(struct ext_fs *x, const struct ext_inode *in, enum ext_change
 	if (x->e2->super->s_last_orphan != 0 && in->i.i_dtime != 0)
 		return domu_fail(x->fs->ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: inode %" PRIu32 " is to be cut at the next mount: domu-rescue fsck %s first",
-		                 x->fs->block->name, in->ino, domu_ctx_guest(x->fs->ctx));
+		                 x->fs->block->name, in->ino, domu_guest_word(x->fs->ctx));
 	return 0;
 }
 

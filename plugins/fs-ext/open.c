@@ -24,7 +24,7 @@ static int refuse_unchecked(struct ext_fs *x, const char *why, const char *first
 {
 	char instead[160];
 
-	snprintf(instead, sizeof instead, "%sdomu-rescue fsck -y %.100s", first, domu_ctx_guest(x->fs->ctx));
+	snprintf(instead, sizeof instead, "%sdomu-rescue fsck -y %.100s", first, domu_guest_word(x->fs->ctx));
 	return refuse(x, why, instead);
 }
 
@@ -132,11 +132,11 @@ static int check_before(struct domu_ctx *ctx, struct domu_block *b, const struct
 	if (p->closed)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: closed, because the commit %s was cut short: domu-rescue recover %s", b->name,
-		                 p->closed_by, domu_ctx_guest(ctx));
+		                 p->closed_by, domu_guest_word(ctx));
 	if (p->needs_replay && (flags & DOMU_FS_UNREPLAYED) == 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "%s: the journal has to be replayed before it can be read: domu-rescue fsck %s",
-		                 b->name, domu_ctx_guest(ctx));
+		                 b->name, domu_guest_word(ctx));
 	if (p->size > b->size)
 		domu_say(ctx, DOMU_WARNING,
 		         "%s: the filesystem has %" PRIu64 " bytes, its device only %" PRIu64

@@ -70,7 +70,7 @@ int ext_fail(struct ext_fs *x, errcode_t rc, const char *fmt, ...)
 		why = error_message(rc);
 	return domu_fail(x->fs->ctx, err == -EOPNOTSUPP ? DOMU_UNSUPPORTED : DOMU_FAILED, err, "%s: %s: %s%s%s",
 	                 x->fs->block->name, what, why, err == -EUCLEAN ? ": domu-rescue fsck -n " : "",
-	                 err == -EUCLEAN ? domu_ctx_guest(x->fs->ctx) : "");
+	                 err == -EUCLEAN ? domu_guest_word(x->fs->ctx) : "");
 }
 
 int ext_damaged(struct ext_fs *x, const char *fmt, ...)
@@ -82,7 +82,7 @@ int ext_damaged(struct ext_fs *x, const char *fmt, ...)
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
 	return domu_fail(x->fs->ctx, DOMU_FAILED, -EUCLEAN, "%s: %s: domu-rescue fsck -n %s", x->fs->block->name, what,
-	                 domu_ctx_guest(x->fs->ctx));
+	                 domu_guest_word(x->fs->ctx));
 }
 
 int ext_nomem(struct ext_fs *x)

@@ -16,11 +16,6 @@ void domu_ctx_init(struct domu_ctx *ctx)
 	ctx->io = &domu_io_system;
 }
 
-const char *domu_ctx_guest(const struct domu_ctx *ctx)
-{
-	return ctx != NULL && ctx->guest != NULL ? ctx->guest : "GUEST";
-}
-
 void domu_ctx_free(struct domu_ctx *ctx)
 {
 	domu_error_clear(ctx);
@@ -58,6 +53,16 @@ int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const
 	return err;
 }
 
+void domu_error_about(struct domu_ctx *ctx, const char *what)
+{
+	char *text;
+
+	if (ctx->error.message == NULL || asprintf(&text, "%s: %s", what, ctx->error.message) < 0)
+		return;
+	free(ctx->error.message);
+	ctx->error.message = text;
+}
+
 void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path)
 {
 	struct domu_error *e;
@@ -83,6 +88,11 @@ int domu_fail(struct domu_ctx *ctx, enum domu_status status, int err, const char
 	err = domu_error_set(ctx, status, err, text != NULL ? text : "out of memory");
 	free(text);
 	return err;
+}
+
+const char *domu_guest_word(const struct domu_ctx *ctx)
+{
+	return ctx != NULL && ctx->guest != NULL ? ctx->guest : "GUEST";
 }
 
 void domu_say(struct domu_ctx *ctx, enum domu_level level, const char *fmt, ...)

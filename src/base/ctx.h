@@ -32,7 +32,7 @@ struct domu_ctx {
 	/* Set by whoever owns the process when Ctrl-C or a hangup came; waits look at it.  May be NULL. */
 	volatile sig_atomic_t *interrupted;
 	struct domu_error error;
-	const char *guest; /* in a worker: what the user calls the guest that it works for; not owned, or NULL */
+	const char *guest; /* of a worker: what a person types for it; NULL elsewhere */
 };
 
 /* Sets up ctx with no callbacks and the system's I/O. */
@@ -44,6 +44,8 @@ struct domu_error domu_error_take(struct domu_ctx *ctx);
 void domu_error_put_back(struct domu_ctx *ctx, struct domu_error kept);
 /* Copies a failure that came from elsewhere (a worker); keeps an earlier one. */
 int domu_error_set(struct domu_ctx *ctx, enum domu_status status, int err, const char *message);
+/* What the failure recorded is about, before its message: a driver knows inodes, its caller their names. */
+void domu_error_about(struct domu_ctx *ctx, const char *what);
 /* Says of the failure recorded which disk and which path it is about; either may be NULL, what is known is kept. */
 void domu_error_where(struct domu_ctx *ctx, const char *disk, const char *path);
 /* The exit status of the failure recorded, DOMU_FAILED where nothing was. */

@@ -180,8 +180,8 @@ static int refuse_kind(struct domu_ctx *ctx, const struct domu_disk *d)
 		                 d->vdev, d->script, d->path, d->script, d->path);
 	if (d->backend != NULL && strcmp(d->backend, "0") != 0 && strcmp(d->backend, "Domain-0") != 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
-		                 "disk %s is served by the driver domain %s: run domu-rescue --disk %s there", d->vdev,
-		                 d->backend, d->path);
+		                 "disk %s is served by the driver domain %s: run domu-rescue --disk %s shell there",
+		                 d->vdev, d->backend, d->path);
 	if (d->format != NULL && strcmp(d->format, "raw") != 0)
 		return domu_fail(ctx, DOMU_UNSUPPORTED, -EOPNOTSUPP,
 		                 "disk %s (%s) is %s: only raw disks can be read; qemu-img convert -O raw makes one",
@@ -285,8 +285,8 @@ int domu_backing_open_rw(struct domu_ctx *ctx, struct domu_backing *b)
 		rc = -errno;
 		if (rc == -EBUSY)
 			return domu_fail(ctx, DOMU_INUSE, rc,
-			                 "disk %s: the kernel holds %s for something: see domu-rescue status",
-			                 b->disk->vdev, b->path);
+			                 "disk %s: the kernel holds %s for something: see domu-rescue --disk %s status",
+			                 b->disk->vdev, b->path, b->path);
 		return domu_fail(ctx, DOMU_FAILED, rc, "disk %s: cannot open %s for writing: %s", b->disk->vdev,
 		                 b->path, strerror(-rc));
 	}

@@ -435,18 +435,27 @@ const char *domu_behind(struct domu_view *v, const struct domu_backing *b)
 	return mine != NULL && mine->domain == 0 ? path_of_params(mine->params) : NULL;
 }
 
+/* Every backend there is; mine: the one that serves b to us, or NULL.  False: there is no Xen to ask. */
+static bool ask_backends(struct domu_view *v, const struct domu_backing *b, struct domu_answer *a,
+                         const struct domu_backend_copy **mine)
+{
+	if (no_xen(v, a))
+		return false;
+	read_live(v);
+	read_backends(v);
+	if (v->backends_error != NULL)
+		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
+	*mine = behind(v, b);
+	return true;
+}
+
 void domu_check_backends(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                          struct domu_answer *a)
 {
 	const struct domu_backend_copy *mine;
 
-	if (no_xen(v, a))
+	if (!ask_backends(v, b, a, &mine))
 		return;
-	read_live(v);
-	read_backends(v);
-	if (v->backends_error != NULL)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
-	mine = behind(v, b);
 	for (size_t i = 0; i < v->n_backends; i++) {
 		const struct domu_backend_copy *c = &v->backends[i];
 		enum domu_same same;
@@ -487,14 +496,9 @@ void domu_check_driver_domains(struct domu_view *v, const struct domu_backing *b
 	const struct domu_backend_copy *mine;
 
 	(void)r;
-	if (no_xen(v, a))
+	/* What it serves to us as this very disk (mine) is no riddle. */
+	if (!ask_backends(v, b, a, &mine))
 		return;
-	read_live(v);
-	read_backends(v);
-	if (v->backends_error != NULL)
-		domu_answer(a, DOMU_CHECK_UNKNOWN, "%s", v->backends_error);
-	/* What it serves to us as this very disk is no riddle. */
-	mine = behind(v, b);
 	for (size_t i = 0; i < v->n_backends; i++)
 		if (v->backends[i].domain != 0 && v->backends[i].state != XENBUS_CLOSED && &v->backends[i] != mine)
 			served_elsewhere(v, &v->backends[i], a);

@@ -82,6 +82,8 @@ int domu_relatives(struct domu_view *v, const struct domu_backing *b, struct dom
 void domu_relatives_free(struct domu_relatives *r);
 const struct domu_related *domu_related_find(const struct domu_relatives *r, uint64_t dev);
 
+/* The first line of a file of the kernel's, without its newline; the caller frees.  NULL: it cannot be read. */
+char *domu_first_line(const char *path);
 /* Device number of a sysfs folder ("/sys/dev/block/8:1"), 0: none. */
 uint64_t domu_sysfs_dev(const char *dir);
 /* "/sys/dev/block/8:1" */

@@ -118,7 +118,8 @@ static int check_waive(struct domu_ctx *ctx, const char *const *waive)
 	for (; waive != NULL && *waive != NULL; waive++)
 		if (!is_check(*waive))
 			return domu_fail(ctx, DOMU_USAGE, -EINVAL,
-			                 "--waive %s: there is no such check; domu-rescue status lists them", *waive);
+			                 "--waive %s: there is no such check; domu-rescue status GUEST lists them",
+			                 *waive);
 	return 0;
 }
 

@@ -25,7 +25,7 @@
 
 /* ---- loops ------------------------------------------------------------------- */
 
-static char *read_line(const char *path)
+char *domu_first_line(const char *path)
 {
 	char text[PATH_MAX + 64];
 	ssize_t n;
@@ -92,7 +92,7 @@ static int add_loop(struct domu_loops *ls, const char *name)
 	snprintf(path, sizeof path, "/sys/block/%s/loop/backing_file", l.name);
 	if (!exists(path))
 		return 0;
-	l.file = read_line(path);
+	l.file = domu_first_line(path);
 	snprintf(dir, sizeof dir, "/sys/block/%s", l.name);
 	l.dev = domu_sysfs_dev(dir);
 	ask_loop(&l);

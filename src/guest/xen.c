@@ -21,27 +21,20 @@
 #define HOTPLUG_WAIT 5 /* seconds: libxl itself gives up after 40 */
 #define WORD_MAX     256
 
-static bool file_has(const char *path, const char *word)
+static bool line_has(const char *path, const char *word)
 {
-	char text[256];
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *line = domu_first_line(path);
+	bool found = line != NULL && strstr(line, word) != NULL;
 
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	return strstr(text, word) != NULL;
+	free(line);
+	return found;
 }
 
 bool domu_xen_here(void)
 {
 	/* Only a control domain has guests; a guest of somebody else's Xen has none. */
-	return file_has("/proc/xen/capabilities", "control_d") ||
-	       (file_has("/sys/hypervisor/type", "xen") && access("/proc/xen/capabilities", F_OK) != 0);
+	return line_has("/proc/xen/capabilities", "control_d") ||
+	       (line_has("/sys/hypervisor/type", "xen") && access("/proc/xen/capabilities", F_OK) != 0);
 }
 
 /* 1: taken; 0: somebody has it; or a negative errno. */

@@ -143,6 +143,9 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 	code = domu_session_change_end(s, rc != 0 ? rc : keep ? 0 : -ECANCELED);
 	if (rc == 0 && keep)
 		rc = code;
+	if (rc == 0 && keep && r->outcome != DOMU_FSCK_CLEAN && !s->opts.engine_guestfs &&
+	    domu_fs_driver(node->probe.type)->tools != NULL)
+		rc = domu_fsck_count(s, r);
 	return rc;
 }
 

@@ -27,6 +27,9 @@ struct domu_fsck_result {
 	double seconds;
 	struct domu_log log;
 	size_t said; /* bytes of log until a pass found nothing more to do */
+	/* Of a repair, where it could be counted: what lost+found got, and what has no name left; more: at least. */
+	bool counted, more;
+	uint64_t moved, gone;
 };
 
 struct domu_fsck_opts {
@@ -55,5 +58,9 @@ struct domu_fsck_report {
  */
 int domu_fsck_guest(struct domu_session *s, const struct domu_fsck_opts *opts, struct domu_fsck_report *out);
 void domu_fsck_report_free(struct domu_fsck_report *r);
+/* Of a repair that is on the stage: fills counted and what follows it.  Fails only when interrupted. */
+int domu_fsck_count(struct domu_session *s, struct domu_fsck_result *r);
+/* The worker's end. */
+int domu_op_fsck_count(struct domu_work *w, struct domu_msg *req, struct domu_msg *reply);
 
 #endif

@@ -2,7 +2,7 @@
 libdomu_a_SOURCES += \
 	src/task/check.c src/task/check.h \
 	src/task/files.c src/task/files.h src/task/files-record.c \
-	src/task/fsck.c src/task/fsck.h \
+	src/task/fsck.c src/task/fsck-count.c src/task/fsck.h \
 	src/task/restore.c src/task/restore.h src/task/restore-do.c \
 	src/task/resize-plan.c src/task/resize.c src/task/resize.h \
 	src/task/seen.c \

@@ -26,7 +26,10 @@ static void take(struct domu_session *s, const struct domu_verdict_line *l)
 	free(s->taken_next);
 	if (l == NULL || asprintf(&s->taken, "disk %s: %s", l->disk, l->detail != NULL ? l->detail : "in use") < 0)
 		s->taken = strdup("who has its disks cannot be told");
-	s->taken_next = l != NULL && l->next != NULL ? strdup(l->next) : NULL;
+	if (l != NULL && l->next != NULL)
+		s->taken_next = strdup(l->next);
+	else if (asprintf(&s->taken_next, "domu-rescue status %s", domu_guest_shown(s->guest)) < 0)
+		s->taken_next = NULL;
 }
 
 /* Who has a disk now: the session remembers it.  Cannot be asked: somebody may. */
@@ -51,7 +54,7 @@ static void ask(struct domu_session *s)
 
 static const char *next(const struct domu_session *s)
 {
-	return s->taken_next != NULL ? s->taken_next : "domu-rescue status";
+	return s->taken_next != NULL ? s->taken_next : "domu-rescue list";
 }
 
 /* What makes the session writable again once the disks are free. */

@@ -373,6 +373,15 @@ static int one(struct tar_in *t, struct archive_entry *ae)
 	return rc != 0 ? (rc > 0 ? 0 : rc) : put_entry(t, &d, name);
 }
 
+/* A sink knows a member's last name. */
+static void name_member(struct tar_in *t, struct archive_entry *ae, int rc)
+{
+	const char *path = archive_entry_pathname(ae), *said = t->ctx->error.message;
+
+	if (rc != 0 && rc != -EINTR && rc != -ENOMEM && path != NULL && said != NULL && strstr(said, path) == NULL)
+		domu_error_about(t->ctx, path);
+}
+
 static int unpack(struct tar_in *t)
 {
 	struct archive_entry *ae;
@@ -388,6 +397,7 @@ static int unpack(struct tar_in *t)
 		if (r < ARCHIVE_WARN)
 			return damaged(t);
 		rc = one(t, ae);
+		name_member(t, ae, rc);
 	}
 	return rc == 0 ? finish_dirs(t) : rc;
 }

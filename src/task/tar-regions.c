@@ -52,9 +52,9 @@ static int by_map(struct domu_tar_regions *r, struct domu_fs *fs, uint64_t ino, 
 		data += at != UINT64_MAX ? run : 0;
 		if (data > fs->block->size)
 			return domu_fail(fs->ctx, DOMU_FAILED, -EUCLEAN,
-			                 "%s: inode %" PRIu64
-			                 " claims more blocks than there are: domu-rescue fsck -n %s",
-			                 fs->block->name, ino, domu_ctx_guest(fs->ctx));
+			                 "%s: inode %" PRIu64 " claims more blocks than there are: domu-rescue "
+			                 "fsck -n %s",
+			                 fs->block->name, ino, domu_guest_word(fs->ctx));
 		/* Then what is between two large holes is one piece, read through the filesystem. */
 		rc = add(r, offset, run, r->n < MAX_REGIONS ? at : UINT64_MAX);
 	}

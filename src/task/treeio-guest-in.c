@@ -49,9 +49,15 @@ struct guest_sink {
 
 static int fail(struct guest_sink *g, int rc, const char *what)
 {
-	if (g->ctx->error.status != DOMU_OK)
-		return rc;
-	return domu_fail(g->ctx, DOMU_FAILED, rc, "cannot %s '%s': %s", what, g->shown, strerror(-rc));
+	char *about;
+
+	if (g->ctx->error.status == DOMU_OK)
+		domu_fail(g->ctx, DOMU_FAILED, rc, "%s", strerror(-rc));
+	if (asprintf(&about, "cannot %s '%s'", what, g->path != NULL ? g->path : g->shown) >= 0) {
+		domu_error_about(g->ctx, about);
+		free(about);
+	}
+	return rc;
 }
 
 /* ---- attributes ------------------------------------------------------------------------ */
@@ -348,7 +354,12 @@ static int g_entry(struct domu_sink *s, const struct domu_treeio_entry *e)
 		return fail(g, rc, "create");
 	if (S_ISDIR(e->st.mode)) {
 		s->left_alone = old != 0 && S_ISDIR(st.mode);
-		return enter_dir(g, name, old, &st, e);
+		rc = enter_dir(g, name, old, &st, e);
+		if (rc == 0 && !s->left_alone && s->made_ino == 0) {
+			s->made_fs = g->fs;
+			s->made_ino = g->ino;
+		}
+		return rc;
 	}
 	if (old != 0 && S_ISDIR(st.mode) && (g->flags & DOMU_TREEIO_REPLACE) != 0) {
 		rc =
@@ -399,6 +410,8 @@ static int g_leave(struct domu_sink *s)
 	struct level *l = g->top;
 	int rc = 0;
 
+	if (g->path != NULL)
+		g->path[l->path_len] = '\0';
 	if (l->restore)
 		rc = domu_fs_setattr(l->fs, l->ino, &l->st, DOMU_ATTR_ATIME | DOMU_ATTR_MTIME);
 	g->top = l->up;
@@ -439,6 +452,7 @@ void domu_treeio_guest_next(struct domu_sink *s, const char *name)
 	struct guest_sink *g = s->priv;
 
 	g->name = name;
+	s->made_ino = 0;
 }
 
 int domu_treeio_guest_move(struct domu_sink *s, struct domu_fs *fs, unsigned mount, uint64_t dir, const char *path)

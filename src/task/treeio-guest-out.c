@@ -7,21 +7,33 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/ctx.h"
 #include "task/treeio-links.h"
 #include "task/treeio.h"
 
 #define PIECE      (1u << 20)
+#define MAX_FOLLOW 40 /* links to directories, each below the one before */
 #define HOLE       4096u
 #define MAX_XATTRS 1024
 
+struct open_dir {
+	unsigned mount;
+	uint64_t ino;
+};
+
 struct source {
 	struct domu_ctx *ctx;
+	struct domu_tree *tree;
 	unsigned flags;
 	struct domu_sink *to;
 	struct domu_links *links;
 	const char *as; /* of the first entry; NULL afterwards */
-	unsigned open_dirs; /* entered in the sink */
+	struct open_dir *dirs; /* entered in the sink */
+	unsigned open_dirs;
+	size_t cap_dirs;
+	unsigned base, follows; /* of the walk going on: the directories around it, the links that led to it */
+	struct domu_scans *scans; /* of all walks; NULL: each has its own */
 	char *buf; /* PIECE */
 	unsigned long failures; /* files that could not be read */
 };
@@ -190,7 +202,8 @@ static int send_entry(struct source *s, const struct domu_path *p, const char *s
 		free_xattrs(x);
 		return left_out(s, shown, rc, clean) + 1;
 	}
-	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && p->st.nlink > 1 && !S_ISDIR(p->st.mode))
+	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && !S_ISDIR(p->st.mode) &&
+	    (p->st.nlink > 1 || (s->flags & DOMU_TREEIO_FOLLOW_ALL) != 0))
 		e.link_id = domu_links_id(s->links, p->mount, p->ino, &e.again);
 	rc = s->to->entry(s->to, &e);
 	free_xattrs(x);
@@ -210,6 +223,50 @@ static int leave_to(struct source *s, unsigned depth)
 	return rc;
 }
 
+static int walk_from(struct source *s, const struct domu_path *where, const char *shown, bool stay);
+
+/* A directory that is open is found again below a link only where links go in circles. */
+static bool is_open(const struct source *s, const struct domu_path *p)
+{
+	for (unsigned i = 0; i < s->open_dirs; i++)
+		if (s->dirs[i].mount == p->mount && s->dirs[i].ino == p->ino)
+			return true;
+	return false;
+}
+
+/* Of a link of the tree, what it leads to, by the link's name. */
+static int follow(struct source *s, const struct domu_walk_entry *e)
+{
+	struct domu_path *to = malloc(sizeof *to);
+	unsigned base = s->base;
+	char name[256];
+	int rc = to != NULL ? domu_path_walk(s->tree, NULL, e->where->path, 0, to) : domu_nomem(s->ctx);
+
+	if (to != NULL && rc != 0) {
+		rc = left_out(s, e->path, rc, true);
+	} else if (rc == 0 && S_ISDIR(to->st.mode) && (s->follows == MAX_FOLLOW || is_open(s, to))) {
+		domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "its links go in circles");
+		rc = left_out(s, e->path, -ELOOP, true);
+	} else if (rc == 0) {
+		memcpy(name, e->where->name, sizeof name);
+		s->as = name;
+		s->base = s->open_dirs;
+		s->follows++;
+		rc = walk_from(s, to, e->path, (s->flags & DOMU_TREEIO_ONE_FS) != 0 && to->mount != e->where->mount);
+		s->as = NULL;
+		s->base = base;
+		s->follows--;
+	}
+	free(to);
+	return rc;
+}
+
+/* By a link, the copy itself can be come upon while it is made. */
+static bool is_copy(const struct source *s, const struct domu_path *p)
+{
+	return s->to->made_ino != 0 && s->to->made_fs == p->fs && s->to->made_ino == p->ino;
+}
+
 static int send_one(void *user, const struct domu_walk_entry *e)
 {
 	struct source *s = user;
@@ -218,17 +275,37 @@ static int send_one(void *user, const struct domu_walk_entry *e)
 	/* The directory stays open for what of it can be read. */
 	if (e->inside)
 		return left_out(s, e->path, e->err, true);
-	rc = leave_to(s, e->depth);
+	rc = leave_to(s, s->base + e->depth);
 	if (rc != 0)
 		return rc;
 	if (e->err != 0 || !domu_type_known(e->where->st.mode))
 		return left_out(s, e->path, e->err != 0 ? e->err : -EINVAL, true);
+	if (S_ISLNK(e->where->st.mode) && (s->flags & DOMU_TREEIO_FOLLOW_ALL) != 0)
+		return follow(s, e);
+	if (is_copy(s, e->where)) {
+		domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "it is the copy that is being made");
+		return left_out(s, e->path, -ELOOP, true) + DOMU_WALK_PRUNE;
+	}
 	rc = send_entry(s, e->where, e->path);
 	if (rc > 0)
 		return DOMU_WALK_PRUNE; /* left out */
-	if (rc == 0 && S_ISDIR(e->where->st.mode))
-		s->open_dirs++;
+	if (rc == 0 && S_ISDIR(e->where->st.mode)) {
+		if (!DOMU_ARRAY_ROOM(s->dirs, s->cap_dirs, s->open_dirs + 1))
+			return domu_nomem(s->ctx);
+		s->dirs[s->open_dirs++] = (struct open_dir){ .mount = e->where->mount, .ino = e->where->ino };
+	}
 	return rc;
+}
+
+/* stay: of a directory no more than itself. */
+static int walk_from(struct source *s, const struct domu_path *where, const char *shown, bool stay)
+{
+	const struct domu_walk_opts opts = { .max_depth = (s->flags & DOMU_TREEIO_RECURSIVE) != 0 && !stay ? ~0u : 0,
+		                             .one_fs = (s->flags & DOMU_TREEIO_ONE_FS) != 0,
+		                             .read_only = (s->flags & DOMU_TREEIO_READ_ONLY) != 0,
+		                             .scans = s->scans };
+
+	return domu_walk_tree(s->tree, where, shown, &opts, send_one, s);
 }
 
 static int check_start(struct source *s, const struct domu_path *where)
@@ -245,10 +322,7 @@ static int check_start(struct source *s, const struct domu_path *where)
 int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const struct domu_path *where, const char *as,
                            unsigned flags, struct domu_links *links, struct domu_sink *to)
 {
-	const struct domu_walk_opts opts = { .max_depth = (flags & DOMU_TREEIO_RECURSIVE) != 0 ? ~0u : 0,
-		                             .one_fs = (flags & DOMU_TREEIO_ONE_FS) != 0,
-		                             .read_only = (flags & DOMU_TREEIO_READ_ONLY) != 0 };
-	struct source s = { .ctx = ctx, .flags = flags, .to = to, .as = as, .links = links };
+	struct source s = { .ctx = ctx, .tree = t, .flags = flags, .to = to, .as = as, .links = links };
 	struct domu_links own = { 0 };
 	int rc = check_start(&s, where);
 
@@ -257,13 +331,19 @@ int domu_treeio_from_guest(struct domu_ctx *ctx, struct domu_tree *t, const stru
 	if (links == NULL)
 		s.links = &own;
 	s.buf = malloc(PIECE);
-	rc = s.buf != NULL ? domu_walk_tree(t, where, where->path, &opts, send_one, &s) : domu_nomem(ctx);
+	rc = s.buf != NULL ? 0 : domu_nomem(ctx);
+	if (rc == 0 && (flags & DOMU_TREEIO_FOLLOW_ALL) != 0 && (flags & DOMU_TREEIO_READ_ONLY) != 0)
+		rc = domu_scans_new(t, &s.scans);
+	if (rc == 0)
+		rc = walk_from(&s, where, where->path, false);
 	if (rc == 0)
 		rc = leave_to(&s, 0);
 	if (rc == 0 && s.failures > 0)
 		rc = domu_fail(ctx, DOMU_FAILED, -EIO, "%lu file%s could not be read and %s left out", s.failures,
 		               s.failures == 1 ? "" : "s", s.failures == 1 ? "was" : "were");
+	domu_scans_free(s.scans);
 	domu_links_free(&own);
+	free(s.dirs);
 	free(s.buf);
 	return rc;
 }

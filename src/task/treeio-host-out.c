@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/ctx.h"
 #include "task/treeio-links.h"
 #include "task/treeio.h"
@@ -29,6 +30,11 @@ struct source {
 	dev_t dev; /* of the tree's top */
 	char *buf; /* PIECE */
 	unsigned depth;
+	struct open_dir {
+		dev_t dev;
+		ino_t ino;
+	} * dirs; /* depth of them */
+	size_t cap_dirs;
 };
 
 static int fail(struct source *s, int err, const char *name)
@@ -192,13 +198,21 @@ static int other_names(const struct dirent *d)
 	return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
 }
 
-static int send_dir(struct source *s, int fd, const char *name)
+static int send_dir(struct source *s, int fd, const struct stat *st, const char *name)
 {
+	bool follow = (s->flags & DOMU_TREEIO_FOLLOW_ALL) != 0;
 	struct dirent **list;
 	int n, rc = 0;
 
-	if (++s->depth > MAX_DEPTH)
+	for (unsigned i = 0; i < s->depth; i++)
+		if (s->dirs[i].dev == st->st_dev && s->dirs[i].ino == st->st_ino)
+			return domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "cannot copy '%s': its links go in circles",
+			                 name);
+	if (s->depth == MAX_DEPTH)
 		return fail(s, ELOOP, name);
+	if (!DOMU_ARRAY_ROOM(s->dirs, s->cap_dirs, s->depth + 1))
+		return domu_nomem(s->ctx);
+	s->dirs[s->depth++] = (struct open_dir){ .dev = st->st_dev, .ino = st->st_ino };
 	n = scandirat(fd, ".", &list, other_names, alphasort);
 	if (n < 0)
 		return fail(s, errno, name);
@@ -206,7 +220,7 @@ static int send_dir(struct source *s, int fd, const char *name)
 		if (rc == 0 && domu_interrupted(s->ctx))
 			rc = domu_fail(s->ctx, DOMU_DECLINED, -EINTR, "interrupted");
 		if (rc == 0)
-			rc = send_one(s, fd, list[i]->d_name, list[i]->d_name, false);
+			rc = send_one(s, fd, list[i]->d_name, list[i]->d_name, follow);
 		free(list[i]);
 	}
 	free(list);
@@ -235,7 +249,7 @@ static int send_opened(struct source *s, int fd, const struct stat *st, struct d
 	if (rc != 0 || e->again)
 		return rc;
 	if (S_ISDIR(st->st_mode))
-		return send_dir(s, fd, name);
+		return send_dir(s, fd, st, name);
 	return S_ISREG(st->st_mode) && st->st_size > 0 ? send_data(s, fd, name, (uint64_t)st->st_size)
 	                                               : send_endless(s, fd, name);
 }
@@ -287,7 +301,8 @@ static int send_one(struct source *s, int dirfd, const char *name, const char *a
 		target[n] = '\0';
 		e.target = target;
 	}
-	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && st.st_nlink > 1 && !S_ISDIR(st.st_mode))
+	if ((s->flags & DOMU_TREEIO_LINKS) != 0 && !S_ISDIR(st.st_mode) &&
+	    (st.st_nlink > 1 || (s->flags & DOMU_TREEIO_FOLLOW_ALL) != 0))
 		e.link_id = domu_links_id(s->links, st.st_dev, st.st_ino, &e.again);
 	rc = fd >= 0 ? send_opened(s, fd, &st, &e, name) : s->to->entry(s->to, &e);
 out:
@@ -313,6 +328,7 @@ int domu_treeio_from_host(struct domu_ctx *ctx, int dirfd, const char *name, uns
 	s.buf = malloc(PIECE);
 	rc = s.buf != NULL ? send_one(&s, dirfd, name, as, follow) : domu_nomem(ctx);
 	domu_links_free(&own);
+	free(s.dirs);
 	free(s.buf);
 	return rc;
 }

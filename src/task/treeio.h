@@ -17,6 +17,7 @@ enum domu_treeio_flags {
 	DOMU_TREEIO_UPDATE = 1 << 9, /* files that are there and not older are left alone (cp -u) */
 	DOMU_TREEIO_ONE_FS = 1 << 10, /* what is mounted below is left out (cp -x) */
 	DOMU_TREEIO_FOLLOW = 1 << 11, /* a link that is named is followed all the same (cp -H) */
+	DOMU_TREEIO_FOLLOW_ALL = 1 << 12, /* and so is each in a tree (cp -L) */
 	DOMU_TREEIO_READ_ONLY = 1 << 8, /* nothing in the source's guest changes meanwhile: the walk may be a scan */
 };
 #define DOMU_TREEIO_ARCHIVE \
@@ -58,6 +59,9 @@ struct domu_sink {
 	int (*leave)(struct domu_sink *s);
 	/* Set by an entry that made nothing: cp -n, -u, a directory that was there.  Cleared by who asks. */
 	bool left_alone;
+	/* The first directory that was made of a tree, where the source could come upon it by a link; ino 0: none. */
+	const struct domu_fs *made_fs;
+	uint64_t made_ino;
 	void *priv;
 };
 

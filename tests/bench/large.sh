@@ -3,14 +3,7 @@
 # large.sh DIR [N...] - trees that are too large for one scan (default: 1,000,000 files, the same scattered, 10,000,000):
 # find in parts against a new mount and find(1), and what it takes of memory.  The images take up to 4 GiB, and minutes
 # to make.  Needs root.
-if [ -z "${BENCH_NAMESPACE-}" ]; then
-	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
-fi
-set -uo pipefail
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-DOMU=${DOMU:-$here/../../build/domu-rescue}
+. "$(dirname "$0")/lib.sh"
 dir=${1:-${TMPDIR:-/tmp}/domu-bench}
 runs=${BENCH_WALKS:-3}
 state=$(mktemp -d)

@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# lib.sh - what the parts of the benchmark share: times, medians, ratios.
+# lib.sh - what the parts of the benchmark share: mounts of their own, paths, times, medians, ratios.
 # shellcheck shell=bash disable=SC2154
+# A namespace that somebody else makes meanwhile would keep a copy of a mount, and the image in use.
+if [ -z "${BENCH_NAMESPACE-}" ] && [ "$(id -u)" = 0 ]; then
+	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
+fi
+set -uo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+here=$(cd "$(dirname "$0")" && pwd)
+DOMU=${DOMU:-$here/../../build/domu-rescue}
 
 # milliseconds COMMAND...: how long it took, as a decimal number.
 milliseconds() {

@@ -3,15 +3,7 @@
 # tar.sh [DIR] - tar-out against a mount and tar(1), tar-in against fuse2fs and a mount, on tree.sh's image.
 # Ratios of one run mean something, of wall clock on an idle machine and of processor time on any.  BENCH_TAR_IN= says
 # what of this machine is unpacked (default /usr/include).  Needs root.
-# Mounts of our own, as walk.sh has them.
-if [ -z "${BENCH_NAMESPACE-}" ]; then
-	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
-fi
-set -uo pipefail
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-DOMU=${DOMU:-$here/../../build/domu-rescue}
+. "$(dirname "$0")/lib.sh"
 dir=${1:-${TMPDIR:-/tmp}/domu-bench}
 runs=${BENCH_RUNS:-3} what=${BENCH_TAR_IN:-/usr/include}
 "$here/tree.sh" "$dir" || exit 1

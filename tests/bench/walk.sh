@@ -2,15 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # walk.sh DIR - whole trees: find, du, grep against a new mount and the GNU tools, on copies of this machine's /usr; and memory by files.
 # The images are made once, and kept in DIR.  Warm: an image is in the page cache, a mount is new each time.
-# Mounts of our own: a namespace that somebody else makes meanwhile would keep a copy of them, and the image in use.
-if [ -z "${BENCH_NAMESPACE-}" ] && [ "$(id -u)" = 0 ]; then
-	BENCH_NAMESPACE=1 exec unshare -m --propagation private bash "$0" "$@"
-fi
-set -uo pipefail
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-top=$(cd "$(dirname "$0")/../.." && pwd)
-. "$top/tests/bench/lib.sh"
-DOMU=${DOMU:-$top/build/domu-rescue}
+. "$(dirname "$0")/lib.sh"
 dir=$1
 runs=${BENCH_WALKS:-5}
 state=$(mktemp -d)
@@ -62,7 +54,7 @@ compare() {
 }
 
 image=$dir/usr.img
-"$top/tests/bench/tree.sh" "$dir" || exit 0
+"$here/tree.sh" "$dir" || exit 0
 cat "$image" >/dev/null
 read -r files kib < <(used "$image")
 echo "walks of $files inodes, $((kib / 1024)) MiB, medians:"
@@ -73,7 +65,7 @@ compare "ls -R" ls -R "$image@xvda:/" -- ls -RN .
 compare "ls -lnR" ls -lnR "$image@xvda:/" -- ls -lnRN .
 least=1 compare "grep -r" grep -r lseek64 "$image@xvda:/" -- grep -r lseek64 .
 for n in 250000 1000000; do
-	"$top/tests/bench/files.sh" "$dir" $n || exit 0
+	"$here/files.sh" "$dir" $n || exit 0
 	image=$dir/files-$n.img
 	cat "$image" >/dev/null
 	rm -f "$state/a"

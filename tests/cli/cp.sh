@@ -26,6 +26,18 @@ tree() {
 	setfacl -d -m u:5:rwx "$1/old" "$1/B"
 	touch -d 2001-02-03T04:05:06.789 "$1/A/sub"
 	touch -d 2002-02-03T04:05:06.789 "$1/A" "$1/A/file"
+	mkdir -p "$1/L/in/deep" "$1/L/out" "$1/L/round"
+	echo deep >"$1/L/in/deep/file"
+	ln -s ../in/deep "$1/L/out/dir"
+	ln -s dir/file "$1/L/out/file"
+	ln -s ../../../B "$1/L/in/deep/further"
+	ln "$1/A/one" "$1/L/out/one"
+	ln -s ../A/file "$1/L/up"
+	ln -s .. "$1/L/round/up"
+	ln -s missing "$1/L/round/nothing"
+	ln -s loop "$1/L/round/loop"
+	ln -s ../../A "$1/L/round/A"
+	ln -s /A/sub "$1/C/from the root"
 	touch -d 1999-02-03 "$1/old/file" "$1/old"
 	touch -d 2033-02-03 "$1/old/one"
 }
@@ -63,6 +75,9 @@ both old "-p over a file with an access control list" -p @/A/file @/old
 both old "-a of directories with and without such lists" -a @/A/sub @/B/. @/old
 both old "-u: only what is older" -au @/A/file @/A/one @/old
 both old "-n" -an @/A/file @/A/one @/old
+both D "-rL: links of a tree are followed" -rL @/L/out @/L/in @/L/up @/D
+both D "-aL: what is found by a link and by its name is one file" -aL @/L/out @/L/in @/A @/D
+both L/out "-rL: over what is there, with links to directories" -rL @/L/in/. @/L/out
 
 # ---- out, in and between: the tree that GNU cp makes of the sources
 cp --sparse=always "$T/tree.img" "$disk"
@@ -79,6 +94,35 @@ mkdir "$T/gotI"
 works "out: -a DIR/." cp -a web:/A/. "$T/gotI"
 same "out: -a DIR/.: as GNU cp" <(shown "$T/gotI") <(shown "$T/wantI")
 mkdir "$T/glob"
+
+# Links in circles and to nothing are left out, the rest is copied.
+mkdir "$T/wantL" "$T/gotL"
+kmount "$disk" 0 0 "$T/mnt" ro
+cp -rL "$T/mnt/L" "$T/wantL" 2>"$T/theirs.err"
+kumount "$T/mnt"
+is "out: -rL: GNU cp leaves three out" "$(wc -l <"$T/theirs.err")" 3
+ends "out: -rL: with links in circles and to nothing" 1 cp -rL web:/L "$T/gotL"
+same "out: -rL: as GNU cp" <(shown "$T/gotL") <(shown "$T/wantL")
+has "out: -rL: circles are said" "$(err)" "'/L/round/up': .*circles"
+has "out: -rL: links to nothing are said" "$(err)" "'/L/round/nothing': .*no such file"
+is "out: -rL: how many" "$(grep -c "cannot read '/L/round" "$T/err")" 3
+works "out: -rL: a link from the guest's root" cp -rL web:/C "$T/gotL"
+check "out: -rL: leads to the guest's" test -f "$T/gotL/C/from the root/two"
+before=$(sha "$disk")
+ends "inside: -rL: with links to nothing" 1 cp -rL web:/L web:/D
+is "inside: -rL: with links to nothing: nothing is written" "$(sha "$disk")" "$before"
+ends "inside: -rL: into what a link of the tree leads to" 1 cp -rL web:/L/out web:/L/in/deep
+has "inside: -rL: into what a link of the tree leads to: said" "$(err)" "'/L/out/dir/out': it is the copy"
+kmount "$T/tree.img" 0 0 "$T/mnt" ro
+works "in: -rL" cp -rL "$T/mnt/L/out" "$T/mnt/L/up" web:/D
+mkdir "$T/wantIn" "$T/gotIn"
+cp -rL "$T/mnt/L/out" "$T/mnt/L/up" "$T/wantIn"
+ends "in: -rL: links in circles" 1 cp -rL "$T/mnt/L" web:/into
+kumount "$T/mnt"
+works "in: -rL: read back" cp -r web:/D/out web:/D/up "$T/gotIn"
+same "in: -rL: as GNU cp" <(shown "$T/gotIn") <(shown "$T/wantIn")
+cp --sparse=always "$T/tree.img" "$disk"
+
 works "out: a glob" cp -a 'web:/[AB]' "$T/glob"
 is "out: a glob: files in common" "$(stat -c %i "$T/glob/A/one")" "$(stat -c %i "$T/glob/B/other name")"
 

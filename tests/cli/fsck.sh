@@ -84,9 +84,48 @@ is "lost files: -p leaves what is not safe" "$((status & 4))" 4
 has "lost files: what to type next" "$(out)" 'not repaired.*: try domu-rescue fsck -y test$'
 lacks "lost files: e2fsck's tabs are tabs" "$(out)" '\\011'
 bits "lost files: -y" 1 -y test
+told=$(grep 'in lost+found now' "$T/out")
 repaired "lost files"
 works "lost files: they are found" find test:/lost+found
 has "in lost+found" "$(out)" '#[0-9]+'
+
+# e2fsck numbers what it moves, and says what it clears: debugfs and that are what the summary is held against.
+# counts NAME MOVED GONE: what is told after fsck -y.
+counts() {
+	local moved
+	moved=$(debugfs -R 'ls -p /lost+found' "$disk" 2>/dev/null | grep -c '/#[0-9]*/')
+	is "$1: debugfs finds as many in lost+found" "$moved" "$2"
+	has "$1: how many files went where" "$told" "^test: xvda: $2 files? or folders? (is|are) in lost\\+found now, $3 names? (is|are) gone: domu-rescue undo test brings"
+}
+moved=$(debugfs -R 'ls -p /lost+found' "$disk" 2>/dev/null | grep -c '/#[0-9]*/')
+has "lost files: how many are in lost+found" "$told" "^test: xvda: $moved files or folders are in lost\\+found now, 2 names are gone: domu-rescue undo test "
+works "lost files: undo" undo test
+is "lost files: undo: the bytes" "$(sha "$disk")" "$before"
+damage "a name that is gone" <<<'unlink /etc/hostname'
+bits "a name that is gone: -y" 1 -y --json test
+is "a name that is gone: in lost+found, by JSON" "$(jq -c '.guests[0].filesystems[0] | [.lost_found, .gone]' "$T/out")" '[1,0]'
+damage "two names that are gone" <<-'D'
+	unlink /etc/hostname
+	unlink /sbin/init
+D
+bits "two names that are gone: -y" 1 -y test
+told=$(grep 'in lost+found now' "$T/out")
+counts "two names that are gone" 2 0
+damage "a folder without a name" <<<'unlink /etc'
+bits "a folder without a name: -y" 1 -y test
+told=$(grep 'in lost+found now' "$T/out")
+counts "a folder without a name" 1 0
+damage "an inode that is cleared" <<<'clri /etc/hostname'
+bits "an inode that is cleared: -y" 1 -y test
+told=$(grep 'in lost+found now' "$T/out")
+counts "an inode that is cleared" 0 1
+damage "wrong counts alone" <<<'set_inode_field /etc/hostname links_count 5'
+bits "wrong counts alone: -y" 1 -y test
+lacks "wrong counts alone: no file went anywhere" "$(out)" "lost.found"
+damage "in a shell" <<<'unlink /etc/hostname'
+works "in a shell: fsck -y" shell test -c 'fsck -y; diff; rollback'
+has "in a shell: what to type" "$(out)" "1 file or folder is in lost.found now, 0 names are gone: diff shows them, rollback drops"
+has "in a shell: diff shows it" "$(out)" "\\+ +/lost.found/#"
 
 damage "dry run" <<<'set_inode_field /etc/hostname links_count 5'
 before=$(state_of "$disk")
@@ -114,6 +153,8 @@ bits "--all skips one in use" 0 --all -p --no-mark
 has "and says so" "$(out)$(err)" '1 in use'
 domu fsck -p busy
 is "a named one in use is an operational error" "$((status & 8))" 8
+lacks "a named one in use: it is a failure, and no warning" "$(err)" warning
+has "a named one in use: it is said" "$(err)" "^domu-rescue: .*busy"
 exec 8>&-
 rm "$T/xen/busy.cfg"
 

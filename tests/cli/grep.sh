@@ -190,6 +190,12 @@ like -F -f "$T/patterns" -f "$T/more" $f
 printf '' >"$T/patterns"
 like -f "$T/patterns" $f
 like -cv -f "$T/patterns" $f
+like -rc -f "$T/patterns" @/src
+like -rL -f "$T/patterns" @/src
+for o in -c -L -l -n -o -q -cF -cE -cP -cw -cx; do
+	like $o -f "$T/patterns" $f
+	like $o -f "$T/patterns" $f @/src/b.h
+done
 printf 'a\n\n' >"$T/patterns"
 like -c -f "$T/patterns" $f
 like -r -f "$T/patterns" @/src

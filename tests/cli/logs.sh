@@ -165,6 +165,25 @@ if [ -x "$journald" ] && command -v systemd-cat journalctl >/dev/null && [ -s /e
 		config "$kind" "$T/$kind.img,raw,xvda,w"
 		ends "a journal of $kind arrays comes to an end" "0 1 4" logs -n 100 "$kind"
 	done
+	# A million times an entry that has a thousand times a field of no interest: looked at for some seconds, not for an hour.
+	hostile() {
+		text_logs "$1"
+		mkdir -p "$1/var/log/journal"
+		perl -e 'my ($n, $data, $entry, $array) = (1000000, 4096, 8192, 65536);
+			print "LPKSHHRH", pack("L<L<", 0, 0), "x" x 40, "b" x 16, "x" x 16, pack("Q<Q<", 208, $n * 8 + 24), "\0" x 48,
+				pack("Q<", $n), "\0" x 16, pack("Q<", $array), "\0" x 8, pack("Q<", 1700000000000000), "\0" x 8;
+			print "\0" x ($data - 208), pack("C8Q<", 1, (0) x 7, 64 + 11), "\0" x 48, "FIELD=other";
+			print "\0" x ($entry - $data - 75), pack("C8Q<", 3, (0) x 7, 64 + 16 * 1024), pack("Q<Q<Q<", 1, 1700000000000000, 1),
+				"b" x 16, "\0" x 8, pack("Q<Q<", $data, 0) x 1024;
+			print "\0" x ($array - $entry - 64 - 16 * 1024), pack("C8Q<Q<", 6, (0) x 7, 24 + 8 * $n, 0), pack("Q<", $entry) x $n;
+			' >"$1/var/log/journal/system.journal"
+	}
+	make_fs ext4 "$T/hostile.img" hostile
+	config hostile "$T/hostile.img,raw,xvda,w"
+	works "a hostile journal: a unit" logs -u ssh hostile
+	has "a hostile journal: where it was left" "$(err)" "too much to look at: what was said before 2023-11-14 22:13:20 is left out"
+	ends "a hostile journal: as it is" 1 logs -n 3 hostile
+	lacks "a hostile journal: as it is: nothing is left out" "$(err)" "too much"
 else
 	skip "a journal" "no systemd-journald, journalctl or logger here"
 fi
@@ -213,6 +232,12 @@ if [ -x $remote ] && command -v journalctl >/dev/null; then
 	as_journalctl -u ssh.service -n 7
 	as_journalctl -u dbus.socket -n 1000
 	as_journalctl -n 20 --since "@$((now - 7200))"
+	as_journalctl --since -10h --until -1h30min
+	as_journalctl --since -10h --until '2 hours ago' -u ssh
+	works "logs -U -n 7" logs -U "@$((now - 9000))" -n 7 units
+	journalctl --directory="$T/journal" -o short --no-pager -q -U "@$((now - 9000))" | tail -n 7 >"$T/theirs"
+	same "logs -U -n 7: the last before" <(sed '/^==> .*journal/d; /^==> .*dmesg/,$d' "$T/out") "$T/theirs"
+	as_journalctl -U '1 month ago' -n 7
 	for since in -90min '2 hours ago' yesterday today "$(date -d "@$((now - 9000))" '+%Y-%m-%d %H:%M:%S')" "$(date -d "@$((now - 90000))" +%F)"; do
 		as_journalctl --since "$since" -u ssh
 		as_journalctl -S "$since"
@@ -234,7 +259,7 @@ else
 fi
 ends "--since of what is no time" 2 logs --since soon text
 ends "--since of more than a time can be" 2 logs --since @9223372036854775807 text
-has "and what one is" "$(err)" "-2h, '3 days ago'"
+has "and what one is" "$(err)" "-1h30min, '2 weeks ago'"
 ends "-u without a journal" 4 logs -u ssh text
 has "and what to type" "$(err)" 'domu-rescue logs text$'
 domu logs -k -n 2 text

@@ -85,7 +85,27 @@ completes 'getfattr -e h' 'getfattr -e hex'
 completes 'logs --lin' 'logs --lines='
 completes 'find / -type f -maxd' 'find / -type f -maxdepth'
 completes 'grep --include' 'grep --include='
+completes 'find / -exec gre' 'find / -exec grep'
+completes 'find / -name x -dele' 'find / -name x -delete'
 pty_key C-u
+pty_clear
+pty_type 'find / '
+pty_key Tab Tab
+pty_expect "TAB: find /: an expression may follow" '-newerXY'
+pty_expect "TAB: find /: or a path" "alternatives/"
+pty_key C-u
+pty_type 'find / -type f '
+pty_key Tab Tab
+pty_expect "TAB: find / -type f: what else may follow" '-maxdepth'
+pty_key C-u
+
+# ---- the directory before
+pty_clear
+pty_line 'cd -'
+pty_expect "cd - says where to" '^/$'
+pty_prompt "cd - goes back" 'web1:/>'
+pty_line 'cd -'
+pty_prompt "cd - and there again" 'web1:/etc>'
 
 # ---- history of lines
 pty_clear
@@ -128,4 +148,20 @@ pty_prompt "again" 'web1:/>'
 pty_line 'quit'
 pty_ended "quit leaves" 0
 is "nothing was written" "$(sha "$T/disk.img")" "$base"
+
+# ---- IDs of the history, newest first
+for i in 1 2 3; do
+	domu touch "web1:/etc/$i"
+done
+domu history --json web1
+mapfile -t ids < <(jq -r '.commits[].id' "$T/out")
+pty_start "$DOMU" web1
+pty_prompt "with a history" 'web1:/>'
+pty_type 'undo '
+pty_key Tab Tab Tab
+pty_expect "TAB: undo: IDs" "${ids[2]}"
+is "TAB: undo: newest first, nothing else" "$(pty_joined | grep -v 'undo' | tr -s ' ' '\n' | grep .)" "$(printf '%s\n' "${ids[@]}")"
+pty_key C-u
+pty_line 'quit'
+pty_ended "quit leaves again" 0
 done_testing

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 SHELL_TESTS = tests/unit/test-shell-args tests/unit/test-shell-words tests/unit/test-shell-out \
 	tests/unit/test-shell-table tests/unit/test-shell-find tests/unit/test-shell-fmt \
-	tests/unit/test-shell-diff tests/unit/test-shell-logs
+	tests/unit/test-shell-diff tests/unit/test-shell-logs tests/unit/test-shell-when
 check_PROGRAMS += $(SHELL_TESTS)
 TESTS += $(SHELL_TESTS)
 SHELL_TEST_LDADD = libdomushell.a $(UNIT_LDADD)
@@ -37,3 +37,7 @@ tests_unit_test_shell_logs_SOURCES = tests/unit/test-shell-logs.c
 tests_unit_test_shell_logs_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_shell_logs_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_shell_logs_LDADD = $(SHELL_TEST_LDADD)
+tests_unit_test_shell_when_SOURCES = tests/unit/test-shell-when.c
+tests_unit_test_shell_when_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_shell_when_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_shell_when_LDADD = $(SHELL_TEST_LDADD)

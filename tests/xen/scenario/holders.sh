@@ -55,7 +55,7 @@ xenstore-rm "/local/domain/$driver/backend"
 guest there "phy:/dev/vg/there"
 sed -i 's/"phy:.*"/"backend=storage,vdev=xvda,target=\/dev\/vg\/there"/' /etc/xen/there.cfg
 ends "a config with backend=" 6 cat there:/etc/motd
-has "says whose it is" "$(err)" "served by the driver domain storage: run domu-rescue --disk /dev/vg/there there"
+has "says whose it is" "$(err)" "served by the driver domain storage: run domu-rescue --disk /dev/vg/there shell there"
 rm /etc/xen/there.cfg
 path=/local/domain/0/backend/vbd/$driver/51712
 node "$path" params iqn.2001-05.com.example:hold script /etc/xen/scripts/block-iscsi state 2 dev xvda
