@@ -29,8 +29,12 @@ cleanup() {
 		umount "$(cat "$f")" 2>/dev/null
 		losetup -d "/dev/${f##*/}" 2>/dev/null
 	done
+	for f in $own_loops; do
+		[ ! -b "/dev/loop$f" ] || perl -e 'open my $c, "+<", "/dev/loop-control" and ioctl $c, 0x4c81, $ARGV[0]' "$f"
+	done
 	[ -n "${KEEP-}" ] || rm -rf "$T"
 }
+own_loops=$(seq $((100000 + $$ % 50000 * 16)) $((100015 + $$ % 50000 * 16)))
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 

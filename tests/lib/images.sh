@@ -17,12 +17,22 @@ need_kernel() {
 	rm "$f"
 }
 
-# loop FILE OFFSET SIZE [OPTION...]: prints a loop device of that part of the file.
+# loop FILE OFFSET SIZE [OPTION...]: prints a loop device of that part of the file.  By a number of this script's own:
+# of two that take the first free one, the one that comes too late has it open for writing for a moment.
 loop() {
-	local file=$1 offset=$2 size=$3 dev
+	local file=$1 offset=$2 size=$3 dev n
 	shift 3
 	[ "$size" != 0 ] || size=$(($(stat -Lc %s "$file") - offset))
-	dev=$(losetup -f --show --offset "$offset" --sizelimit "$size" "$@" "$file") || return 1
+	set -- --offset "$offset" --sizelimit "$size" "$@"
+	for n in $own_loops; do
+		dev=/dev/loop$n
+		if [ ! -e "/sys/block/loop$n/loop/backing_file" ] && losetup "$@" "$dev" "$file" 2>/dev/null; then
+			: >"$T/loops/loop$n"
+			echo "$dev"
+			return
+		fi
+	done
+	dev=$(losetup -f --show "$@" "$file") || return 1
 	: >"$T/loops/${dev##*/}"
 	echo "$dev"
 }
