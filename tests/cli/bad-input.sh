@@ -36,8 +36,7 @@ try() {
 	is "$name: not a byte was changed" "$(sha "$disk")" "${before%% *}"
 }
 
-seed=${BAD_SEED:-$((EPOCHSECONDS % 100000))}
-echo "# seed $seed (BAD_SEED= repeats it)"
+seeded
 
 # ---- disks
 echo 'new content' >"$T/new"

@@ -8,9 +8,7 @@ need_kernel
 fs_bytes=$((16 * 1048576)) fs_offset=0
 disk=$T/disk.img
 config test "$disk,raw,xvda,w"
-seed=${DIFF_SEED:-$((EPOCHSECONDS % 100000))}
-echo "# seed $seed (DIFF_SEED= repeats it)"
-RANDOM=$seed
+seeded
 
 fill() {
 	local d f

@@ -8,11 +8,12 @@ need_kernel
 fs_bytes=$((24 * 1048576))
 
 fill() {
-	local d=$1 i
+	local d=$1 i n=7
 	plain_tree "$d"
 	mkdir -p "$d/odd/dir.d" "$d/odd/zdir" "$d/full/sub" "$d/none/of/it"
 	for i in b.c a.txt c.c Z .hidden; do
-		head -c $((RANDOM + 10)) /dev/urandom >"$d/odd/$i"
+		n=$((n * 7919 % 32768 + 10))
+		head -c $n /dev/urandom >"$d/odd/$i"
 	done
 	touch -d '2019-01-02 03:04:05' "$d/odd/b.c"
 	touch -a -d '2021-01-02 03:04:05' "$d/odd/Z"

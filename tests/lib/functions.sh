@@ -202,6 +202,14 @@ called() {
 	read -r name <"/proc/$1/comm" && [ "$name" = "$2" ]
 }
 
+# seeded: RANDOM begins with DOMU_TEST_SEED, with the same one unless that is told, with the clock's if it is 0.
+seeded() {
+	seed=${DOMU_TEST_SEED:-1}
+	[ "$seed" != 0 ] || seed=$((EPOCHSECONDS % 100000))
+	echo "# seed $seed (DOMU_TEST_SEED= repeats it)"
+	RANDOM=$seed
+}
+
 # noise SEED BYTES: the same of the same seed.  A subshell, as $(...) and <(...) are, has a RANDOM of its own.
 noise() {
 	perl -e 'srand(shift); print pack "C*", map { int rand 256 } 1 .. shift' "$1" "$2"
