@@ -87,7 +87,7 @@ static int print(struct find *fd, char end)
 }
 
 /* "." stays, as with findutils; the guest's root, and what is mounted, is refused. */
-static int delete (struct find *fd)
+static int delete_found(struct find *fd)
 {
 	const struct domu_path *w = fd->now->where;
 	int rc = 0;
@@ -98,7 +98,7 @@ static int delete (struct find *fd)
 		return domu_fail(fd->r->ctx, DOMU_FAILED, -EBUSY,
 		                 "find: refusing to delete the root directory '/': nothing is deleted");
 	if (strcmp(w->name, "/") == 0 || domu_tree_covered(fd->tree, w->mount, w->ino))
-		rc = -EBUSY;
+		rc = domu_fail(fd->r->ctx, DOMU_FAILED, -EBUSY, "a filesystem is mounted there");
 	else if (domu_change_is_dots(fd->now->path))
 		rc = -EINVAL;
 	else if (S_ISDIR(w->st.mode))
@@ -129,7 +129,7 @@ static int act(void *user, const struct domu_find_node *x)
 	int rc = 0;
 
 	if (x->kind == FIND_DELETE)
-		return delete (fd);
+		return delete_found(fd);
 	if (x->kind == FIND_EXEC)
 		return exec(fd, x);
 	if (fd->json)
