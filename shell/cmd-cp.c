@@ -392,7 +392,7 @@ const struct domu_command domu_cmd_cp = {
 	.options = options,
 	.example = "domu-rescue cp -a web1:/etc .",
 	.missing = missing,
-	.needs = NEED_MANY | NEED_STATE,
+	.needs = NEED_MANY | NEED_STATE | WALKS,
 	.worker = domu_cp_worker,
 	.front = run_cp,
 };

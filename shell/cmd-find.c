@@ -325,7 +325,7 @@ const struct domu_command domu_cmd_find = {
 	.columns = columns,
 	.example = "domu-rescue find web1:/etc -name '*.conf' -newer /etc/hostname",
 	.missing = missing,
-	.needs = NEED_GUEST | RAW_ARGS | GIVES_BYTES,
+	.needs = NEED_GUEST | RAW_ARGS | GIVES_BYTES | WALKS,
 	.worker = run,
 	.layout = &layout,
 };

@@ -67,6 +67,7 @@ enum domu_needs {
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_WATCH = 1 << 16, /* its session is open for long: a guest that is started meanwhile is noticed */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
+	WALKS = 1 << 18, /* may go through whole trees: its worker reads ahead */
 	ANY_FOUND = 1 << 17, /* of several guests one that ends with 0 is enough; a failure counts before that of 1 */
 };
 

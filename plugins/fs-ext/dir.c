@@ -12,18 +12,21 @@
 #define DIRENT_HEAD 8u
 #define TAIL        12u /* struct ext2_dir_entry_tail */
 
-/* Of a leaf here, since libext2fs computes it byte by byte; of an index there. */
-bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data)
+bool ext_dir_leaf_good(const struct ext_fs *x, uint32_t seed, const uint8_t *data)
 {
 	size_t size = x->e2->blocksize;
 	const uint8_t *tail = data + size - TAIL;
 
-	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
-		return true;
-	if (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 &&
-	    tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 && domu_le32(tail + 8) == domu_crc32c(seed, data, size - TAIL))
-		return true;
-	return ext2fs_dir_block_csum_verify(x->e2, ino, (struct ext2_dir_entry *)data);
+	return !ext2fs_has_feature_metadata_csum(x->e2->super) ||
+	       (domu_le32(tail) == 0 && domu_le16(tail + 4) == TAIL && tail[6] == 0 &&
+	        tail[7] == EXT2_DIR_NAME_LEN_CSUM >> 8 && domu_le32(tail + 8) == domu_crc32c(seed, data, size - TAIL));
+}
+
+/* Of a leaf here, since libext2fs computes it byte by byte; of an index there. */
+bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data)
+{
+	return ext_dir_leaf_good(x, seed, data) ||
+	       ext2fs_dir_block_csum_verify(x->e2, ino, (struct ext2_dir_entry *)data);
 }
 
 int ext_dir_entries(struct ext_fs *x, const uint8_t *data, size_t size, ext_dirent_fn fn, void *user, bool *damaged)

@@ -7,6 +7,7 @@
 
 #include "domu-plugin.h"
 
+struct domu_ahead;
 struct domu_io;
 
 struct domu_error {
@@ -32,6 +33,7 @@ struct domu_ctx {
 	/* Set by whoever owns the process when Ctrl-C or a hangup came; waits look at it.  May be NULL. */
 	volatile sig_atomic_t *interrupted;
 	struct domu_error error;
+	struct domu_ahead *ahead; /* a thread that reads what a walk will want next; NULL: none */
 };
 
 /* Sets up ctx with no callbacks and the system's I/O. */
