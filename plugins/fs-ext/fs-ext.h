@@ -154,8 +154,8 @@ typedef int (*ext_dirent_fn)(void *user, const struct ext_dirent *de);
 
 /* Every entry with sound form, "." and ".." too; what is damaged is passed over and reported at the end. */
 int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn, void *user);
-/* seed: ext_scan_seed() of the directory, whose inode is ino.  leaf_good: of a leaf alone, by any thread. */
-bool ext_dir_leaf_good(const struct ext_fs *x, uint32_t seed, const uint8_t *data);
+/* seed: ext_scan_seed() of the directory, whose inode is ino.  block_good: it surely is, by any thread. */
+bool ext_dir_block_good(const struct ext_fs *x, uint32_t seed, const uint8_t *data);
 bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data);
 /*
  * The entries of one block, or of a part of inline data.  0, 1 or negative as

@@ -141,7 +141,7 @@ static void make_blocks(const struct ext_scan *s, const struct ext_piece *p, uin
 
 		to.n = 0;
 		p->made->blocks[i].state = EXT_BLOCK_ODD;
-		if (ext_dir_leaf_good(s->x, b->seed, block) &&
+		if (ext_dir_block_good(s->x, b->seed, block) &&
 		    ext_dir_entries(s->x, block, bs, make_name, &to, &damaged) == 0)
 			p->made->blocks[i].state = damaged ? EXT_BLOCK_DAMAGED : EXT_BLOCK_GOOD;
 		else
@@ -150,7 +150,7 @@ static void make_blocks(const struct ext_scan *s, const struct ext_piece *p, uin
 	}
 }
 
-/* The index of a large directory, or a checksum that is wrong: libext2fs says which. */
+/* Its checksum seems wrong, which libext2fs is to say; or its piece had no room for its names. */
 static int take_odd(struct ext_scan *s, const struct ext_scan_block *b)
 {
 	uint8_t *data = s->x->pieces[0];
