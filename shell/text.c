@@ -8,7 +8,7 @@
 
 #include "shell/text.h"
 
-#define PIECE (64u * 1024)
+#define PIECE (192u * 1024)
 
 static char *room(struct domu_text *t, size_t len)
 {
