@@ -322,7 +322,7 @@ int domu_confine(const struct domu_confine *c, const char **what)
 	if (c->parent != 0 && getppid() != c->parent)
 		return -ESRCH;
 
-	/* 6. The one thread, which begins with all of the above; then neither it nor we can make another, nor a process. */
+	/* 6. The one thread, which begins with all of the above; then nobody here makes another, or a process. */
 	*what = "forbid new processes";
 	if (c->ahead != NULL)
 		*c->ahead = domu_ahead_start();

@@ -52,7 +52,7 @@ struct vec {
 
 #define HUGE_PAGE ((size_t)2 << 20)
 #define NAME_ROOM 32 /* bytes of the arena that a name takes, or less */
-#define OWNERS 1024 /* heads of the hash of owners */
+#define OWNERS    1024 /* heads of the hash of owners */
 
 struct domu_scan_tree {
 	struct domu_fs *fs;
@@ -76,7 +76,8 @@ struct domu_scan_tree {
  */
 static void expect(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
 {
-	v->v = n * size >= 2 * HUGE_PAGE ? aligned_alloc(HUGE_PAGE, (n * size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1)) : NULL;
+	v->v =
+	    n * size >= 2 * HUGE_PAGE ? aligned_alloc(HUGE_PAGE, (n * size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1)) : NULL;
 	if (v->v == NULL)
 		return;
 	v->cap = n;
