@@ -329,6 +329,7 @@ const struct domu_command domu_cmd_getfattr = {
 	.columns = columns,
 	.example = "domu-rescue getfattr -d -m - web1:/etc/passwd",
 	.needs = NEED_GUEST | WALKS,
+	.recursive = "R",
 	.worker = run,
 	.layout = &layout,
 };

@@ -525,6 +525,7 @@ const struct domu_command domu_cmd_grep = {
 	.example = "domu-rescue grep -rn web1 web1:/etc",
 	.missing = missing,
 	.needs = NEED_GUEST | GIVES_BYTES | ANY_FOUND | WALKS,
+	.recursive = "rR",
 	.worker = run,
 	.front = front,
 };

@@ -423,6 +423,7 @@ const struct domu_command domu_cmd_ls = {
 	.example = "domu-rescue ls -l web1:/etc",
 	.missing = missing,
 	.needs = NEED_GUEST | WALKS,
+	.recursive = "R",
 	.worker = run,
 	.layout = &domu_ls_layout,
 };

@@ -135,7 +135,7 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 		if (rc != 0)
 			return rc;
 	}
-	rc = domu_app_session(e->app, operand, e->c->needs, &g, &s);
+	rc = domu_app_session(e->app, operand, (e->c->needs & ~(unsigned)WALKS) | domu_args_walks(e->c, args), &g, &s);
 	if (rc != 0)
 		goto out;
 	if ((e->c->needs & (NEED_STATE | NEED_STAGE)) != 0 && (e->c->needs & NO_DISKS) == 0)

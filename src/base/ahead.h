@@ -24,7 +24,7 @@ typedef void (*domu_ahead_fn)(void *user, unsigned slot, unsigned who);
 struct domu_ahead *domu_ahead_start(void);
 void domu_ahead_stop(struct domu_ahead *a); /* no run is going on; a may be NULL */
 
-#define DOMU_AHEAD_SLOTS 16u
+#define DOMU_AHEAD_SLOTS 8u
 
 /* One run of jobs; all calls come from who began it. */
 struct domu_ahead_run {
