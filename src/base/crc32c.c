@@ -52,13 +52,12 @@ static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t len)
  * after a part make of its checksum, which is linear in its bits.
  */
 struct lanes {
-	size_t len; /* bytes of a part */
 	uint32_t past[4][256]; /* by the checksum's bytes */
 };
 #define WIDE   1360u /* three are a directory's block of 4 KiB but for its checksum */
 #define NARROW 80u /* three are most of an inode of 256 bytes */
 
-static struct lanes wide = { .len = WIDE }, narrow = { .len = NARROW };
+static struct lanes wide, narrow;
 static pthread_once_t wide_once = PTHREAD_ONCE_INIT, narrow_once = PTHREAD_ONCE_INIT;
 
 __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const unsigned char *p, size_t len)
@@ -77,13 +76,13 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const un
 	return crc;
 }
 
-static void make_table_of(struct lanes *l)
+static void make_lanes(struct lanes *l, size_t len)
 {
 	static const unsigned char zeros[WIDE];
 
 	for (unsigned k = 0; k < 4; k++) {
 		for (unsigned bit = 0; bit < 8; bit++)
-			l->past[k][1u << bit] = crc_sse(UINT32_C(1) << (8 * k + bit), zeros, l->len);
+			l->past[k][1u << bit] = crc_sse(UINT32_C(1) << (8 * k + bit), zeros, len);
 		for (unsigned i = 1; i < 256; i++)
 			l->past[k][i] = l->past[k][i & (i - 1)] ^ l->past[k][i & -i];
 	}
@@ -91,12 +90,12 @@ static void make_table_of(struct lanes *l)
 
 static void make_wide(void)
 {
-	make_table_of(&wide);
+	make_lanes(&wide, WIDE);
 }
 
 static void make_narrow(void)
 {
-	make_table_of(&narrow);
+	make_lanes(&narrow, NARROW);
 }
 
 static inline uint32_t after(const struct lanes *l, uint32_t crc)
