@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/ctx.h"
+#include "block/block.h"
 #include "fs-ext.h"
 
 /*
@@ -36,11 +37,13 @@ static int read_now(struct ext_scan *s, struct ext_piece *p)
 	return rc;
 }
 
+/* What is no longer than a unit of a log may be one, whose own checksum only its layer looks at. */
 static void find_file(struct ext_scan *s, struct ext_piece *p)
 {
 	uint64_t run = 0;
 
-	if (domu_block_map(s->x->fs->block, p->offset, p->len, &p->fd, &p->at, &run) != 0 || run != p->len)
+	if (p->len <= DOMU_UNIT || domu_block_map(s->x->fs->block, p->offset, p->len, &p->fd, &p->at, &run) != 0 ||
+	    run != p->len)
 		p->fd = -1;
 }
 
