@@ -88,10 +88,14 @@ static int room(struct ext_fs *x, unsigned slots)
 
 void ext_scan_free(struct ext_fs *x)
 {
-	for (unsigned i = 0; i < DOMU_AHEAD_SLOTS; i++)
+	for (unsigned i = 0; i < DOMU_AHEAD_SLOTS; i++) {
 		free(x->made[i]);
-	free(x->pieces[0]);
-	free(x->pieces[1]);
+		x->made[i] = NULL;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		free(x->pieces[i]);
+		x->pieces[i] = NULL;
+	}
 }
 
 int ext_scan_read(struct ext_scan *s, const struct ext_scan_pass *pass)

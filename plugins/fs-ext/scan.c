@@ -300,6 +300,9 @@ static int scan(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct
 	if (rc == 0)
 		rc = ext_scan_blocks(&s);
 	free(s.blocks);
+	/* A part is followed by others. */
+	if (inos == NULL)
+		ext_scan_free(s.x);
 	return rc;
 }
 

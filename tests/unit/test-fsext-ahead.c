@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* test-fsext-ahead.c - a scan gives the same with the thread that reads ahead and without: of sound, damaged, cut disks. */
+/* test-fsext-ahead.c - a scan gives the same with the thread that reads ahead and without, of whatever disk. */
 #include "config.h"
 
 #include <criterion/criterion.h>
