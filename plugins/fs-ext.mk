@@ -22,6 +22,7 @@ plugins_libfsext_a_SOURCES = \
 	plugins/fs-ext/rename.c \
 	plugins/fs-ext/scan.c \
 	plugins/fs-ext/scan-dir.c \
+	plugins/fs-ext/scan-read.c \
 	plugins/fs-ext/suspects.c \
 	plugins/fs-ext/xattr-set.c \
 	plugins/fs-ext/xattr.c

@@ -342,6 +342,7 @@ int domu_app_open(struct domu_app *app, const struct domu_guest *g, const char *
 		.missing_ok = (needs & NO_DISKS) != 0,
 		.changes = (needs & (NEED_WRITE | NEED_STAGE | NEED_STATE)) != 0,
 		.watch = (needs & NEED_WATCH) != 0,
+		.walks = (needs & (WALKS | NEED_WATCH)) != 0,
 		.announce = app->interactive && app->session == NULL,
 		.handlers = &app->handlers,
 	};

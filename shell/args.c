@@ -429,6 +429,11 @@ char domu_args_last(const struct domu_args *a, const char *wanted)
 	return 0;
 }
 
+unsigned domu_args_walks(const struct domu_command *c, const struct domu_args *a)
+{
+	return c->recursive == NULL || domu_args_last(a, c->recursive) != 0 ? c->needs & WALKS : 0;
+}
+
 size_t domu_args_count(const struct domu_args *a)
 {
 	return a->n_operands;

@@ -219,7 +219,7 @@ static int copy_to_host(struct domu_run *r, struct domu_cp_operand *src, size_t 
 			                     : ": use cp(1)");
 		k = together(src + i, n - i);
 		if (own)
-			rc = domu_cp_open_guest(r, &src[i], NEED_GUEST, &g, &from.s);
+			rc = domu_cp_open_guest(r, &src[i], NEED_GUEST | domu_args_walks(r->cmd, r->args), &g, &from.s);
 		else
 			from.s = r->session;
 		if (rc == 0)
@@ -388,7 +388,8 @@ const struct domu_command domu_cmd_cp = {
 	.options = options,
 	.example = "domu-rescue cp -a web1:/etc .",
 	.missing = missing,
-	.needs = NEED_MANY | NEED_STATE,
+	.needs = NEED_MANY | NEED_STATE | WALKS,
+	.recursive = "arR",
 	.worker = domu_cp_worker,
 	.front = run_cp,
 };

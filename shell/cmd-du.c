@@ -254,7 +254,7 @@ const struct domu_command domu_cmd_du = {
 	.columns = columns,
 	.example = "domu-rescue du -sh web1:/var",
 	.missing = missing,
-	.needs = NEED_GUEST,
+	.needs = NEED_GUEST | WALKS,
 	.worker = run,
 	.layout = &layout,
 };

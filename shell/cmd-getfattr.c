@@ -328,7 +328,8 @@ const struct domu_command domu_cmd_getfattr = {
 	.options = options,
 	.columns = columns,
 	.example = "domu-rescue getfattr -d -m - web1:/etc/passwd",
-	.needs = NEED_GUEST,
+	.needs = NEED_GUEST | WALKS,
+	.recursive = "R",
 	.worker = run,
 	.layout = &layout,
 };

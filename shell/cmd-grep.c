@@ -525,7 +525,8 @@ const struct domu_command domu_cmd_grep = {
 	.json_key = "matches",
 	.example = "domu-rescue grep -rn web1 web1:/etc",
 	.missing = missing,
-	.needs = NEED_GUEST | GIVES_BYTES | ANY_FOUND,
+	.needs = NEED_GUEST | GIVES_BYTES | ANY_FOUND | WALKS,
+	.recursive = "rR",
 	.worker = run,
 	.front = front,
 };

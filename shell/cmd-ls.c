@@ -422,7 +422,8 @@ const struct domu_command domu_cmd_ls = {
 	.columns = columns,
 	.example = "domu-rescue ls -l web1:/etc",
 	.missing = missing,
-	.needs = NEED_GUEST,
+	.needs = NEED_GUEST | WALKS,
+	.recursive = "R",
 	.worker = run,
 	.layout = &domu_ls_layout,
 };

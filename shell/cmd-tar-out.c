@@ -233,7 +233,7 @@ const struct domu_command domu_cmd_tar_out = {
 	.args = args,
 	.options = options,
 	.example = "domu-rescue tar-out web1:/etc etc.tar.gz",
-	.needs = NEED_GUEST,
+	.needs = NEED_GUEST | WALKS,
 	.worker = worker,
 	.front = run_tar_out,
 };

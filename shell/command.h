@@ -68,6 +68,7 @@ enum domu_needs {
 	NO_DISKS = 1 << 15, /* with NEED_LOOK: looks at no disk, works where one is missing (history, rollback) */
 	NEED_WATCH = 1 << 16, /* its session is open for long: a guest that is started meanwhile is noticed */
 	NEED_STATE = 1 << 12, /* stages by itself, or keeps something: the state directory is made */
+	WALKS = 1 << 18, /* goes through whole trees: its worker has a thread that reads ahead */
 	ANY_FOUND = 1 << 17, /* of several guests one that ends with 0 is enough; a failure counts before that of 1 */
 };
 
@@ -90,6 +91,7 @@ struct domu_command {
 	const char *json_key; /* "entries", "guests"; NULL: "entries" */
 	const char *example; /* "domu-rescue ls web1:/etc"; a test runs it on the demo farm */
 	unsigned needs;
+	const char *recursive; /* with WALKS: letters of the options with which it does; NULL: always */
 	int (*worker)(struct domu_run *r);
 	int (*front)(struct domu_run *r);
 	const struct domu_missing *missing; /* ended by word NULL; NULL: nothing that would be missed */
@@ -122,6 +124,8 @@ const char *domu_args_get(const struct domu_args *a, size_t i); /* operand i, as
 /* The n-th value of an option that may be given several times; NULL beyond the last. */
 const char *domu_args_value_at(const struct domu_args *a, const char *name, size_t n);
 char domu_args_last(const struct domu_args *a, const char *letters); /* the one of these letters given last, or 0 */
+/* WALKS, where the command goes through whole trees as it was typed, or 0. */
+unsigned domu_args_walks(const struct domu_command *c, const struct domu_args *a);
 /* RAW_ARGS: the words from the first that begins with "-", "(" or "!"; else what stood after "--".  NULL-terminated. */
 char *const *domu_args_rest(const struct domu_args *a, size_t *n);
 /*

@@ -179,12 +179,13 @@ int domu_cp_open_guest(struct domu_run *r, const struct domu_cp_operand *o, unsi
 
 static int guest_out(struct domu_cp_end *e, int fd)
 {
+	unsigned needs = NEED_GUEST | (e->ours ? NEED_STATE : 0) | domu_args_walks(e->r->cmd, e->r->args);
 	struct domu_guest *g = NULL;
 	int rc = 0;
 
 	if (e->s != NULL)
 		return guest_call(e, "tree-out", fd);
-	rc = domu_cp_open_guest(e->r, e->o, NEED_GUEST | (e->ours ? NEED_STATE : 0), &g, &e->s);
+	rc = domu_cp_open_guest(e->r, e->o, needs, &g, &e->s);
 	if (rc == 0)
 		rc = guest_call(e, "tree-out", fd);
 	domu_session_close(e->s);

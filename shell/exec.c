@@ -136,7 +136,7 @@ static int run_on_guest(struct exec *e, struct domu_args *args, const char *oper
 		if (rc != 0)
 			return rc;
 	}
-	rc = domu_app_session(e->app, operand, e->needs, &g, &s);
+	rc = domu_app_session(e->app, operand, (e->needs & ~(unsigned)WALKS) | domu_args_walks(e->c, args), &g, &s);
 	if (rc != 0)
 		goto out;
 	if ((e->needs & (NEED_STATE | NEED_STAGE)) != 0 && (e->needs & NO_DISKS) == 0)

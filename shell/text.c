@@ -8,7 +8,7 @@
 
 #include "shell/text.h"
 
-#define PIECE (64u * 1024)
+#define PIECE (192u * 1024)
 
 static char *room(struct domu_text *t, size_t len)
 {
@@ -33,11 +33,15 @@ static char *room(struct domu_text *t, size_t len)
 
 void domu_text_add(struct domu_text *t, const char *text, size_t len)
 {
-	char *p = room(t, len);
+	char *p = t->cap - t->len >= len && t->err == 0 ? t->buf + t->len : room(t, len);
 
-	if (p == NULL)
+	if (p == NULL || len == 0)
 		return;
-	memcpy(p, text, len);
+	/* A blank, a newline: a call would take longer than the byte. */
+	if (len == 1)
+		*p = *text;
+	else
+		memcpy(p, text, len);
 	t->len += len;
 }
 

@@ -6,6 +6,7 @@
 #include <ext2fs/ext2fs.h>
 
 #include "domu-plugin.h"
+#include "base/ahead.h"
 #include "base/num.h"
 
 /*
@@ -42,6 +43,9 @@ struct ext_fs {
 	bool bitmaps; /* read, and everything needed for a change was checked */
 	struct ext_names names;
 	uint32_t serial; /* mixed into new generations */
+	/* Of a scan: what each of two threads reads into, and what is made of that; NULL: there was none. */
+	uint8_t *pieces[2];
+	struct ext_made *made[DOMU_AHEAD_SLOTS];
 };
 
 struct ext_inode {
@@ -150,7 +154,8 @@ typedef int (*ext_dirent_fn)(void *user, const struct ext_dirent *de);
 
 /* Every entry with sound form, "." and ".." too; what is damaged is passed over and reported at the end. */
 int ext_dir_walk(struct ext_fs *x, const struct ext_inode *dir, ext_dirent_fn fn, void *user);
-/* seed: ext_scan_seed() of the directory, whose inode is ino. */
+/* seed: ext_scan_seed() of the directory, whose inode is ino.  block_good: it surely is, by any thread. */
+bool ext_dir_block_good(const struct ext_fs *x, uint32_t seed, const uint8_t *data);
 bool ext_dir_csum_ok(struct ext_fs *x, uint32_t ino, uint32_t seed, const uint8_t *data);
 /*
  * The entries of one block, or of a part of inline data.  0, 1 or negative as
@@ -179,7 +184,7 @@ int ext_extent(struct domu_fs *fs, uint64_t ino, uint64_t offset, uint64_t len, 
 int ext_suspects(struct domu_fs *before, struct domu_fs *after, const struct domu_span *spans, size_t n,
                  int (*fn)(void *user, uint64_t ino), void *user);
 
-/* ---- scan.c, scan-dir.c -------------------------------------------------- */
+/* ---- scan.c, scan-dir.c, scan-read.c -------------------------------------------------- */
 
 #define EXT_SCAN_PIECE (64u * 1024) /* bytes of one read */
 #define EXT_SCAN_GAP   (32u * 1024) /* bytes between two blocks wanted that are read and thrown away */
@@ -192,17 +197,66 @@ struct ext_scan_block {
 	uint32_t dir, seed; /* its inode, and with what its checksum begins */
 };
 
+/* One read, of inodes of a table or blocks of directories, and what was made of it. */
+struct ext_piece {
+	uint64_t offset; /* of the block device */
+	size_t len; /* at most EXT_SCAN_PIECE, or a block where that is more */
+	size_t first, n; /* what it is wanted for: inode numbers from first on; or by index in inos, or in blocks */
+	int fd; /* where the bytes are in a file; -1: not in one part of it */
+	uint64_t at;
+	bool done; /* it was read, and all below is there */
+	struct ext_made *made;
+};
+
+#define EXT_SCAN_INODES (EXT_SCAN_PIECE / 128)
+#define EXT_SCAN_BLOCKS (EXT_SCAN_PIECE / 1024)
+
+/* By whichever thread has read the piece; that which scans gives it to whoever wanted it. */
+struct ext_made {
+	/* The inodes that are sound, ascending; bytes has the directories among them as they lie there. */
+	struct domu_scan_inode inodes[EXT_SCAN_INODES];
+	size_t n_inodes;
+	/* Of each block: how many names bytes has of it, and whether they are all.  Odd: not looked at. */
+	struct {
+		unsigned names;
+		enum { EXT_BLOCK_ODD, EXT_BLOCK_GOOD, EXT_BLOCK_DAMAGED } state;
+	} blocks[EXT_SCAN_BLOCKS];
+	uint8_t *bytes; /* as many as the piece has at most; a name: inode number, length, bytes */
+	size_t used;
+};
+
+/* A group of inodes, that which was asked about last. */
+struct ext_group {
+	uint32_t first, used; /* its first inode, and how many were used; 0: none yet */
+	uint64_t table; /* the byte where they are; 0: not inside the filesystem */
+};
+
 struct ext_scan {
 	struct ext_fs *x;
 	const struct domu_scan *to;
 	void *user;
-	uint8_t *piece; /* EXT_SCAN_PIECE, or a block where that is more */
+	const struct ext_scan_pass *pass;
+	struct ext_piece pieces[DOMU_AHEAD_SLOTS];
 	struct ext_scan_block *blocks;
 	size_t n, cap;
 	uint32_t dir; /* whose names are given */
-	uint32_t first, used; /* of the group whose inode was asked for last: its first inode, and how many were used */
-	uint64_t table; /* and the byte where they are; 0: not inside the filesystem */
+	const uint32_t *inos; /* those that are wanted; NULL: all */
+	size_t n_inos;
+	/* What comes next, and to where the disk was told. */
+	size_t next, told;
+	uint32_t ino, left; /* of a group: the next inode, and how many of those that were used are left */
+	uint64_t offset;
+	struct ext_group planned;
 	int rc; /* what the taker ended it with */
+};
+
+/* Some reads, one after the other; the next are done while one is used. */
+struct ext_scan_pass {
+	/* Fills offset, len, first, n.  1: there is none. */
+	int (*plan)(struct ext_scan *s, struct ext_piece *p);
+	/* Fills what is made of it.  In either thread: of s and all below it only what does not change is looked at. */
+	void (*make)(const struct ext_scan *s, const struct ext_piece *p, uint8_t *data);
+	int (*use)(struct ext_scan *s, const struct ext_piece *p);
 };
 
 int ext_scan(struct domu_fs *fs, const struct domu_scan *to, void *user);
@@ -211,6 +265,8 @@ int ext_scan_some(struct domu_fs *fs, const uint32_t *inos, size_t n, const stru
 int ext_scan_dir(struct ext_scan *s, const struct ext_inode *in, uint32_t seed);
 /* Reads all blocks noted. */
 int ext_scan_blocks(struct ext_scan *s);
+int ext_scan_read(struct ext_scan *s, const struct ext_scan_pass *pass);
+void ext_scan_free(struct ext_fs *x);
 /* Of the checksums of what belongs to an inode. */
 uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in);
 

@@ -162,6 +162,7 @@ static void free_all(struct ext_fs *x)
 		free(x->tree[i].data);
 	ext_names_forget(x);
 	free(x->buf);
+	ext_scan_free(x);
 	free(x->fs);
 	free(x);
 }

@@ -80,50 +80,119 @@ static int by_place(const void *a, const void *b)
 	return x->pblk < y->pblk ? -1 : x->pblk > y->pblk;
 }
 
-static int take_block(struct ext_scan *s, const struct ext_scan_block *b, uint8_t *data)
+/* As many as one read gives. */
+static int plan_blocks(struct ext_scan *s, struct ext_piece *p)
 {
-	bool damaged = !ext_dir_csum_ok(s->x, b->dir, b->seed, data);
-	int rc = 0;
+	uint64_t size = s->x->e2->blocksize, first, last;
+	size_t i = s->next;
 
-	s->dir = b->dir;
-	if (!damaged)
-		rc = ext_dir_entries(s->x, data, s->x->e2->blocksize, give_name, s, &damaged);
-	if (s->rc != 0)
-		return s->rc;
-	return rc >= 0 && damaged ? odd(s, b->dir) : rc > 0 ? 0 : rc;
-}
-
-/* From block i on: as many as one read gives. */
-static size_t reach(const struct ext_scan *s, size_t i)
-{
-	uint64_t size = s->x->e2->blocksize, first = s->blocks[i].pblk, last = first;
-	size_t j = i + 1;
-
-	for (; j < s->n; j++) {
-		uint64_t at = s->blocks[j].pblk;
+	if (i == s->n)
+		return 1;
+	first = last = s->blocks[i].pblk;
+	for (i++; i < s->n && i - s->next < EXT_SCAN_BLOCKS; i++) {
+		uint64_t at = s->blocks[i].pblk;
 
 		if ((at - first + 1) * size > EXT_SCAN_PIECE || (at - last) * size > EXT_SCAN_GAP + size)
 			break;
 		last = at;
 	}
-	return j;
+	p->offset = first * size;
+	p->len = (size_t)((last - first + 1) * size);
+	p->first = s->next;
+	p->n = i - s->next;
+	s->next = i;
+	return 0;
+}
+
+struct names {
+	struct ext_made *made;
+	size_t size; /* of its bytes */
+	unsigned n;
+};
+
+/* An entry takes more on the disk; only a block that is there twice may need more room than the piece had. */
+static int make_name(void *user, const struct ext_dirent *de)
+{
+	struct names *to = user;
+	uint8_t *p = to->made->bytes + to->made->used;
+
+	if (de->name[0] == '.' && (de->len == 1 || (de->len == 2 && de->name[1] == '.')))
+		return 0;
+	if (5 + de->len > to->size - to->made->used)
+		return 1;
+	memcpy(p, &de->ino, 4);
+	p[4] = (uint8_t)de->len;
+	memcpy(p + 5, de->name, de->len);
+	to->made->used += 5 + de->len;
+	to->n++;
+	return 0;
+}
+
+static void make_blocks(const struct ext_scan *s, const struct ext_piece *p, uint8_t *data)
+{
+	size_t bs = s->x->e2->blocksize;
+	struct names to = { .made = p->made, .size = p->len };
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct ext_scan_block *b = &s->blocks[p->first + i];
+		const uint8_t *block = data + (b->pblk * bs - p->offset);
+		size_t used = p->made->used;
+		bool damaged = false;
+
+		to.n = 0;
+		p->made->blocks[i].state = EXT_BLOCK_ODD;
+		if (ext_dir_block_good(s->x, b->seed, block) &&
+		    ext_dir_entries(s->x, block, bs, make_name, &to, &damaged) == 0)
+			p->made->blocks[i].state = damaged ? EXT_BLOCK_DAMAGED : EXT_BLOCK_GOOD;
+		else
+			p->made->used = used;
+		p->made->blocks[i].names = to.n;
+	}
+}
+
+/* Its checksum seems wrong, which libext2fs is to say; or its piece had no room for its names. */
+static int take_odd(struct ext_scan *s, const struct ext_scan_block *b)
+{
+	uint8_t *data = s->x->pieces[0];
+	bool damaged = false;
+	int rc = domu_block_pread(s->x->fs->block, data, s->x->e2->blocksize, b->pblk * s->x->e2->blocksize);
+
+	if (rc != 0)
+		return rc;
+	s->dir = b->dir;
+	if (!ext_dir_csum_ok(s->x, b->dir, b->seed, data))
+		return odd(s, b->dir);
+	rc = ext_dir_entries(s->x, data, s->x->e2->blocksize, give_name, s, &damaged);
+	if (s->rc != 0)
+		return s->rc;
+	return damaged ? odd(s, b->dir) : 0;
+}
+
+static int use_blocks(struct ext_scan *s, const struct ext_piece *p)
+{
+	const uint8_t *at = p->made->bytes;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->n; i++) {
+		const struct ext_scan_block *b = &s->blocks[p->first + i];
+
+		if (p->made->blocks[i].state == EXT_BLOCK_ODD) {
+			rc = take_odd(s, b);
+			continue;
+		}
+		for (unsigned k = 0; rc == 0 && k < p->made->blocks[i].names; k++, at += 5 + at[4])
+			rc = s->to->name(s->user, b->dir, (const char *)at + 5, at[4], domu_le32(at));
+		if (rc == 0 && p->made->blocks[i].state == EXT_BLOCK_DAMAGED)
+			rc = odd(s, b->dir);
+	}
+	return rc;
 }
 
 int ext_scan_blocks(struct ext_scan *s)
 {
-	uint64_t size = s->x->e2->blocksize;
-	int rc = 0;
+	static const struct ext_scan_pass pass = { .plan = plan_blocks, .make = make_blocks, .use = use_blocks };
 
 	if (s->n > 1)
 		qsort(s->blocks, s->n, sizeof *s->blocks, by_place);
-	for (size_t i = 0, j; rc == 0 && i < s->n; i = j) {
-		uint64_t first = s->blocks[i].pblk;
-
-		j = reach(s, i);
-		rc = domu_block_pread(s->x->fs->block, s->piece, (size_t)((s->blocks[j - 1].pblk - first + 1) * size),
-		                      first * size);
-		for (size_t k = i; rc == 0 && k < j; k++)
-			rc = take_block(s, &s->blocks[k], s->piece + (s->blocks[k].pblk - first) * size);
-	}
-	return rc;
+	return ext_scan_read(s, &pass);
 }

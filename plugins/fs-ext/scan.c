@@ -15,33 +15,48 @@
  * left to the way by name, which says what is wrong with it.
  */
 
-uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
+static uint32_t seed_of(const struct ext_fs *x, uint32_t ino, uint32_t generation)
 {
 	uint8_t v[8];
 
 	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
 		return 0;
-	domu_put_le32(v, in->ino);
-	domu_put_le32(v + 4, in->i.i_generation);
+	domu_put_le32(v, ino);
+	domu_put_le32(v + 4, generation);
 	return domu_crc32c(x->e2->csum_seed, v, sizeof v);
 }
 
-/* As ext2fs_inode_csum_verify(), which computes it byte by byte; zeros where it stands, so that it is one pass. */
-static bool csum_ok(const struct ext_fs *x, struct ext_inode *in, uint32_t seed)
+uint32_t ext_scan_seed(const struct ext_fs *x, const struct ext_inode *in)
 {
-	uint8_t *lo = in->raw + offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo);
-	uint8_t *hi = in->raw + offsetof(struct ext2_inode_large, i_checksum_hi);
-	bool has_hi = ext_has(x, in, i_checksum_hi);
+	return seed_of(x, in->ino, in->i.i_generation);
+}
+
+static bool in_use(const uint8_t *raw)
+{
+	return domu_le16(raw + offsetof(struct ext2_inode, i_mode)) != 0 &&
+	       domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) != 0;
+}
+
+/* As ext2fs_inode_csum_verify(), which computes it byte by byte; zeros where it stands, so that it is one pass. */
+static bool csum_ok(const struct ext_fs *x, uint32_t ino, uint8_t *raw)
+{
+	const size_t end = offsetof(struct ext2_inode_large, i_checksum_hi) + 2;
+	uint8_t *lo = raw + offsetof(struct ext2_inode, osd2.linux2.l_i_checksum_lo), *hi = raw + end - 2;
+	size_t size = ext_inode_size(x), fixed = EXT2_GOOD_OLD_INODE_SIZE;
 	uint32_t crc, have = domu_le16(lo);
+	bool has_hi;
 
 	if (!ext2fs_has_feature_metadata_csum(x->e2->super))
 		return true;
+	if (size > EXT2_GOOD_OLD_INODE_SIZE)
+		fixed += domu_le16(raw + offsetof(struct ext2_inode_large, i_extra_isize));
+	has_hi = end <= fixed && fixed <= size;
 	memset(lo, 0, 2);
 	if (has_hi) {
 		have |= (uint32_t)domu_le16(hi) << 16;
 		memset(hi, 0, 2);
 	}
-	crc = domu_crc32c(seed, in->raw, ext_inode_size(x));
+	crc = domu_crc32c(seed_of(x, ino, domu_le32(raw + offsetof(struct ext2_inode, i_generation))), raw, size);
 	return have == (has_hi ? crc : crc & 0xffff);
 }
 
@@ -74,45 +89,53 @@ static uint64_t first_byte(const struct ext_fs *x, const struct ext_inode *in)
 	return ext_block_ok(x, blk, 1) ? blk * x->e2->blocksize : UINT64_MAX;
 }
 
-static inline int give_inode(struct ext_scan *s, struct ext_inode *in)
+/* The inode as it lies there, where it is sound; in->large is all zeros, or was so filled before. */
+static inline void make_inode(const struct ext_scan *s, struct ext_made *m, struct ext_inode *in, uint32_t ino,
+                              uint8_t *raw)
 {
-	struct ext_fs *x = s->x;
-	struct domu_scan_inode out;
-	uint32_t seed = ext_scan_seed(x, in);
-	int rc = 0;
+	const struct ext2_super_block *sb = s->x->e2->super;
+	struct domu_scan_inode *out = &m->inodes[m->n_inodes];
+	size_t size = ext_inode_size(s->x);
 
-	if ((in->ino != EXT2_ROOT_INO && in->ino < EXT2_FIRST_INO(x->e2->super)) ||
-	    in->ino > x->e2->super->s_inodes_count || (in->i.i_flags & EXT4_EA_INODE_FL) != 0 || !csum_ok(x, in, seed))
-		return 0;
-	if (s->to->inode != NULL) {
-		ext_stat_of(x, in, &out.st);
-		out.xattrs = has_xattrs(x, in);
-		out.first = first_byte(x, in);
-		rc = s->to->inode(s->user, &out);
-	}
-	return rc == 0 && s->to->name != NULL && LINUX_S_ISDIR(in->i.i_mode) ? ext_scan_dir(s, in, seed) : rc;
-}
-
-/* The inode as it lies there; in->large is all zeros, or was so filled before. */
-static inline int take_raw(struct ext_scan *s, struct ext_inode *in, uint32_t ino, const uint8_t *raw)
-{
-	if (domu_le16(raw + offsetof(struct ext2_inode, i_mode)) == 0 ||
-	    domu_le16(raw + offsetof(struct ext2_inode, i_links_count)) == 0)
-		return 0;
+	if (!in_use(raw) || (ino != EXT2_ROOT_INO && ino < EXT2_FIRST_INO(sb)) || ino > sb->s_inodes_count ||
+	    !csum_ok(s->x, ino, raw))
+		return;
 	in->ino = ino;
-	memcpy(in->raw, raw, ext_inode_size(s->x));
-	return give_inode(s, in);
+	memcpy(in->raw, raw, size);
+	if ((in->i.i_flags & EXT4_EA_INODE_FL) != 0)
+		return;
+	ext_stat_of(s->x, in, &out->st);
+	out->xattrs = has_xattrs(s->x, in);
+	out->first = first_byte(s->x, in);
+	m->n_inodes++;
+	if (!LINUX_S_ISDIR(in->i.i_mode))
+		return;
+	memcpy(m->bytes + m->used, raw, size);
+	m->used += size;
 }
 
-static int scan_piece(struct ext_scan *s, uint32_t ino, size_t len)
+static int use_inodes(struct ext_scan *s, const struct ext_piece *p)
 {
 	size_t size = ext_inode_size(s->x);
+	const uint8_t *raw = p->made->bytes;
 	struct ext_inode in;
 	int rc = 0;
 
 	memset(&in.large, 0, sizeof in.large);
-	for (size_t at = 0; rc == 0 && at < len; at += size, ino++)
-		rc = take_raw(s, &in, ino, s->piece + at);
+	for (size_t i = 0; rc == 0 && i < p->made->n_inodes; i++) {
+		const struct domu_scan_inode *one = &p->made->inodes[i];
+
+		if (s->to->inode != NULL)
+			rc = s->to->inode(s->user, one);
+		if (!LINUX_S_ISDIR(one->st.mode))
+			continue;
+		if (rc == 0 && s->to->name != NULL) {
+			in.ino = (uint32_t)one->st.ino;
+			memcpy(in.raw, raw, size);
+			rc = ext_scan_dir(s, &in, ext_scan_seed(s->x, &in));
+		}
+		raw += size;
+	}
 	return rc;
 }
 
@@ -129,83 +152,97 @@ static uint32_t used_inodes(ext2_filsys e2, dgrp_t g)
 	return unused < all ? all - unused : 0;
 }
 
-static int scan_group(struct ext_scan *s, dgrp_t g)
+/* The next piece of the tables, of which only what was ever used is read. */
+static int plan_table(struct ext_scan *s, struct ext_piece *p)
 {
 	ext2_filsys e2 = s->x->e2;
-	size_t size = ext_inode_size(s->x), per = EXT_SCAN_PIECE / size;
-	uint64_t offset = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
-	uint32_t left = used_inodes(e2, g), ino = g * e2->super->s_inodes_per_group + 1;
+	uint32_t size = (uint32_t)ext_inode_size(s->x), per = EXT_SCAN_PIECE / size;
+	dgrp_t g;
 
-	if (left > 0 && !ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
-		return -EUCLEAN;
-	while (left > 0) {
-		uint32_t n = left < per ? left : (uint32_t)per;
-		int rc = domu_block_pread(s->x->fs->block, s->piece, n * size, offset);
-
-		if (rc == 0)
-			rc = scan_piece(s, ino, n * size);
-		if (rc != 0)
-			return rc;
-		left -= n;
-		ino += n;
-		offset += n * size;
+	for (; s->left == 0; s->next++) {
+		g = (dgrp_t)s->next;
+		if (g >= e2->group_desc_count)
+			return 1;
+		s->left = used_inodes(e2, g);
+		s->offset = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
+		s->ino = g * e2->super->s_inodes_per_group + 1;
+		if (s->left > 0 && !ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+			return -EUCLEAN;
 	}
+	p->first = s->ino;
+	p->n = s->left < per ? s->left : per;
+	p->offset = s->offset;
+	p->len = p->n * size;
+	s->left -= (uint32_t)p->n;
+	s->ino += (uint32_t)p->n;
+	s->offset += p->len;
 	return 0;
 }
+
+static void make_table(const struct ext_scan *s, const struct ext_piece *p, uint8_t *data)
+{
+	struct ext_inode in;
+
+	memset(&in.large, 0, sizeof in.large);
+	for (size_t i = 0; i < p->n; i++)
+		make_inode(s, p->made, &in, (uint32_t)(p->first + i), data + i * ext_inode_size(s->x));
+}
+
+static const struct ext_scan_pass tables = { .plan = plan_table, .make = make_table, .use = use_inodes };
 
 /* ---- some of them --------------------------------------------------------------- */
 
 /* The byte of the block device where it is; 0: nowhere, or never used. */
-static uint64_t place_of(struct ext_scan *s, uint32_t ino)
+static uint64_t place_of(const struct ext_fs *x, struct ext_group *in, uint32_t ino)
 {
-	ext2_filsys e2 = s->x->e2;
+	ext2_filsys e2 = x->e2;
 	uint32_t per = e2->super->s_inodes_per_group;
 	dgrp_t g;
 
 	if (ino == 0 || ino > e2->super->s_inodes_count)
 		return 0;
-	if (s->first == 0 || ino < s->first || ino - s->first >= per) {
+	if (in->first == 0 || ino < in->first || ino - in->first >= per) {
 		g = (ino - 1) / per;
-		s->first = g * per + 1;
-		s->used = used_inodes(e2, g);
-		s->table = 0;
-		if (ext_block_ok(s->x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
-			s->table = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
+		in->first = g * per + 1;
+		in->used = used_inodes(e2, g);
+		in->table = 0;
+		if (ext_block_ok(x, ext2fs_inode_table_loc(e2, g), e2->inode_blocks_per_group))
+			in->table = ext2fs_inode_table_loc(e2, g) * e2->blocksize;
 	}
-	if (s->table == 0 || ino - s->first >= s->used)
+	if (in->table == 0 || ino - in->first >= in->used)
 		return 0;
-	return s->table + (uint64_t)(ino - s->first) * ext_inode_size(s->x);
+	return in->table + (uint64_t)(ino - in->first) * ext_inode_size(x);
 }
 
-/* From inos[0] on: as many as one read gives; *len: of that read. */
-static size_t reach(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first, size_t *len)
+/* From the next of them, which is at first, on: as many as one read gives. */
+static void reach(struct ext_scan *s, struct ext_piece *p)
 {
-	size_t size = ext_inode_size(s->x), i = 1;
+	size_t size = ext_inode_size(s->x);
 
-	*len = size;
-	for (; i < n; i++) {
-		uint64_t at = place_of(s, inos[i]);
+	p->len = size;
+	for (p->n = 1; p->first + p->n < s->n_inos; p->n++) {
+		uint64_t at = place_of(s->x, &s->planned, s->inos[p->first + p->n]);
 
-		if (at < first + *len || at + size - first > EXT_SCAN_PIECE || at - first - *len > EXT_SCAN_NEAR)
+		if (at < p->offset + p->len || at + size - p->offset > EXT_SCAN_PIECE ||
+		    at - p->offset - p->len > EXT_SCAN_NEAR)
 			break;
-		*len = (size_t)(at + size - first);
+		p->len = (size_t)(at + size - p->offset);
 	}
-	return i;
 }
 
 /*
- * From inos[0] on, as many as lie near each other: the disk begins to read them, with what is between, which takes it
+ * From the next on, as many as lie near each other: the disk begins to read them, with what is between, which takes it
  * no longer.  What is read without gaps the kernel sees by itself.
  */
-static size_t announce(struct ext_scan *s, const uint32_t *inos, size_t n, uint64_t first)
+static size_t announce(struct ext_scan *s, size_t i, uint64_t first)
 {
-	size_t size = ext_inode_size(s->x), i = 1;
+	size_t size = ext_inode_size(s->x);
 	uint32_t block = s->x->e2->blocksize;
 	uint64_t end = first + size;
 	bool gaps = false;
 
-	for (; i < n; i++) {
-		uint64_t at = place_of(s, inos[i]);
+	for (i++; i < s->n_inos; i++) {
+		uint64_t at = place_of(s->x, &s->planned, s->inos[i]);
 
 		if (at < end || at - end > EXT_SCAN_GAP || at + size - first > EXT_SCAN_AHEAD)
 			break;
@@ -217,54 +254,55 @@ static size_t announce(struct ext_scan *s, const uint32_t *inos, size_t n, uint6
 	return i;
 }
 
-static int scan_list(struct ext_scan *s, const uint32_t *inos, size_t n)
+static int plan_listed(struct ext_scan *s, struct ext_piece *p)
 {
+	while (s->next < s->n_inos && (p->offset = place_of(s->x, &s->planned, s->inos[s->next])) == 0)
+		s->next++;
+	if (s->next == s->n_inos)
+		return 1;
+	if (s->next >= s->told)
+		s->told = announce(s, s->next, p->offset);
+	p->first = s->next;
+	reach(s, p);
+	s->next += p->n;
+	return 0;
+}
+
+static void make_listed(const struct ext_scan *s, const struct ext_piece *p, uint8_t *data)
+{
+	struct ext_group g = { 0 };
 	struct ext_inode in;
-	size_t len, k, told = 0;
-	int rc = 0;
 
 	memset(&in.large, 0, sizeof in.large);
-	for (size_t i = 0; rc == 0 && i < n; i += k) {
-		uint64_t first = place_of(s, inos[i]);
+	for (size_t i = 0; i < p->n; i++) {
+		uint32_t ino = s->inos[p->first + i];
 
-		k = 1;
-		if (first == 0)
-			continue;
-		if (i >= told)
-			told = i + announce(s, inos + i, n - i, first);
-		k = reach(s, inos + i, n - i, first, &len);
-		rc = domu_block_pread(s->x->fs->block, s->piece, len, first);
-		for (size_t j = i; rc == 0 && j < i + k; j++)
-			rc = take_raw(s, &in, inos[j], s->piece + (place_of(s, inos[j]) - first));
+		make_inode(s, p->made, &in, ino, data + (place_of(s->x, &g, ino) - p->offset));
 	}
-	return rc;
 }
+
+static const struct ext_scan_pass listed = { .plan = plan_listed, .make = make_listed, .use = use_inodes };
 
 /* ---- the driver's calls ------------------------------------------------------------ */
 
 static int scan(struct domu_fs *fs, const uint32_t *inos, size_t n, const struct domu_scan *to, void *user)
 {
-	struct ext_scan s = { .x = ext_of(fs), .to = to, .user = user };
-	ext2_filsys e2 = s.x->e2;
-	int rc = 0;
+	struct ext_scan s = { .x = ext_of(fs), .to = to, .user = user, .inos = inos, .n_inos = n };
+	int rc;
 
 	/* The inodes are looked at as they are on the disk. */
 	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 		return -EOPNOTSUPP;
 	/* They are read past libext2fs' cache, in which a change may still be. */
-	if (fs->writable && io_channel_flush(e2->io) != 0)
+	if (fs->writable && io_channel_flush(s.x->e2->io) != 0)
 		return -EIO;
-	s.piece = malloc(EXT_SCAN_PIECE > e2->blocksize ? EXT_SCAN_PIECE : e2->blocksize);
-	if (s.piece == NULL)
-		return -ENOMEM;
-	for (dgrp_t g = 0; rc == 0 && inos == NULL && g < e2->group_desc_count; g++)
-		rc = scan_group(&s, g);
-	if (rc == 0 && inos != NULL)
-		rc = scan_list(&s, inos, n);
+	rc = ext_scan_read(&s, inos != NULL ? &listed : &tables);
 	if (rc == 0)
 		rc = ext_scan_blocks(&s);
 	free(s.blocks);
-	free(s.piece);
+	/* A part is followed by others. */
+	if (inos == NULL)
+		ext_scan_free(s.x);
 	return rc;
 }
 

@@ -48,13 +48,17 @@ static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t len)
 #if defined(__x86_64__)
 /*
  * The instruction gives a result after three cycles, and takes new bytes in
- * each: three parts of a block of 4 KiB at once, put together by what LANE
- * zeros after a part make of its checksum, which is linear in its bits.
+ * each: three parts of a block at once, put together by what as many zeros
+ * after a part make of its checksum, which is linear in its bits.
  */
-#define LANE 1360u /* bytes; three are the block of a directory but for its checksum */
+struct lanes {
+	uint32_t past[4][256]; /* by the checksum's bytes */
+};
+#define WIDE   1360u /* three are a directory's block of 4 KiB but for its checksum */
+#define NARROW 80u /* three are most of an inode of 256 bytes */
 
-static uint32_t past_lane[4][256]; /* by the checksum's bytes */
-static pthread_once_t lane_once = PTHREAD_ONCE_INIT;
+static struct lanes wide, narrow;
+static pthread_once_t wide_once = PTHREAD_ONCE_INIT, narrow_once = PTHREAD_ONCE_INIT;
 
 __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const unsigned char *p, size_t len)
 {
@@ -72,39 +76,50 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse(uint32_t crc, const un
 	return crc;
 }
 
-static void make_lanes(void)
+static void make_lanes(struct lanes *l, size_t len)
 {
-	static const unsigned char zeros[LANE];
+	static const unsigned char zeros[WIDE];
 
 	for (unsigned k = 0; k < 4; k++) {
 		for (unsigned bit = 0; bit < 8; bit++)
-			past_lane[k][1u << bit] = crc_sse(UINT32_C(1) << (8 * k + bit), zeros, LANE);
+			l->past[k][1u << bit] = crc_sse(UINT32_C(1) << (8 * k + bit), zeros, len);
 		for (unsigned i = 1; i < 256; i++)
-			past_lane[k][i] = past_lane[k][i & (i - 1)] ^ past_lane[k][i & -i];
+			l->past[k][i] = l->past[k][i & (i - 1)] ^ l->past[k][i & -i];
 	}
 }
 
-static uint32_t after_lane(uint32_t crc)
+static void make_wide(void)
 {
-	return past_lane[0][crc & 0xff] ^ past_lane[1][(crc >> 8) & 0xff] ^ past_lane[2][(crc >> 16) & 0xff] ^
-	       past_lane[3][crc >> 24];
+	make_lanes(&wide, WIDE);
 }
 
-__attribute__((target("sse4.2"))) static uint32_t crc_lanes(uint32_t crc, const unsigned char *p)
+static void make_narrow(void)
+{
+	make_lanes(&narrow, NARROW);
+}
+
+static inline uint32_t after(const struct lanes *l, uint32_t crc)
+{
+	return l->past[0][crc & 0xff] ^ l->past[1][(crc >> 8) & 0xff] ^ l->past[2][(crc >> 16) & 0xff] ^
+	       l->past[3][crc >> 24];
+}
+
+__attribute__((target("sse4.2"))) static inline uint32_t crc_lanes(const struct lanes *l, size_t len, uint32_t crc,
+                                                                   const unsigned char *p)
 {
 	uint64_t a = crc, b = 0, c = 0;
 
-	for (size_t i = 0; i < LANE; i += 8) {
+	for (size_t i = 0; i < len; i += 8) {
 		uint64_t v[3];
 
 		memcpy(&v[0], p + i, 8);
-		memcpy(&v[1], p + LANE + i, 8);
-		memcpy(&v[2], p + 2 * LANE + i, 8);
+		memcpy(&v[1], p + len + i, 8);
+		memcpy(&v[2], p + 2 * len + i, 8);
 		a = __builtin_ia32_crc32di(a, v[0]);
 		b = __builtin_ia32_crc32di(b, v[1]);
 		c = __builtin_ia32_crc32di(c, v[2]);
 	}
-	return after_lane(after_lane((uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
+	return after(l, after(l, (uint32_t)a) ^ (uint32_t)b) ^ (uint32_t)c;
 }
 
 static bool instruction; /* the processor has it */
@@ -120,12 +135,16 @@ static void find_instruction(void)
 #endif
 }
 
-static uint32_t crc_instruction(uint32_t crc, const unsigned char *p, size_t len)
+__attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, const unsigned char *p, size_t len)
 {
-	if (len >= 3 * LANE)
-		pthread_once(&lane_once, make_lanes);
-	for (; len >= 3 * LANE; len -= 3 * LANE, p += 3 * LANE)
-		crc = crc_lanes(crc, p);
+	if (len >= 3 * WIDE)
+		pthread_once(&wide_once, make_wide);
+	for (; len >= 3 * WIDE; len -= 3 * WIDE, p += 3 * WIDE)
+		crc = crc_lanes(&wide, WIDE, crc, p);
+	if (len >= 3 * NARROW)
+		pthread_once(&narrow_once, make_narrow);
+	for (; len >= 3 * NARROW; len -= 3 * NARROW, p += 3 * NARROW)
+		crc = crc_lanes(&narrow, NARROW, crc, p);
 	return crc_sse(crc, p, len);
 }
 #endif

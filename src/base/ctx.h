@@ -7,6 +7,7 @@
 
 #include "domu-plugin.h"
 
+struct domu_ahead;
 struct domu_io;
 
 struct domu_error {
@@ -33,6 +34,7 @@ struct domu_ctx {
 	volatile sig_atomic_t *interrupted;
 	struct domu_error error;
 	const char *guest; /* of a worker: what a person types for it; NULL elsewhere */
+	struct domu_ahead *ahead; /* a thread that reads what a walk will want next; NULL: none */
 };
 
 /* Sets up ctx with no callbacks and the system's I/O. */

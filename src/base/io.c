@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,9 +56,28 @@ int domu_pread_full(int fd, void *buf, size_t len, uint64_t offset)
 	return 0;
 }
 
+/* A door is a sector of the disk that it was closed on, which may be a part of one where that is now. */
+static int pread_sectors(int fd, void *buf, size_t len, uint64_t offset)
+{
+	int sector = 0, rc;
+	uint64_t from, to;
+	void *aligned = NULL;
+
+	if (ioctl(fd, BLKSSZGET, &sector) < 0 || sector <= 0)
+		sector = DIRECT_ALIGN;
+	from = offset / (unsigned)sector * (unsigned)sector;
+	to = (offset + len + (unsigned)sector - 1) / (unsigned)sector * (unsigned)sector;
+	rc = -posix_memalign(&aligned, DIRECT_ALIGN, (size_t)(to - from));
+	if (rc == 0)
+		rc = domu_pread_full(fd, aligned, (size_t)(to - from), from);
+	if (rc == 0)
+		memcpy(buf, (char *)aligned + (offset - from), len);
+	free(aligned);
+	return rc;
+}
+
 int domu_pread_device(int fd, void *buf, size_t len, uint64_t offset)
 {
-	void *aligned = NULL;
 	struct stat st;
 	char path[32];
 	int direct, rc;
@@ -69,12 +90,7 @@ int domu_pread_device(int fd, void *buf, size_t len, uint64_t offset)
 	direct = open(path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC);
 	if (direct < 0)
 		return -errno;
-	rc = -posix_memalign(&aligned, DIRECT_ALIGN, len);
-	if (rc == 0)
-		rc = domu_pread_full(direct, aligned, len, offset);
-	if (rc == 0)
-		memcpy(buf, aligned, len);
-	free(aligned);
+	rc = pread_sectors(direct, buf, len, offset);
 	close(direct);
 	return rc;
 }

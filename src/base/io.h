@@ -31,7 +31,7 @@ extern const struct domu_io domu_io_system;
 int domu_pread_full(int fd, void *buf, size_t len, uint64_t offset);
 /*
  * Of a device, what it has itself, past the page cache of this host: whoever maps a page of it, or has spliced it into
- * a pipe, keeps that page there, however old.  offset and len are multiples of its sectors.  A file is read as always.
+ * a pipe, keeps that page there, however old.  A file is read as always.
  */
 int domu_pread_device(int fd, void *buf, size_t len, uint64_t offset);
 int domu_pwrite_full(const struct domu_io *io, int fd, const void *buf, size_t len, uint64_t offset);

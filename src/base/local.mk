@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 libdomu_a_SOURCES += \
+	src/base/ahead.c src/base/ahead.h \
 	src/base/array.h \
 	src/base/crc32c.c src/base/crc32c.h \
 	src/base/ctx.c src/base/ctx.h \

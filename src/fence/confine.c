@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/ahead.h"
 #include "base/lib.h"
 #include "base/num.h"
 #include "fence/confine.h"
@@ -219,10 +220,17 @@ static int limits(const struct domu_confine *c)
 
 		rc = domu_add(address_space(), c->memory, &sum) ? set_limit(RLIMIT_AS, sum) : 0;
 	}
-	if (rc == 0 && c->no_fork)
-		rc = set_limit(RLIMIT_NPROC, 0);
 #endif
 	return rc;
+}
+
+static int no_fork(void)
+{
+#ifdef DOMU_SANITIZED
+	return 0;
+#else
+	return set_limit(RLIMIT_NPROC, 0);
+#endif
 }
 
 /* The folder is removed first, so that nothing is left whenever we die; a process may stand in a deleted one. */
@@ -314,6 +322,9 @@ int domu_confine(const struct domu_confine *c, const char **what)
 	if (c->parent != 0 && getppid() != c->parent)
 		return -ESRCH;
 
-	/* 6. System calls and file access: the last step, since all of the above needs more than it leaves. */
-	return 0;
+	/* 6. The one thread, which begins with all of the above; then nobody here makes another, or a process. */
+	*what = "forbid new processes";
+	if (c->ahead != NULL)
+		*c->ahead = domu_ahead_start();
+	return c->no_fork ? no_fork() : 0;
 }

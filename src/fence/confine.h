@@ -10,6 +10,8 @@
 
 #define DOMU_CONFINE_FDS 64
 
+struct domu_ahead;
+
 struct domu_confine {
 	const int *keep; /* descriptors that stay; 0, 1 and 2 become /dev/null unless they are named; -1 is skipped */
 	size_t n_keep;
@@ -17,6 +19,8 @@ struct domu_confine {
 	pid_t parent; /* its death is ours, at once; 0: no */
 	bool empty_root; /* root only: / is a deleted, empty folder */
 	bool no_fork; /* no new processes or threads */
+	/* Not NULL: but for this one, made last; NULL where it cannot be (base/ahead.h). */
+	struct domu_ahead **ahead;
 	bool no_umask;
 	uint64_t memory; /* bytes of address space above what it has; 0: no limit (always with sanitizers) */
 	unsigned files; /* highest number of descriptors; 0: as it is */

@@ -92,6 +92,7 @@ struct domu_worker_opts {
 	 * again with a worker that is not lean.
 	 */
 	bool lean;
+	bool walks; /* whole trees may be asked for: with a thread that reads ahead (base/ahead.h) */
 };
 
 /*

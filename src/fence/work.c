@@ -410,13 +410,14 @@ static bool serve(struct worker *w)
 	return !last;
 }
 
-static int confine(const struct worker *w, int sock, pid_t parent, const char **what)
+static int confine(struct worker *w, int sock, pid_t parent, const char **what)
 {
 	int keep[1 + 3 * DOMU_MAX_DISKS + 1];
 	struct domu_confine c = { .keep = keep,
 		                  .parent = parent,
 		                  .empty_root = true,
 		                  .no_fork = true,
+		                  .ahead = w->opts->walks ? &w->ctx.ahead : NULL,
 		                  .files = MAX_FILES,
 		                  .uid = DOMU_WORKER_UID };
 

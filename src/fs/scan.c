@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/num.h"
@@ -49,7 +50,9 @@ struct vec {
 	size_t n, cap;
 };
 
-#define OWNERS 1024 /* heads of the hash of owners */
+#define HUGE_PAGE ((size_t)2 << 20)
+#define NAME_ROOM 32 /* bytes of the arena that a name takes, or less */
+#define OWNERS    1024 /* heads of the hash of owners */
 
 struct domu_scan_tree {
 	struct domu_fs *fs;
@@ -66,6 +69,21 @@ struct domu_scan_tree {
 	int rc; /* what a batch ended with */
 	struct vec found; /* of a batch: where the names of the directories just read lead to */
 };
+
+/*
+ * Room in advance, which is no memory before it is touched; then in large pages, which are cheaper to have and to
+ * search.
+ */
+static void expect(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
+{
+	v->v =
+	    n * size >= 2 * HUGE_PAGE ? aligned_alloc(HUGE_PAGE, (n * size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1)) : NULL;
+	if (v->v == NULL)
+		return;
+	v->cap = n;
+	s->bytes += n * size;
+	madvise(v->v, n * size & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
+}
 
 static void *more(struct domu_scan_tree *s, struct vec *v, size_t n, size_t size)
 {
@@ -384,6 +402,7 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 	bool clean = fs->ctx->error.status == DOMU_OK;
 	struct domu_scan_tree *s;
 	struct domu_statfs sf;
+	size_t n;
 	int rc;
 
 	*out = NULL;
@@ -397,6 +416,9 @@ int domu_scan_tree_open(struct domu_fs *fs, struct domu_scan_tree **out)
 		rc = -E2BIG;
 	if (rc == 0) {
 		domu_scan_map_direct(&s->map, sf.files, s->limit / 8);
+		n = sf.files > sf.files_free ? (size_t)(sf.files - sf.files_free) : 0;
+		expect(s, &s->inodes, n + 1, sizeof(struct inode));
+		expect(s, &s->arena, (n + 1) * NAME_ROOM, 1);
 		rc = domu_fs_scan(fs, &to, s);
 	}
 	/* Also of a directory that it calls odd: who asks for that by name is told then. */

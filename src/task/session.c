@@ -343,6 +343,7 @@ static int start_worker(struct domu_session *s)
 	o.tree.engine_guestfs = s->opts.engine_guestfs;
 	o.tree.unreplayed = domu_session_unreplayed(s) || s->looking;
 	o.lean = !s->not_lean;
+	o.walks = s->opts.walks;
 	if (rc == 0)
 		rc = domu_worker_start(s->ctx, &o, &s->worker);
 	free(disks);

@@ -28,6 +28,7 @@ struct domu_session_opts {
 	bool changes; /* what is to be done takes the lock: who has it is said once, when it cannot */
 	bool watch; /* a shell: a domain that is started on its disks meanwhile is noticed */
 	bool announce; /* a shell: it takes the disks' locks when it opens, and reads where somebody else has one */
+	bool walks; /* whole trees may be gone through (fence.h) */
 	const struct domu_worker_handlers *handlers; /* rows and data; the session adds the upcalls */
 };
 

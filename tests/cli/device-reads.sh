@@ -42,6 +42,25 @@ works "cat gives it back" cat test:/etc/big
 check "the same" cmp "$T/out" "$T/payload"
 unloop "$dev"
 
+# ---- the same disk where it has sectors of 4096 bytes: a door that was closed in 512 of them is read in whole ones
+
+cp "$T/base.img" "$T/disk.img"
+dev=$(loop "$T/disk.img" 0 0)
+config test "$dev,raw,xvda,w"
+at=$(writes --waive writers write test:/etc/big)
+cut_short $((at - 3)) "$dev" --waive writers write test:/etc/big
+unloop "$dev"
+dev=$(loop "$T/disk.img" 0 0 -b 4096)
+config test "$dev,raw,xvda,w"
+is "its sectors are larger now" "$(blockdev --getss "$dev")" 4096
+works "recover finishes it" --waive writers recover test
+fsck_clean "e2fsck finds nothing on it" "$dev"
+works "a file written before is read" cat test:/etc/big
+check "it is the same" cmp "$T/out" "$T/payload"
+works "undo" --waive writers undo test
+is "gives back all bytes" "$(sha "$dev")" "$(sha "$T/base.img")"
+unloop "$dev"
+
 # ---- somebody keeps a page of the table, and a guest that ran meanwhile has written another past it
 
 truncate -s 40M "$T/table.img"

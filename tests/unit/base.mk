@@ -18,3 +18,9 @@ tests_unit_test_base_plugins_SOURCES = tests/unit/test-base-plugins.c
 tests_unit_test_base_plugins_CFLAGS = $(UNIT_CFLAGS) -DBUILDDIR='"$(abs_top_builddir)"'
 tests_unit_test_base_plugins_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_base_plugins_LDADD = $(UNIT_LDADD)
+check_PROGRAMS += tests/unit/test-base-ahead
+TESTS += tests/unit/test-base-ahead
+tests_unit_test_base_ahead_SOURCES = tests/unit/test-base-ahead.c
+tests_unit_test_base_ahead_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_base_ahead_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_base_ahead_LDADD = libdomu.a $(DOMU_LIBS) $(CRITERION_LIBS)

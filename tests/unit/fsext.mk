@@ -3,7 +3,7 @@
 FSEXT_TEST_SOURCES = tests/unit/fsext-util.c tests/unit/fsext-util.h tests/unit/own-mounts.h
 FSEXT_TEST_LDADD = plugins/libfsext.a libdomu.a $(EXT2FS_LIBS) $(CRITERION_LIBS)
 FSEXT_TESTS = tests/unit/test-fsext-open tests/unit/test-fsext-read tests/unit/test-fsext-change tests/unit/test-fsext-mutants \
-	tests/unit/test-fsext-suspects tests/unit/test-fsext-parts
+	tests/unit/test-fsext-suspects tests/unit/test-fsext-parts tests/unit/test-fsext-ahead
 check_PROGRAMS += $(FSEXT_TESTS)
 TESTS += $(FSEXT_TESTS)
 
@@ -36,3 +36,8 @@ tests_unit_test_fsext_parts_SOURCES = tests/unit/test-fsext-parts.c $(FSEXT_TEST
 tests_unit_test_fsext_parts_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fsext_parts_LDFLAGS = $(UNIT_LDFLAGS)
 tests_unit_test_fsext_parts_LDADD = $(FSEXT_TEST_LDADD)
+
+tests_unit_test_fsext_ahead_SOURCES = tests/unit/test-fsext-ahead.c $(FSEXT_TEST_SOURCES)
+tests_unit_test_fsext_ahead_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fsext_ahead_LDFLAGS = $(UNIT_LDFLAGS)
+tests_unit_test_fsext_ahead_LDADD = $(FSEXT_TEST_LDADD)
