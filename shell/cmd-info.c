@@ -316,8 +316,9 @@ const struct domu_command domu_cmd_info = {
 	.topic = "looking",
 	.summary = "what is on the disks: partitions, filesystems, where they are mounted",
 	.description =
-	    "In the drawing # is what is used and . what is free.  Works also for a guest that runs; then no "
-	    "journal is replayed.",
+	    "In the drawing # is what is used and . what is free.  A volume that lies in several pieces, or stripes, "
+	    "has a line for each: in which physical volume, and how far into it.  Works also for a guest that "
+	    "runs; then no journal is replayed.",
 	.args = args,
 	.columns = columns,
 	.json_key = "nodes",

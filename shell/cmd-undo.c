@@ -137,8 +137,9 @@ const struct domu_command domu_cmd_undo = {
 	.summary = "put back what a commit replaced",
 	.description =
 	    "Puts back exactly the bytes that the commit replaced (the newest one, or ID), as a "
-	    "new commit that can itself be undone. Refused when any of those blocks has changed since; after the "
-	    "guest has booted they nearly always have. A backing store that was grown stays long.\n\n"
+	    "new commit that can itself be undone. Refused when any of those blocks has changed since (after the "
+	    "guest has booted they nearly always have), or when the filesystem lies elsewhere now; what else has "
+	    "changed in table or volume group is no matter. A backing store that was grown stays long.\n\n"
 	    "With --files the old versions of the files that the commit changed are put back as a new change: what it "
 	    "added is removed, what it removed or changed is as it was, with owner, mode, times and attributes. A file "
 	    "that is not as the commit left it, or whose old blocks were used again since, is refused and said; "
