@@ -12,10 +12,12 @@
 #include "task/treeio-links.h"
 #include "task/treeio.h"
 
-#define PIECE      (1u << 20)
-#define MAX_FOLLOW 40 /* links to directories, each below the one before */
-#define HOLE       4096u
-#define MAX_XATTRS 1024
+#define PIECE        (1u << 20)
+#define MAX_FOLLOW   40 /* links to directories, each below the one before */
+#define MAX_TOLD     100u /* circles; the others are only counted */
+#define MAX_FOLLOWED 100000u /* in all: a few that lead to each other are worth any number of directories */
+#define HOLE         4096u
+#define MAX_XATTRS   1024
 
 struct open_dir {
 	unsigned mount;
@@ -33,6 +35,7 @@ struct source {
 	unsigned open_dirs;
 	size_t cap_dirs;
 	unsigned base, follows; /* of the walk going on: the directories around it, the links that led to it */
+	unsigned followed, circles; /* links to directories; those that lead to where they are */
 	struct domu_scans *scans; /* of all walks; NULL: each has its own */
 	char *buf; /* PIECE */
 	unsigned long failures; /* files that could not be read */
@@ -244,9 +247,18 @@ static int follow(struct source *s, const struct domu_walk_entry *e)
 
 	if (to != NULL && rc != 0) {
 		rc = left_out(s, e->path, rc, true);
+	} else if (rc == 0 && S_ISDIR(to->st.mode) && s->followed++ == MAX_FOLLOWED) {
+		rc = domu_fail(
+		    s->ctx, DOMU_FAILED, -ELOOP,
+		    "'%s': more than %u links to directories are met in one copy: cp -r copies links as links", e->path,
+		    MAX_FOLLOWED);
 	} else if (rc == 0 && S_ISDIR(to->st.mode) && (s->follows == MAX_FOLLOW || is_open(s, to))) {
-		domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "its links go in circles");
-		rc = left_out(s, e->path, -ELOOP, true);
+		if (s->circles++ < MAX_TOLD) {
+			domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "its links go in circles");
+			rc = left_out(s, e->path, -ELOOP, true);
+		} else {
+			s->failures++;
+		}
 	} else if (rc == 0) {
 		memcpy(name, e->where->name, sizeof name);
 		s->as = name;

@@ -113,6 +113,22 @@ ends "inside: -rL: with links to nothing" 1 cp -rL web:/L web:/D
 is "inside: -rL: with links to nothing: nothing is written" "$(sha "$disk")" "$before"
 ends "inside: -rL: into what a link of the tree leads to" 1 cp -rL web:/L/out web:/L/in/deep
 has "inside: -rL: into what a link of the tree leads to: said" "$(err)" "'/L/out/dir/out': it is the copy"
+# Nine directories with links to each other are a million.
+bomb() {
+	local i j
+	mkdir -p "$1"/{etc,sbin}
+	: >"$1/etc/fstab"
+	for i in {1..9}; do
+		mkdir -p "$1/b/$i"
+		for j in {1..9}; do
+			ln -s "../$j" "$1/b/$i/to-$j"
+		done
+	done
+}
+make_fs ext4 "$T/bomb.img" bomb -N 4000
+config bomb "$T/bomb.img,raw,xvda,w"
+ends "inside: -rL: what multiplies comes to an end" 1 cp -rL bomb:/b bomb:/c
+check "inside: -rL: what multiplies is not said without end" test "$(wc -l <"$T/err")" -lt 200
 kmount "$T/tree.img" 0 0 "$T/mnt" ro
 works "in: -rL" cp -rL "$T/mnt/L/out" "$T/mnt/L/up" web:/D
 mkdir "$T/wantIn" "$T/gotIn"
