@@ -16,7 +16,7 @@
 
 #include "block/commit-private.h"
 
-#define LOCK_NAPS 5 /* of 2 ms: who lists commits has the lock for a moment */
+#define LOCK_NAPS 150 /* of 2 ms: who lists commits has the lock for a moment, also where the machine is busy */
 #define LOG_NAPS  500 /* of 10 ms: more than the kernel needs to end a process */
 
 /* ---- the lock ----------------------------------------------------------------- */

@@ -20,6 +20,8 @@
 
 #include "guest/check.h"
 
+#define FLOCK_TRIES 100 /* of 5 ms */
+
 void domu_process_name(int pid, char out[32])
 {
 	char path[64];
@@ -347,6 +349,30 @@ static bool name_flock(const struct domu_backing *b, struct domu_answer *a)
 	return ours || a->result == DOMU_CHECK_FAIL;
 }
 
+/* Whoever asks, another domu-rescue as well, has it for a moment: only one that stays is a holder's. */
+static bool stays_flocked(const struct domu_backing *b)
+{
+	const struct timespec moment = { .tv_nsec = 5000000 };
+
+	for (int tries = 0; tries < FLOCK_TRIES; tries++) {
+		if (!flocked(b))
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+static void ask_flock(const struct domu_backing *b, struct domu_answer *a)
+{
+	/* Before anything is waited for: is it ours? */
+	bool ours = flocked(b) && name_flock(b, a) && a->result == DOMU_CHECK_PASS;
+
+	domu_answer_clear(a);
+	if (ours || !stays_flocked(b) || name_flock(b, a))
+		return;
+	domu_answer(a, DOMU_CHECK_FAIL, "somebody holds a lock on it (FLOCK)");
+}
+
 void domu_check_image_lock(struct domu_view *v, const struct domu_backing *b, const struct domu_relatives *r,
                            struct domu_answer *a)
 {
@@ -355,11 +381,6 @@ void domu_check_image_lock(struct domu_view *v, const struct domu_backing *b, co
 	/* Once we hold it open for a commit the locks are ours, and no qemu gets past them. */
 	if (!domu_held_by_us(b))
 		ask_record_locks(b, a);
-	/* Another domu-rescue that asks just now has it for a moment too. */
-	for (int tries = 0; a->result == DOMU_CHECK_PASS && flocked(b); tries++) {
-		if (name_flock(b, a))
-			return;
-		if (tries == 5)
-			domu_answer(a, DOMU_CHECK_FAIL, "somebody holds a lock on it (FLOCK)");
-	}
+	if (a->result == DOMU_CHECK_PASS)
+		ask_flock(b, a);
 }

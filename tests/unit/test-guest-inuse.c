@@ -128,23 +128,29 @@ Test(inuse, a_loop_over_a_loop_and_two_over_one_file_are_found)
 	until_free(DOMU_VERDICT_READ);
 }
 
-/* The library's naps: none is slept when a test counts them, and at the last one the file is gone. */
+/* The library's naps: none is slept when a test counts them, and at the last one it does something. */
 static unsigned naps;
-static const char *gone_after_naps;
+static void (*at_last_nap)(void);
 
 int nanosleep(const struct timespec *wanted, struct timespec *left)
 {
-	if (gone_after_naps == NULL)
+	if (at_last_nap == NULL)
 		return clock_nanosleep(CLOCK_REALTIME, 0, wanted, left) == 0 ? 0 : -1;
 	if (naps > 0 && --naps == 0)
-		unlink(gone_after_naps);
+		at_last_nap();
 	return 0;
 }
 
 /* Another guest's loop, which the kernel takes its time to take down: it does not answer, and then it is no more. */
+static const char backing[] = "/sys/block/loop999999/loop/backing_file";
+
+static void remove_backing(void)
+{
+	unlink(backing);
+}
+
 Test(inuse, a_loop_that_is_being_taken_down_is_waited_for)
 {
-	static const char backing[] = "/sys/block/loop999999/loop/backing_file";
 	FILE *f;
 
 	open_disk(image);
@@ -154,7 +160,7 @@ Test(inuse, a_loop_that_is_being_taken_down_is_waited_for)
 	f = fopen(backing, "we");
 	cr_assert(f != NULL && fputs("/nowhere\n", f) > 0 && fclose(f) == 0);
 	naps = 200;
-	gone_after_naps = backing;
+	at_last_nap = remove_backing;
 	look(DOMU_VERDICT_READ);
 	passes("stacked");
 	cr_assert_eq(naps, 0);
@@ -433,7 +439,8 @@ Test(inuse, a_writable_mapping_without_a_descriptor_is_found)
 	holds("writers", "open for writing");
 }
 
-Test(inuse, a_flock_is_found)
+/* A process that has it locked. */
+static pid_t flock_holder(void)
 {
 	int fd = -1, p[2];
 	pid_t pid;
@@ -449,10 +456,36 @@ Test(inuse, a_flock_is_found)
 		_exit(0);
 	}
 	cr_assert_eq(read(p[0], &c, 1), 1);
+	return pid;
+}
+
+Test(inuse, a_flock_is_found)
+{
+	pid_t pid = flock_holder();
+
 	open_disk(image);
 	look(DOMU_VERDICT_CHANGE);
 	run_stop(pid);
 	holds("image-lock", "FLOCK");
+}
+
+static pid_t holder;
+
+static void end_holder(void)
+{
+	run_stop(holder);
+}
+
+/* As another command that asks about the same image just then. */
+Test(inuse, a_flock_that_does_not_stay_is_no_holder)
+{
+	holder = flock_holder();
+	open_disk(image);
+	naps = 20;
+	at_last_nap = end_holder;
+	look(DOMU_VERDICT_CHANGE);
+	passes("image-lock");
+	cr_assert_eq(naps, 0);
 }
 
 /* Line by line, qemu-io prints the length when it has opened the image, with all of its locks. */
