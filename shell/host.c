@@ -13,17 +13,24 @@
 
 #include "shell/shell.h"
 
-/* A child of ours with the signals as a program expects them. */
+/* A child of ours with the signals as a program expects them; a Ctrl-C that comes before that waits until then. */
 static pid_t spawn(const char *command, int in)
 {
-	pid_t pid = fork();
+	sigset_t all, before;
+	pid_t pid;
 
-	if (pid != 0)
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	pid = fork();
+	if (pid != 0) {
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
 		return pid;
+	}
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (in >= 0 && dup2(in, STDIN_FILENO) < 0)
 		_exit(126);
 	if (in >= 0)
