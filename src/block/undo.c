@@ -117,26 +117,45 @@ static int check_layouts(struct undo *u, bool tables)
 	return rc;
 }
 
-/* A volume is known by its UUID, whatever it is called now, or by its name where it was made again; others by place. */
-static bool is_the_volume(const struct domu_node *n, const struct domu_home *h)
+static bool has_uuid(const struct domu_node *n, const struct domu_home *h)
+{
+	return n->kind == DOMU_NODE_LV && h->lv[0] != '\0' && strcmp(n->lvuuid, h->lv) == 0;
+}
+
+static bool is_there(const struct domu_nodes *nodes, const struct domu_home *h)
+{
+	for (size_t i = 0; i < nodes->n; i++)
+		if (has_uuid(&nodes->v[i], h))
+			return true;
+	return false;
+}
+
+/*
+ * A volume is known by its UUID, whatever it is called now, and where none has that, by its name: it was made again.
+ * Others are known by place.
+ */
+static bool is_the_volume(const struct domu_node *n, const struct domu_home *h, bool by_uuid)
 {
 	if ((n->kind == DOMU_NODE_LV) != (strchr(h->name, '/') != NULL))
 		return false;
-	return n->kind != DOMU_NODE_LV || (h->lv[0] != '\0' && strcmp(n->lvuuid, h->lv) == 0) ||
-	       strcmp(n->name, h->name) == 0;
+	if (n->kind != DOMU_NODE_LV)
+		return true;
+	return by_uuid ? has_uuid(n, h) : strcmp(n->name, h->name) == 0;
 }
 
 /* Longer is no harm: what it had is where it was. */
 static const struct domu_node *find_home(const struct undo *u, const struct domu_home *h, const struct domu_lv_map *map,
                                          const unsigned *places)
 {
+	bool by_uuid = is_there(u->nodes, h);
+
 	for (size_t i = 0; i < u->nodes->n; i++) {
 		const struct domu_node *n = &u->nodes->v[i];
 		const struct domu_place place = domu_node_place(n);
 		struct domu_lv_one one;
 
-		if (domu_node_is_leaf(u->nodes, i) && is_the_volume(n, h) && (n->map != NULL || !n->scattered) &&
-		    domu_lv_begins(domu_place_map(&place, &one), map, places))
+		if (domu_node_is_leaf(u->nodes, i) && is_the_volume(n, h, by_uuid) &&
+		    (n->map != NULL || !n->scattered) && domu_lv_begins(domu_place_map(&place, &one), map, places))
 			return n;
 	}
 	return NULL;

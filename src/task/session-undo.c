@@ -134,6 +134,49 @@ int domu_session_find_undoable(struct domu_session *s, const char *id, struct do
 	return rc;
 }
 
+/* Of each node whether the stage has the sector with its superblock. */
+static int find_supers(struct domu_session *s, const struct domu_nodes *nodes, bool **out)
+{
+	struct domu_nodes sectors = { .v = calloc(nodes->n + 1, sizeof *sectors.v), .n = nodes->n };
+	unsigned disk;
+	uint64_t offset;
+	uint32_t size;
+	int rc;
+
+	if (sectors.v == NULL)
+		return domu_nomem(s->ctx);
+	for (size_t i = 0; i < nodes->n; i++)
+		if (domu_session_door_sector(s, &nodes->v[i], &disk, &offset, &size))
+			sectors.v[i] = (struct domu_node){ .disk = disk, .start = offset, .size = size };
+	rc = domu_session_touched(s, &sectors, out);
+	free(sectors.v);
+	return rc;
+}
+
+/*
+ * Of a guest that crashed, the journal may have newer content of blocks that are still as the commit left them, and a
+ * replay would put that over some of what the undo puts back.  Where the commit wrote the superblock, which was
+ * compared, no kernel has mounted it since: the journal is the one that was there.
+ */
+static int check_journals(struct domu_session *s, const char *id, const struct domu_nodes *nodes)
+{
+	bool *touched = NULL, *supers = NULL;
+	int rc = domu_session_touched(s, nodes, &touched);
+
+	if (rc == 0)
+		rc = find_supers(s, nodes, &supers);
+	for (size_t i = 0; rc == 0 && i < nodes->n; i++)
+		if (touched[i] && nodes->v[i].probe.needs_replay && !supers[i])
+			rc =
+			    domu_fail(s->ctx, DOMU_FAILED, -ESTALE,
+			              "commit %s cannot be undone: the journal of %s has what the guest did since, and "
+			              "would be replayed over it: nothing was written",
+			              id, nodes->v[i].name);
+	free(touched);
+	free(supers);
+	return rc;
+}
+
 /* What the undo rests on is what there is now: that it lies where it lay is looked at by who makes the stage. */
 static int stage(struct domu_session *s, const struct domu_commit_info *old)
 {
@@ -156,10 +199,10 @@ static int stage(struct domu_session *s, const struct domu_commit_info *old)
 		rc = domu_session_note_supers(s, &nodes, &ci);
 	if (rc == 0)
 		rc = domu_undo_stage(s->opts.state, old->id, disks, old->n_disks, &ci, &nodes, &s->stage);
-	if (rc == -ESTALE)
-		domu_session_explain_stale(s, old->id);
 	if (rc == 0)
 		rc = domu_session_keep_supers(s);
+	if (rc == 0)
+		rc = check_journals(s, old->id, &nodes);
 	domu_session_close_rw(s, mine);
 	domu_commit_info_free(&ci);
 	domu_nodes_free(&nodes);
@@ -170,6 +213,7 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 {
 	struct domu_commit_info old = { 0 };
 	struct domu_nodes nodes = { 0 };
+	bool stale = false;
 	int rc = domu_session_ask_no_undo(s);
 
 	if (rc == 0)
@@ -178,8 +222,10 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 		rc = domu_session_find_undoable(s, id, &old);
 	if (rc == 0)
 		rc = domu_stage_room(s->opts.state, s->opts.undo_dir, s->opts.no_undo, old.blocks * DOMU_UNIT, 0);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = stage(s, &old);
+		stale = rc == -ESTALE;
+	}
 	if (rc == 0)
 		rc = domu_session_look(s, true, &nodes);
 	/* A repair is undone whole, and so is its undo. */
@@ -192,6 +238,8 @@ int domu_session_undo(struct domu_session *s, const char *id, char done[DOMU_ID_
 	}
 	if (rc != 0 && s->stage != NULL)
 		domu_session_rollback(s);
+	if (stale)
+		domu_session_explain_stale(s, old.id);
 	domu_commit_info_free(&old);
 	domu_nodes_free(&nodes);
 	return rc;

@@ -195,6 +195,22 @@ release
 ends "another volume in its place is not written" 1 undo vm
 has "which says why" "$(err)" "striped does not lie any more where it lay then"
 
+# It lies elsewhere under another name, and another has its name, its place and, as yet, its bytes.
+exchanges() {
+	local a b
+	lvm lvcreate -y -an -Zn -Wn -n other -i 2 -I 256k -l 4 vg && lvm vgcfgbackup -f "$T/vg.cfg" vg || return
+	read -r a < <(lvm lvs --noheadings -o lv_uuid vg/striped)
+	read -r b < <(lvm lvs --noheadings -o lv_uuid vg/other)
+	sed -i "s/$a/THAT/; s/$b/$a/; s/THAT/$b/" "$T/vg.cfg" && lvm vgcfgrestore -f "$T/vg.cfg" vg
+}
+fresh
+works "a file is changed" write vm:/data/file-5 <"$T/xen/vm.cfg"
+lvm_did exchanges
+state=$(now)
+ends "another volume of its name in its place is not written" 1 undo vm
+has "which says why" "$(err)" "vg/striped does not lie any more where it lay then"
+is "and nothing is" "$(now)" "$state"
+
 # ---- file by file, when the guest has run
 
 fresh

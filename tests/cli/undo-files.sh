@@ -293,6 +293,38 @@ for how in '' --files; do
 done
 is "nothing was written" "$(sha "$disk")" "$before"
 
+# ---- the guest crashed: what it did is in its journal, and the blocks are as the commit left them
+two_folders() {
+	mkdir "$1/a" "$1/b"
+	echo precious >"$1/a/precious"
+	echo other >"$1/a/other"
+}
+make_fs ext4 "$disk" two_folders -b 4096
+rm -rf "$T/state"
+works "a file is moved" mv test:/a/precious test:/b/
+kmount "$disk" 0 0 "$T/mnt" rw
+mv "$T/mnt/a/other" "$T/mnt/a/renamed"
+sync "$T/mnt/a/renamed"
+cp --sparse=always "$disk" "$T/crashed.img"
+kumount "$T/mnt"
+cp --sparse=always "$T/crashed.img" "$disk"
+has "it is in the journal" "$(dumpe2fs -h "$disk" 2>/dev/null | grep features)" needs_recovery
+ends "what would be lost in its replay is not put back" 1 undo test
+has "which says why, and the way on" "$(err)" "the journal of xvda has what the guest did since.*domu-rescue undo test [^ ]* --files"
+is "it wrote nothing" "$(sha "$disk")" "$(sha "$T/crashed.img")"
+works "undo --files" undo test --files
+fsck_clean "e2fsck" "$disk"
+kmount "$disk" 0 0 "$T/mnt" ro
+is "all files are there, and what the guest did" "$(cd "$T/mnt" && echo [ab]/*)" "a/precious a/renamed"
+kumount "$T/mnt"
+cp --sparse=always "$T/crashed.img" "$disk"
+rm -rf "$T/state"
+works "a commit that has replayed the journal" mv test:/b/precious test:/a/
+works "is undone" undo test
+is "and the journal is to be replayed again" "$(sha "$disk")" "$(sha "$T/crashed.img")"
+works "that is undone, too" undo test
+fsck_clean "e2fsck" "$disk"
+
 # ---- what has no list
 fresh
 works "a check" fsck test
