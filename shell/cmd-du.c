@@ -182,7 +182,7 @@ static int run(struct domu_run *r)
 		rc = domu_scans_new(d.tree, &d.scans);
 	if (rc == 0)
 		rc = domu_run_each(r, 0, start_at, &d);
-	if (d.total && (rc == 0 || rc == -ENOENT || rc == -ENOTDIR))
+	if (d.total && !domu_run_is_over(rc))
 		show(&d, "total", "total", d.grand);
 	rc = domu_run_walked(r, rc, d.failed);
 	domu_scans_free(d.scans);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,7 @@ static int worker_words(struct domu_run *r, char *const *words, size_t n, int in
 static int fetch(struct domu_run *r, const char *path, const char *file)
 {
 	char most[16], *words[] = { (char *)"head", (char *)"-c", most, (char *)"--", (char *)path, NULL };
+	struct statvfs vfs;
 	struct stat st;
 	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
 
@@ -62,6 +64,12 @@ static int fetch(struct domu_run *r, const char *path, const char *file)
 		return domu_fail(r->ctx, DOMU_FAILED, -errno, "cannot make %s: %s", file, strerror(errno));
 	snprintf(most, sizeof most, "%u", MOST + 1);
 	rc = worker_words(r, words, 5, -1, fd);
+	if (rc == -ENOSPC && fstatvfs(fd, &vfs) == 0 && vfs.f_bavail == 0) {
+		domu_error_clear(r->ctx);
+		rc =
+		    domu_fail(r->ctx, DOMU_FAILED, rc,
+		              "no room for %s, a copy to edit: TMPDIR=DIR before the command makes it elsewhere", file);
+	}
 	if (rc == 0 && fstat(fd, &st) == 0 && st.st_size > MOST)
 		rc = domu_fail(r->ctx, DOMU_FAILED, -EFBIG,
 		               "%s is larger than %u MiB: cp it to this host, edit that, and cp it back", path,

@@ -76,6 +76,8 @@ static int take_options(struct domu_run *r, struct wanted *w)
 		rc = take_time(r, "since", &w->of.since);
 	if (rc == 0)
 		rc = take_time(r, "until", &w->of.until);
+	if (rc == 0 && w->of.since > w->of.until)
+		rc = domu_fail(r->ctx, DOMU_USAGE, -EINVAL, "logs: --since is later than --until");
 	if (rc != 0)
 		return rc;
 	if (unit != NULL && asprintf(&w->unit, "%s%s", unit, strchr(unit, '.') == NULL ? ".service" : "") < 0) {
@@ -100,12 +102,25 @@ static const char *const system_logs[] = { "/var/log/syslog", "/var/log/messages
 	                                   "/var/log/messages.1", NULL };
 static const char *const kernel_logs[] = { "/var/log/dmesg", "/var/log/kern.log", NULL };
 
+/* "23:00" is of today, also in the morning. */
+static void tell_empty(struct domu_run *r, const struct wanted *w)
+{
+	char when[DOMU_TIME_TEXT];
+
+	domu_time_full((struct timespec){ .tv_sec = (time_t)(w->of.since / 1000000) }, when);
+	if (w->of.since / 1000000 > (uint64_t)time(NULL))
+		domu_say(r->ctx, DOMU_INFO, "the journal has nothing of that: %.19s is yet to come", when);
+	else
+		domu_say(r->ctx, DOMU_INFO, "the journal has nothing of that");
+}
+
 /* A guest that has both writes the same to both, unless one was turned off since: the newer one counts. */
 static int print_system(struct domu_run *r, struct domu_tree *t, const struct wanted *w, bool *any)
 {
 	struct domu_path *where = malloc(sizeof *where);
 	struct domu_journal *j = NULL;
 	time_t text = 0;
+	bool empty = false;
 	int rc = where != NULL ? domu_journal_open(r, t, &w->of, &j) : domu_nomem(r->ctx);
 
 	for (size_t i = 0; rc == 0 && i < 2; i++) {
@@ -116,10 +131,12 @@ static int print_system(struct domu_run *r, struct domu_tree *t, const struct wa
 	if (rc == 0 && (w->journal_only || w->of.kernel)) {
 		*any = domu_journal_is_there(j);
 		if (*any)
-			rc = domu_journal_print(j);
+			rc = domu_journal_print(j, &empty);
+		if (rc == 0 && empty)
+			tell_empty(r, w);
 	} else if (rc == 0 && domu_journal_newest(j) != 0 && domu_journal_newest(j) + 60 >= text) {
 		*any = true;
-		rc = domu_journal_print(j);
+		rc = domu_journal_print(j, &empty);
 	} else if (rc == 0) {
 		rc = domu_logs_print_first(r, t, system_logs, w->of.lines, any);
 	}

@@ -341,7 +341,7 @@ static int run(struct domu_run *r)
 		ls.names = domu_names_load(ls.tree, r->ctx);
 	rc = domu_run_each(r, 0, sort_operand, &op);
 	/* What was found is shown also when something else was not. */
-	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
+	if (!domu_run_is_over(rc)) {
 		struct domu_error kept = domu_error_take(r->ctx);
 
 		r2 = show_operands(&op);

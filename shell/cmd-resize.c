@@ -126,8 +126,9 @@ static int find_device(struct domu_run *r, const struct domu_nodes *nodes, const
 			return 0;
 		}
 	}
-	return domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT, "%s has no device %s",
-	                 domu_guest_shown(domu_session_guest(r->session)), dev);
+	return domu_fail(r->ctx, DOMU_NOTFOUND, -ENOENT, "%s has no device %s: domu-rescue info %s shows what it has",
+	                 domu_guest_shown(domu_session_guest(r->session)), dev,
+	                 domu_guest_shown(domu_session_guest(r->session)));
 }
 
 static int run(struct domu_run *r, const char *dev, const char *size)

@@ -205,6 +205,8 @@ const char *domu_run_path(const struct domu_run *r, size_t operand);
  */
 int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r, size_t operand, void *user),
                   void *user);
+/* After this nothing more is read or shown: interrupted, nobody who reads, no memory. */
+bool domu_run_is_over(int rc);
 /* What a walk cannot read is said, with its cause, and remembered in *failed: a walk goes on. */
 void domu_run_unreadable(struct domu_run *r, const char *shown, int err, int *failed);
 /* At the walk's end: rc, or a failure where something could not be read. */

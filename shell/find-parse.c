@@ -440,7 +440,9 @@ static int factor(struct parser *p)
 	if (++p->nesting > MAX_NESTING)
 		return bad(p, "an expression nested more than 100 deep", "");
 	if (peek(p) == NULL) {
-		i = bad(p, "the expression ends too early", "");
+		i = bad(p, "an expression is missing at the end of", p->words[p->n - 1]);
+	} else if (is(p, "-o", "-or") || is(p, "-a", "-and") || is(p, ",", ")")) {
+		i = bad(p, "an expression is missing before", peek(p));
 	} else if (is(p, "!", "-not")) {
 		p->at++;
 		i = factor(p);

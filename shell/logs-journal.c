@@ -556,10 +556,11 @@ static int put_entry(struct domu_journal *j, const struct entry *e, const struct
 	return rc;
 }
 
-int domu_journal_print(struct domu_journal *j)
+int domu_journal_print(struct domu_journal *j, bool *empty)
 {
 	int rc = domu_logs_heading(j->r, DIR_PATH), r2;
 
+	*empty = j->n == 0;
 	for (size_t i = 0; rc == 0 && i < j->n; i++) {
 		struct fields fl = { 0 };
 

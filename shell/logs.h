@@ -19,7 +19,7 @@ int domu_journal_open(struct domu_run *r, struct domu_tree *t, const struct domu
                       struct domu_journal **j);
 bool domu_journal_is_there(const struct domu_journal *j); /* a file of it that can be read, whatever is in it */
 time_t domu_journal_newest(const struct domu_journal *j); /* 0: there is no entry */
-int domu_journal_print(struct domu_journal *j);
+int domu_journal_print(struct domu_journal *j, bool *empty); /* *empty: nothing of it is wanted */
 void domu_journal_free(struct domu_journal *j);
 
 int domu_logs_heading(struct domu_run *r, const char *what);

@@ -78,13 +78,18 @@ int domu_run_write(struct domu_run *r, const void *bytes, size_t len)
 	return rc;
 }
 
+bool domu_run_is_over(int rc)
+{
+	return rc == -EINTR || rc == -EPIPE || rc == -ESHUTDOWN || rc == -ENOMEM;
+}
+
 /* A driver names an inode; what the operand called it is said too. */
 static void name_operand(struct domu_run *r, size_t operand, int rc)
 {
 	const char *path = domu_run_path(r, operand), *slash = path != NULL ? strrchr(path, '/') : NULL;
 
-	if (path == NULL || rc == -EINTR || rc == -EPIPE || rc == -ESHUTDOWN || rc == -ENOMEM ||
-	    domu_error_status(r->ctx) == DOMU_USAGE || r->ctx->error.message == NULL)
+	if (path == NULL || domu_run_is_over(rc) || domu_error_status(r->ctx) == DOMU_USAGE ||
+	    r->ctx->error.message == NULL)
 		return;
 	if (strstr(r->ctx->error.message, slash != NULL ? slash + 1 : path) == NULL)
 		domu_error_about(r->ctx, path);
@@ -113,7 +118,7 @@ int domu_run_each(struct domu_run *r, size_t first, int (*fn)(struct domu_run *r
 			rc = one;
 			kept = domu_error_take(r->ctx);
 		}
-		if (one == -EINTR || one == -EPIPE || one == -ESHUTDOWN)
+		if (domu_run_is_over(one))
 			break;
 	}
 	if (rc != 0)

@@ -75,6 +75,9 @@ void domu_work_put_end(struct domu_msg *m, struct domu_ctx *ctx, int rc)
 
 	if (rc > 0)
 		rc = 0;
+	/* The cause is what was recorded: libext2fs calls a stage that is full a bitmap that cannot be written. */
+	if (message != NULL && ctx->error.err == -ENOSPC)
+		rc = -ENOSPC;
 	domu_msg_put_u64(m, (uint64_t)(int64_t)rc);
 	domu_msg_put_u64(m, rc != 0 ? domu_error_status(ctx) : DOMU_OK);
 	domu_msg_put_str(m, message != NULL && strlen(message) > MAX_TEXT ? NULL : message);

@@ -105,6 +105,7 @@ static void keep_words(struct domu_session *s, const struct domu_fsck_opts *opts
 static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, const struct domu_node *node,
                      struct domu_fsck_result *r)
 {
+	uint64_t left;
 	bool keep;
 	int rc, code;
 
@@ -139,6 +140,10 @@ static int fsck_node(struct domu_session *s, const struct domu_fsck_opts *opts, 
 		keep = domu_ask(s->ctx, "%s: errors are left; write what was repaired all the same?", node->name) == 1;
 	if (keep)
 		keep_words(s, opts, node, r);
+	/* To e2fsck it is the guest's disk that cannot be written. */
+	if (rc == 0 && !keep && r->log.text != NULL && strstr(r->log.text, strerror(ENOSPC)) != NULL &&
+	    domu_state_full(s->opts.state, &left))
+		rc = -ENOSPC;
 	/* -ECANCELED only cuts the stage back: nothing failed. */
 	code = domu_session_change_end(s, rc != 0 ? rc : keep ? 0 : -ECANCELED);
 	if (rc == 0 && keep)

@@ -128,9 +128,11 @@ int domu_session_find_undoable(struct domu_session *s, const char *id, struct do
 		memset(&v[found], 0, sizeof v[found]);
 	}
 	domu_state_list_free(v, n);
-	if (rc == -ENOENT)
-		domu_fail(s->ctx, DOMU_NOTFOUND, rc, id != NULL ? "%s has no commit %s" : "%s has no commit to undo%s",
-		          domu_guest_shown(s->guest), id != NULL ? id : "");
+	if (rc == -ENOENT && id != NULL)
+		domu_fail(s->ctx, DOMU_NOTFOUND, rc, "%s has no commit %s: domu-rescue history %s shows them",
+		          domu_guest_shown(s->guest), id, domu_guest_shown(s->guest));
+	else if (rc == -ENOENT)
+		domu_fail(s->ctx, DOMU_NOTFOUND, rc, "%s has no commit to undo", domu_guest_shown(s->guest));
 	return rc;
 }
 

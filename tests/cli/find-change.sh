@@ -120,6 +120,10 @@ has "-exec of a program of the host: what there is" "$(err)" "runs cat .*chmod.*
 lacks "-exec of a program of the host: no more than can be run" "$(err)" "tar-in|edit|export,"
 ends "-exec cp to the host" 2 find web:/srv -exec cp {} host:/tmp ';'
 ends "-exec of a command without its words" 2 find web:/srv -exec chmod {} ';'
+ends "-o with nothing before it" 2 find web:/srv -o -name one
+has "is said" "$(err)" "missing before -o;"
+ends "-o with nothing behind it" 2 find web:/srv -name one -o
+has "is said" "$(err)" "missing at the end of -o;"
 ends "-exec with two {} and +" 2 find web:/srv -exec cp {} {} +
 ends "-exec with an option that is none" 2 find web:/srv -exec rm -Q {} ';'
 config two "$T/tree.img,raw,xvda,w"

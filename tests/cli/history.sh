@@ -216,6 +216,16 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=6m,mode=700 tmpfs "$T/small" 2>/
 	is "and no other" "$(err | wc -l)" 1
 	is "a stream: nothing was written" "$(state_of "$disk")" "$before"
 	is "a stream: no stage is left" "$(find "$T/small/pending" -mindepth 1 | wc -l)" 0
+	leave 20
+	ends "a small change that does not fit" 1 touch test:/etc/new
+	has "one message, with the figures" "$(err)" "$T/small is full: .*staged.*left: nothing was written; make room"
+	is "and no other" "$(err | wc -l)" 1
+	for how in -p -y; do
+		ends "nor the checking: fsck $how" 8 fsck $how test
+		has "which says the same" "$(out; err)" "$T/small is full: .*left: nothing was written; make room"
+		lacks "and nothing of the guest's disk" "$(out; err)" 'Error writing|not repaired'
+		is "fsck $how: nothing was written" "$(state_of "$disk")" "$before"
+	done
 	leave 100
 	ends "what fails for another reason says that" 4 rm test:/none
 	lacks "and nothing of room" "$(err)" 'full|room'

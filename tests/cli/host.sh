@@ -113,6 +113,14 @@ VISUAL=$T/appending works "vi is edit" vi test:/etc/newfile
 is "a new file" "$(domu cat test:/etc/newfile; out)" more
 VISUAL=$T/appending ends "a folder cannot be edited" 1 edit test:/etc
 is "no copies are left behind" "$(ls -A "$T/tmp")" ""
+if [ "$(id -u)" = 0 ] && mkdir "$T/little" && mount -t tmpfs -o size=16k tmpfs "$T/little" 2>/dev/null; then
+	head -c 16384 /dev/zero >"$T/little/filler" 2>/dev/null
+	TMPDIR=$T/little VISUAL=$T/appending ends "no room for the copy" 1 edit test:/etc/passwd
+	has "which says where, and the way on" "$(err)" "no room for $T/little/.*TMPDIR=DIR"
+	umount "$T/little"
+else
+	skip "no room for the copy" "no tmpfs can be mounted"
+fi
 if [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; then
 	printf '#!/bin/sh\necho typed >"$1"; loop=$(losetup -f --show %s); echo $loop >%s/loops/${loop##*/}\n' "$disk" "$T" >"$T/holding"
 	chmod 755 "$T/holding"

@@ -253,6 +253,10 @@ if [ -x $remote ] && command -v journalctl >/dev/null; then
 	is "further lines begin in column 80 at most" "$(out | grep '^ *two$')" "$(printf '%80stwo' '')"
 	domu logs -u none units
 	is "a unit that said nothing" "$status $(wc -l <"$T/out")" "0 1"
+	has "which is said" "$(err)" "the journal has nothing of that$"
+	works "of a time that is yet to come" logs --since +1h units
+	has "that is said" "$(err)" "nothing of that: $(date -d '+1 hour' +%F) [0-9:]+ is yet to come$"
+	ends "--since after --until" 2 logs --since -1h --until -2h units
 	lacks "-k: no other log" "$(domu logs -k units; out)" 'console|dmesg line'
 else
 	skip "units, times, boots" "systemd-journal-remote is not installed"

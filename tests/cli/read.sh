@@ -98,6 +98,8 @@ for type in ext2 ext3 ext4; do
 	# ---- from several, and errors among them
 	domu cat test:/etc/hostname test:/none test:/etc/passwd
 	is "$name: cat of one that is not there" "$status" 4
+	domu shell test -c 'ls /odd/loop-a/x /etc/hostname/x /etc/hostname'
+	is "$name: ls shows what there is beside what cannot be reached" "$(out)" /etc/hostname
 	kumount "$m"
 	is "$name: not a byte was changed" "$(state_of "$disk")" "$before"
 	is "$name: nothing was left in the state folder" "$(find "$T/state/pending" "$T/state/history" -mindepth 1 2>/dev/null | wc -l)" 0

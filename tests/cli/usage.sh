@@ -56,6 +56,10 @@ works "help" help
 ends "4: no such guest" 4 cat nobody:/etc/fstab
 ends "4: no such file" 4 cat web1:/none
 ends "4: no such filesystem" 4 cat web1@xvda9:/etc/fstab
+ends "4: no such device" 4 resize web1 xvda9 5G
+has "where they are shown" "$(err)" "domu-rescue info web1 shows"
+ends "4: no such commit" 4 undo web1 20200101T000000-000000
+has "where they are shown" "$(err)" "domu-rescue history web1 shows"
 ends "1: a folder is not a file" 1 cat web1:/etc
 ends "1: a folder that is not empty" 1 rmdir web1:/etc
 ends "1: it is there already" 1 mkdir web1:/etc
