@@ -10,7 +10,8 @@ case $1 in
 1)
 	make_slow_guest
 	# ---- a commit that takes longer than libxl waits (it is stopped in the midst), and a guest that starts meanwhile
-	slow 0 600000
+	# A guest's disk is connected when what is being written there is: for so long it waits.
+	slow 0 12000
 	begin=$SECONDS
 	"$DOMU" write slow:/etc/motd >"$T/long" 2>&1 < <(echo "a long commit") &
 	domu_pid=$!
