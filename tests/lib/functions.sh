@@ -30,7 +30,7 @@ cleanup() {
 		losetup -d "/dev/${f##*/}" 2>/dev/null
 	done
 	for f in $own_loops; do
-		[ ! -b "/dev/loop$f" ] || perl -e 'open my $c, "+<", "/dev/loop-control" and ioctl $c, 0x4c81, $ARGV[0]' "$f"
+		[ ! -b "/dev/loop$f" ] || perl -e 'open C, "+<", "/dev/loop-control" and ioctl C, 0x4c81, 0 + shift' "$f"
 	done
 	[ -n "${KEEP-}" ] || rm -rf "$T"
 }
