@@ -280,7 +280,7 @@ static int parse(struct find *fd)
 	return domu_find_parse(&env, words, n, &fd->f);
 }
 
-/* What waits for its + is run also where another start was not there, as findutils do; a change is whole or not at all. */
+/* What waits for its + is run also where another start is missing, as with findutils; a change is whole or absent. */
 static int run_batches(struct find *fd, int rc)
 {
 	struct domu_error kept;

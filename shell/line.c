@@ -62,7 +62,7 @@ static void mark_paths(struct domu_app *app, const struct domu_command *cmd, con
 	domu_args_free(args);
 }
 
-/* Whether a name of the guest's would be taken for an option, part of an expression, a path of another or of this host. */
+/* Would a name of the guest's be taken for an option, for part of an expression, or for a path of somewhere else? */
 static bool misleads(struct domu_app *app, const char *name)
 {
 	const char *guest = domu_guest_shown(domu_session_guest(app->session));
