@@ -189,16 +189,17 @@ int domu_find_batches_run(struct domu_run *r, struct domu_find_batches *all)
 int domu_find_batches_add(struct domu_run *r, struct domu_find_batches *all, const struct domu_find_node *x,
                           const char *path)
 {
-	struct domu_find_batch *b = all->v;
+	struct domu_find_batch *b;
+	size_t i = 0;
 
-	while (b != NULL && b < all->v + all->n && b->x != x)
-		b++;
-	if (b == all->v + all->n) {
+	while (i < all->n && all->v[i].x != x)
+		i++;
+	if (i == all->n) {
 		if (!DOMU_ARRAY_ROOM(all->v, all->cap, all->n + 1))
 			return domu_nomem(r->ctx);
-		b = &all->v[all->n++];
-		*b = (struct domu_find_batch){ .x = x };
+		all->v[all->n++] = (struct domu_find_batch){ .x = x };
 	}
+	b = &all->v[i];
 	if (!DOMU_ARRAY_ROOM(b->paths, b->cap, b->n + 1) || (b->paths[b->n] = strdup(path)) == NULL)
 		return domu_nomem(r->ctx);
 	b->bytes += strlen(b->paths[b->n++]);
