@@ -280,6 +280,21 @@ static int parse(struct find *fd)
 	return domu_find_parse(&env, words, n, &fd->f);
 }
 
+/* What waits for its + is run also where another start is missing, as with findutils; a change is whole or absent. */
+static int run_batches(struct find *fd, int rc)
+{
+	struct domu_error kept;
+	int r2;
+
+	if (rc == -EINTR || rc == -EPIPE || rc == -ESHUTDOWN || rc == -ENOMEM || (rc != 0 && fd->f.changes))
+		return rc;
+	kept = domu_error_take(fd->r->ctx);
+	r2 = domu_find_batches_run(fd->r, &fd->batches);
+	if (rc != 0)
+		domu_error_put_back(fd->r->ctx, kept);
+	return rc != 0 ? rc : r2;
+}
+
 static int run(struct domu_run *r)
 {
 	struct find fd = { .r = r, .json = domu_out_json(r->out), .quote = r->out_fd < 0 };
@@ -293,8 +308,8 @@ static int run(struct domu_run *r)
 		rc = domu_run_each(r, 0, start_at, &fd);
 	/* What was found is shown also when something else failed. */
 	r2 = domu_text_flush(&fd.text);
-	if (rc == 0 && r2 == 0)
-		rc = domu_find_batches_run(r, &fd.batches);
+	if (r2 == 0)
+		rc = run_batches(&fd, rc);
 	rc = domu_run_walked(r, rc != 0 ? rc : r2, fd.failed);
 	if (rc == 0 && fd.batches.failed)
 		r->exit_status = DOMU_FAILED;

@@ -173,6 +173,7 @@ struct domu_run {
 	const struct domu_globals *globals;
 	bool in_shell;
 	bool no_guest; /* operands name no guest: in the shell, or --disk and --config said which */
+	bool found; /* operands are paths as the guest has them, whatever they look like */
 	const char *guest; /* its name, as shown */
 	bool many; /* several guests were named: output says which */
 	struct domu_out *out; /* rows and text; in the worker a sink that sends them */
@@ -198,6 +199,8 @@ struct domu_run {
  * the shell the operand itself.  What follows "GUEST" or "GUEST@DEV" alone is NULL.
  */
 const char *domu_run_path(const struct domu_run *r, size_t operand);
+/* A word of the shell's: without the guest's own name, and @ its device, before the path, which do no harm there. */
+const char *domu_own_path(const char *word, const char *guest, const char *use);
 /*
  * Runs fn for every operand from the first on, and goes on after one that
  * failed, as coreutils do: later failures become warnings, the first is returned.

@@ -74,18 +74,27 @@ static char *replace(const char *word, const char *path)
 	return whole;
 }
 
-/* The words of x with paths, parsed by the command's row. */
-static int make_args(struct domu_ctx *ctx, const struct domu_find_node *x, char *const *paths, size_t n,
-                     struct domu_args **args)
+/* A word as the administrator wrote it may name the guest before its path; what takes the place of {} does not. */
+static const char *without_guest(const struct domu_run *r, const char *word)
+{
+	const char *split = strstr(word, ":/"), *path = strstr(word, "{}");
+
+	return r == NULL || split == NULL || (path != NULL && path < split) ? word
+	                                                                    : domu_own_path(word, r->guest, r->use);
+}
+
+/* The words of x with paths, parsed by the command's row.  r: NULL where they are only looked at. */
+static int make_args(struct domu_ctx *ctx, const struct domu_run *r, const struct domu_find_node *x, char *const *paths,
+                     size_t n, struct domu_args **args)
 {
 	size_t total = x->n_words + (x->plus ? n : 0);
 	char **v = calloc(total + 1, sizeof *v);
 	int rc = v != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; rc == 0 && i < total; i++) {
-		v[i] = i >= x->n_words ? strdup(paths[i - x->n_words])
-		       : x->plus       ? strdup(x->words[i])
-		                       : replace(x->words[i], paths[0]);
+		const char *word = i < x->n_words ? without_guest(r, x->words[i]) : NULL;
+
+		v[i] = word == NULL ? strdup(paths[i - x->n_words]) : x->plus ? strdup(word) : replace(word, paths[0]);
 		rc = v[i] != NULL ? 0 : -ENOMEM;
 	}
 	rc = rc == 0 ? domu_args_parse(ctx, x->cmd, (int)total, v, true, args) : domu_nomem(ctx);
@@ -112,7 +121,7 @@ int domu_find_exec_check(struct domu_ctx *ctx, struct domu_find_node *x)
 		if (x->plus && strstr(x->words[i], "{}") != NULL)
 			return domu_fail(ctx, DOMU_USAGE, -EINVAL, "find: with + there is one {}, before it");
 	}
-	rc = make_args(ctx, x, any, 1, &args);
+	rc = make_args(ctx, NULL, x, any, 1, &args);
 	domu_args_free(args);
 	return rc;
 }
@@ -122,12 +131,15 @@ int domu_find_exec(struct domu_run *r, const struct domu_find_node *x, char *con
 	struct domu_run sub = *r;
 	struct domu_args *args = NULL;
 	struct domu_out *own = NULL;
-	int rc = make_args(r->ctx, x, paths, n, &args), r2;
+	/* Where there are several guests, find has put the name of this one before each path. */
+	const bool found = !r->many;
+	int rc = make_args(r->ctx, found ? r : NULL, x, paths, n, &args), r2;
 
 	*ok = false;
 	sub.cmd = x->cmd;
 	sub.args = args;
 	sub.no_guest = true;
+	sub.found = found;
 	sub.in_fd = -1;
 	sub.exit_status = -1;
 	/* Its lines come after what was found before; in JSON they are none of find's. */

@@ -34,7 +34,7 @@ static bool is_path(const struct domu_arg *arg, const char *text)
 	if (arg == NULL)
 		return false;
 	return arg->type == ARG_GUEST_PATH || arg->type == ARG_GUEST_DIR ||
-	       (arg->type == ARG_ANY_PATH && text[0] != '.');
+	       (arg->type == ARG_ANY_PATH && strncmp(text, "host:", 5) != 0);
 }
 
 /* Which words are paths of the guest: by the command's row, as its parser sees them. */
@@ -62,6 +62,36 @@ static void mark_paths(struct domu_app *app, const struct domu_command *cmd, con
 	domu_args_free(args);
 }
 
+/* Would a name of the guest's be taken for an option, for part of an expression, or for a path of somewhere else? */
+static bool misleads(struct domu_app *app, const char *name)
+{
+	const char *guest = domu_guest_shown(domu_session_guest(app->session));
+
+	return strchr("-(!,)", name[0]) != NULL || strncmp(name, "host:", 5) == 0 ||
+	       (name[0] != '/' && name[0] != '.' && strstr(name, ":/") != NULL) ||
+	       domu_own_path(name, guest, app->use) != name;
+}
+
+/* A name that matches is a path, whatever the guest has called it. */
+static int put_match(struct domu_app *app, struct words *out, const char *name)
+{
+	char *path = strdup(name);
+	int rc;
+
+	/* Twice: the guest itself may have been named as ./disk.img. */
+	for (int i = 0; i < 2 && path != NULL && misleads(app, path); i++) {
+		char *longer;
+
+		if (asprintf(&longer, "%s%s", path[0] == '/' ? "/." : "./", path) < 0)
+			longer = NULL;
+		free(path);
+		path = longer;
+	}
+	rc = path != NULL ? put(out, path) : -ENOMEM;
+	free(path);
+	return rc;
+}
+
 static int expand(struct domu_app *app, const struct domu_word *word, struct words *out)
 {
 	char **names;
@@ -74,7 +104,7 @@ static int expand(struct domu_app *app, const struct domu_word *word, struct wor
 	if (n == 0)
 		rc = put(out, word->text);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = put(out, names[i]);
+		rc = put_match(app, out, names[i]);
 	domu_paths_free(names, n);
 	return rc;
 }

@@ -15,24 +15,30 @@
 
 #define WIDE (1 << 20) /* bytes of a pipe that much goes through: fewer turns between two processes */
 
+const char *domu_own_path(const char *word, const char *guest, const char *use)
+{
+	const char *split = strstr(word, ":/");
+	size_t len = guest != NULL ? strlen(guest) : 0, at = use != NULL ? strlen(use) : 0;
+
+	if (split == word)
+		return split + 1;
+	if (split == NULL || guest == NULL || strncmp(word, guest, len) != 0)
+		return word;
+	if (at > 0 && word[len] == '@' && strncmp(word + len + 1, use, at) == 0)
+		len += 1 + at;
+	return word + len == split ? split + 1 : word;
+}
+
 const char *domu_run_path(const struct domu_run *r, size_t operand)
 {
 	const char *word = domu_args_get(r->args, operand), *split;
-	size_t len = r->guest != NULL ? strlen(r->guest) : 0, at = r->use != NULL ? strlen(r->use) : 0;
 
-	if (word == NULL)
-		return NULL;
+	if (word == NULL || r->found)
+		return word;
 	split = strstr(word, ":/");
 	if (!r->no_guest)
 		return split != NULL ? split + 1 : NULL;
-	/* Without a guest an operand is a path as it stands; the guest's own name and device before it do no harm. */
-	if (split == word)
-		return split + 1;
-	if (split == NULL || r->guest == NULL || strncmp(word, r->guest, len) != 0)
-		return word;
-	if (at > 0 && word[len] == '@' && strncmp(word + len + 1, r->use, at) == 0)
-		len += 1 + at;
-	return word + len == split ? split + 1 : word;
+	return domu_own_path(word, r->guest, r->use);
 }
 
 int domu_run_walk(struct domu_run *r, size_t operand, unsigned flags, struct domu_path *out)

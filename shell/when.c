@@ -22,6 +22,7 @@ struct when {
 	struct tm tm; /* of now, then what is said */
 	long ns, zone; /* zone: seconds east */
 	bool date, time, zoned, day, span, minus, plus, ago;
+	bool just_time; /* was the last word */
 	int ordinal; /* of a day of the week */
 	bool weekday;
 	int wday;
@@ -36,29 +37,30 @@ static const struct unit {
 	const char *name;
 	double us;
 	int days, months; /* of the calendar */
+	bool gnu; /* date -d has it: its "1h" and "5m" are time zones */
 } units[] = {
-	{ "us", 1, 0, 0 },
-	{ "usec", 1, 0, 0 },
-	{ "ms", 1000, 0, 0 },
-	{ "msec", 1000, 0, 0 },
-	{ "s", SECOND, 0, 0 },
-	{ "sec", SECOND, 0, 0 },
-	{ "second", SECOND, 0, 0 },
-	{ "m", 60 * SECOND, 0, 0 },
-	{ "min", 60 * SECOND, 0, 0 },
-	{ "minute", 60 * SECOND, 0, 0 },
-	{ "h", 3600 * SECOND, 0, 0 },
-	{ "hr", 3600 * SECOND, 0, 0 },
-	{ "hour", 3600 * SECOND, 0, 0 },
-	{ "d", DAY, 1, 0 },
-	{ "day", DAY, 1, 0 },
-	{ "w", 7 * DAY, 7, 0 },
-	{ "week", 7 * DAY, 7, 0 },
-	{ "fortnight", 14 * DAY, 14, 0 },
-	{ "M", 2629800 * SECOND, 0, 1 },
-	{ "month", 2629800 * SECOND, 0, 1 },
-	{ "y", 31557600 * SECOND, 0, 12 },
-	{ "year", 31557600 * SECOND, 0, 12 },
+	{ "us", 1, 0, 0, false },
+	{ "usec", 1, 0, 0, false },
+	{ "ms", 1000, 0, 0, false },
+	{ "msec", 1000, 0, 0, false },
+	{ "s", SECOND, 0, 0, false },
+	{ "sec", SECOND, 0, 0, true },
+	{ "second", SECOND, 0, 0, true },
+	{ "m", 60 * SECOND, 0, 0, false },
+	{ "min", 60 * SECOND, 0, 0, true },
+	{ "minute", 60 * SECOND, 0, 0, true },
+	{ "h", 3600 * SECOND, 0, 0, false },
+	{ "hr", 3600 * SECOND, 0, 0, false },
+	{ "hour", 3600 * SECOND, 0, 0, true },
+	{ "d", DAY, 1, 0, false },
+	{ "day", DAY, 1, 0, true },
+	{ "w", 7 * DAY, 7, 0, false },
+	{ "week", 7 * DAY, 7, 0, true },
+	{ "fortnight", 14 * DAY, 14, 0, true },
+	{ "M", 2629800 * SECOND, 0, 1, false },
+	{ "month", 2629800 * SECOND, 0, 1, true },
+	{ "y", 31557600 * SECOND, 0, 12, false },
+	{ "year", 31557600 * SECOND, 0, 12, true },
 };
 
 static const char *const weekdays[] = { "sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday" };
@@ -91,6 +93,8 @@ static const struct unit *find_unit(const struct when *w, size_t len)
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		size_t n = strlen(units[i].name);
 
+		if (w->gnu && !units[i].gnu)
+			continue;
 		if (n == 1 ? len == 1 && *w->p == *units[i].name
 		           : (len == n || (len == n + 1 && n > 2 && tolower((unsigned char)w->p[n]) == 's')) &&
 		                 strncasecmp(w->p, units[i].name, n) == 0)
@@ -104,6 +108,9 @@ static bool add_span(struct when *w, double n, const struct unit *u)
 	bool calendar = w->gnu && (u->days != 0 || u->months != 0);
 
 	if (n > MOST || n < -MOST || (calendar && (n > 1e6 || n < -1e6)))
+		return false;
+	/* As date -d: it has fractions of seconds only. */
+	if (w->gnu && u->us > SECOND && n != (int)n)
 		return false;
 	w->last_days = calendar ? (int)n * u->days : 0;
 	w->last_months = calendar ? (int)n * u->months : 0;
@@ -174,6 +181,7 @@ static bool take(struct when *w, const char *word)
 
 static bool take_word(struct when *w)
 {
+	bool first;
 	size_t len;
 
 	if (take(w, "ago"))
@@ -197,10 +205,11 @@ static bool take_word(struct when *w)
 		return w->time || w->date;
 	}
 	len = word_len(w->p);
+	first = !w->weekday;
 	w->wday = find_name(w, len, weekdays, 7);
 	w->weekday = true;
 	w->p += len;
-	return w->wday >= 0;
+	return first && w->wday >= 0;
 }
 
 /* ---- dates, times, numbers ---------------------------------------------------------------- */
@@ -283,8 +292,8 @@ static int take_time(struct when *w)
 	w->tm.tm_hour = hour;
 	w->tm.tm_min = minute;
 	w->tm.tm_sec = second;
-	w->time = true;
-	return first && hour < 24 && minute < 60 && second <= 60;
+	w->time = w->just_time = true;
+	return first && hour < 24 && minute < 60 && second <= (w->gnu ? 59 : 60);
 }
 
 /* +02:00, -0530 behind a time.  -1: it is none. */
@@ -350,7 +359,9 @@ static bool take_number(struct when *w, int sign)
 static bool take_token(struct when *w)
 {
 	int rc = -1, sign = *w->p == '-' ? -1 : *w->p == '+';
+	bool just_time = w->just_time;
 
+	w->just_time = false;
 	if (isalpha((unsigned char)*w->p))
 		return w->gnu && find_name(w, word_len(w->p), months, 12) >= 0 ? take_month(w, 0) : take_word(w);
 	if (sign != 0)
@@ -363,6 +374,9 @@ static bool take_token(struct when *w)
 		rc = take_time(w);
 	if (rc >= 0)
 		return rc;
+	/* "12:30 +2 days": +2 is a time zone for date, and two days for who wrote it. */
+	if (sign != 0 && w->gnu && just_time)
+		return false;
 	if (sign != 0) {
 		/* systemd has one sign, before everything. */
 		if (!w->gnu && (w->span || w->minus || w->plus))
@@ -399,6 +413,7 @@ static bool sum(struct when *w, time_t now, struct timespec *t)
 	/* For systemd a span has a sign or "ago"; without either what is meant here is before now. */
 	int64_t us = (int64_t)(w->gnu || w->plus ? w->us : -w->us), part;
 	time_t base;
+	int minute;
 
 	if (!set_weekday(w, now) || (!w->gnu && w->span && fixed))
 		return false;
@@ -406,8 +421,14 @@ static bool sum(struct when *w, time_t now, struct timespec *t)
 		w->tm.tm_hour = w->tm.tm_min = w->tm.tm_sec = 0;
 	if (fixed)
 		w->tm.tm_isdst = -1;
+	minute = w->tm.tm_hour * 60 + w->tm.tm_min;
 	base = w->zoned ? timegm(&w->tm) - w->zone : mktime(&w->tm);
-	/* By the calendar, in summer or winter time as before: so does date. */
+	/* In the hour that is left out in spring: date says that there is none. */
+	if (w->gnu && fixed && w->tm.tm_hour * 60 + w->tm.tm_min != minute)
+		return false;
+	/* By the calendar, from now in summer or winter time as it is now: so does date. */
+	if (fixed)
+		w->tm.tm_isdst = -1;
 	w->tm.tm_mday += w->days;
 	w->tm.tm_mon += w->months;
 	if (w->days != 0 || w->months != 0)

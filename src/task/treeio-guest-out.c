@@ -298,6 +298,11 @@ static int send_one(void *user, const struct domu_walk_entry *e)
 		domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "it is the copy that is being made");
 		return left_out(s, e->path, -ELOOP, true) + DOMU_WALK_PRUNE;
 	}
+	/* Come upon by its own name, below a link that leads above it. */
+	if (s->follows > 0 && S_ISDIR(e->where->st.mode) && is_open(s, e->where)) {
+		domu_fail(s->ctx, DOMU_FAILED, -ELOOP, "its links go in circles");
+		return left_out(s, e->path, -ELOOP, true) + DOMU_WALK_PRUNE;
+	}
 	rc = send_entry(s, e->where, e->path);
 	if (rc > 0)
 		return DOMU_WALK_PRUNE; /* left out */

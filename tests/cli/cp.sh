@@ -96,10 +96,13 @@ same "out: -a DIR/.: as GNU cp" <(shown "$T/gotI") <(shown "$T/wantI")
 mkdir "$T/glob"
 
 # Links in circles and to nothing are left out, the rest is copied.
-mkdir "$T/wantL" "$T/gotL"
+mkdir "$T/wantL" "$T/gotL" "$T/wantR" "$T/gotR"
 kmount "$disk" 0 0 "$T/mnt" ro
 cp -rL "$T/mnt/L" "$T/wantL" 2>"$T/theirs.err"
+cp -rL "$T/mnt/L/round" "$T/wantR" 2>"$T/wantR.err"
 kumount "$T/mnt"
+ends "out: -rL: of a folder that a link below it leads above" 1 cp -rL web:/L/round "$T/gotR"
+same "out: -rL: of a folder that a link below it leads above: as GNU cp" <(shown "$T/gotR") <(shown "$T/wantR")
 is "out: -rL: GNU cp leaves three out" "$(wc -l <"$T/theirs.err")" 3
 ends "out: -rL: with links in circles and to nothing" 1 cp -rL web:/L "$T/gotL"
 same "out: -rL: as GNU cp" <(shown "$T/gotL") <(shown "$T/wantL")

@@ -96,6 +96,9 @@ is "-delete: is undone: the disk is as it was" "$(sha "$disk")" "$before"
 works "-exec of what only reads" find web:/srv -name '*.bak' -exec cat {} +
 domu find web:/srv -name '*.conf' -exec grep -l secret {} +
 is "-exec grep -l + that finds nothing: its status" "$status $(err)" "1 "
+ends "-exec cat + where another start is missing" 4 find web:/nowhere web:/srv/old -name 'c*' -exec cat {} +
+is "-exec cat + where another start is missing: of the one that is there" "$(out)" kept
+has "-exec cat + where another start is missing: is said" "$(err)" "/nowhere: no such file"
 works "-exec of what only reads: is no commit" history web --json
 is "-exec of what only reads: is no commit: the disk" "$(sha "$disk")" "$before"
 

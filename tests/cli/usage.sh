@@ -148,11 +148,13 @@ while IFS= read -r line; do
 	cp -r --sparse=always "$T/disks" "$T/farm/disks"
 	line=${line#domu-rescue }
 	if [[ $line == export* ]]; then
-		# It goes on until it is told to end.
+		# It goes on until it is told to end.  The folder has to be empty, which this host's /mnt may not be.
+		line="${line% *} $T/mnt"
 		bash -c "exec timeout --foreground 300 '$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null &
-		wait_until 10 mountpoint -q "${line##* }"
-		kill $!
-		wait $!
+		exporter=$!
+		wait_until 60 eval '! kill -0 "$exporter" || mountpoint -q "$T/mnt"'
+		kill "$exporter"
+		wait "$exporter"
 	else
 		VISUAL=/bin/true EDITOR=/bin/true timeout 300 bash -c "'$DOMU' $line" >"$T/out" 2>"$T/err" </dev/null
 	fi

@@ -134,6 +134,24 @@ Test(when, words_of_date)
 		"69-01-01",
 		"24-05-01",
 		"2024-5-1",
+		/* What the calendar and the clock have of their own. */
+		"2024-03-31 02:30",
+		"2024-10-27 02:30",
+		"2024-10-26 12:00 1 day",
+		"2024-10-26 12:00 24 hours",
+		"2024-03-30 12:00 1 day",
+		"2024-01-31 1 month",
+		"2024-02-29 1 year",
+		"2023-02-29",
+		"2050-01-01",
+		"2106-02-07 06:28:16 UTC",
+		"9999-12-31",
+		"1900-01-01",
+		"12:30:60",
+		"1.5 days ago",
+		"1.5 hours ago",
+		"1.5 seconds ago",
+		"monday tuesday",
 	};
 
 	for (size_t z = 0; z < sizeof zones / sizeof *zones; z++) {
@@ -246,6 +264,18 @@ Test(when, more_than_systemd_has)
 	cr_expect(domu_when("yesterday", now, DOMU_WHEN_SYSTEMD, &a));
 	cr_expect(domu_when("yesterday 14:00", now, DOMU_WHEN_SYSTEMD, &b));
 	cr_expect_eq(b.tv_sec - a.tv_sec, 14 * 3600);
+}
+
+/* What date(1) takes for a time zone, and people do not: it is no time rather than another than was meant. */
+Test(when, what_means_two_times_is_none)
+{
+	static const char *const words[] = { "1h",  "5m",   "2d",           "1w",
+		                             "-1h", "10 s", "12:30 -1 day", "2024-05-01 12:30 +2 days" };
+	struct timespec t;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		cr_expect_not(domu_when(words[i], time(NULL), DOMU_WHEN_DATE, &t), "%s", words[i]);
+	cr_expect(domu_when("12:30 yesterday -2 hours", time(NULL), DOMU_WHEN_DATE, &t));
 }
 
 /* Numbers that no arithmetic survives. */
