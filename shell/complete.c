@@ -118,8 +118,10 @@ static int guest_paths(struct domu_app *app, struct domu_candidates *c, const ch
 	size_t n;
 	int rc = domu_paths_complete(app, app->session, word, &names, &n);
 
+	/* A word that is a name of the guest's does not become something else; behind ./ it is none. */
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = add(c, names[i]);
+		if (domu_name_misleads(app, word) || !domu_name_misleads(app, names[i]))
+			rc = add(c, names[i]);
 	if (rc == 0)
 		domu_paths_free(names, n);
 	domu_error_clear(app->ctx);

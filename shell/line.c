@@ -62,8 +62,7 @@ static void mark_paths(struct domu_app *app, const struct domu_command *cmd, con
 	domu_args_free(args);
 }
 
-/* Would a name of the guest's be taken for an option, for part of an expression, or for a path of somewhere else? */
-static bool misleads(struct domu_app *app, const char *name)
+bool domu_name_misleads(const struct domu_app *app, const char *name)
 {
 	const char *guest = domu_guest_shown(domu_session_guest(app->session));
 
@@ -79,7 +78,7 @@ static int put_match(struct domu_app *app, struct words *out, const char *name)
 	int rc;
 
 	/* Twice: the guest itself may have been named as ./disk.img. */
-	for (int i = 0; i < 2 && path != NULL && misleads(app, path); i++) {
+	for (int i = 0; i < 2 && path != NULL && domu_name_misleads(app, path); i++) {
 		char *longer;
 
 		if (asprintf(&longer, "%s%s", path[0] == '/' ? "/." : "./", path) < 0)

@@ -38,6 +38,9 @@ int domu_complete_ids(struct domu_app *app, const char *guest, const char *word)
 
 /* One line of the host's shell; its exit status. */
 int domu_host_run(struct domu_app *app, const char *command);
+/* Would a name of the guest's be taken for an option, for part of an expression, or for a path of somewhere else? */
+bool domu_name_misleads(const struct domu_app *app, const char *name);
+
 /* Where stdin and stdout of a command go for its time. */
 struct domu_redirect {
 	int in, out; /* the descriptors that stood there, -1: unchanged */

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/pty.sh"
 mkdir "$T/tree"
 plain_tree "$T/tree"
-mkdir -p "$T/tree/usr/share/unmistakable" "$T/tree/etc/alternatives"
+mkdir -p "$T/tree/usr/share/unmistakable" "$T/tree/etc/alternatives" "$T/tree/etc/web1:/x"
 echo found >"$T/tree/usr/share/unmistakable/file name"
 printf 'esc \033[31mred\033[0m\007 bell\n' >"$T/tree/etc/evil"
 : >"$T/tree/etc/"$'evil\e[31mname'
@@ -80,6 +80,12 @@ for c in 'tar-out /etc' tar-in export 'grep -f' 'cat hostname >'; do
 	completes "$c $T/host-fo" "$c $T/host-folder/"
 done
 completes "cp host:$T/host-fi" "cp host:$T/host-file"
+completes 'cat ./web' 'cat ./web1:/'
+pty_key C-u
+pty_type 'cat web'
+pty_key Tab
+pty_type 'X'
+pty_expect "TAB: a name that would be another path is not offered" '> cat webX$'
 completes 'getfattr -n security.s' 'getfattr -n security.selinux'
 completes 'getfattr -e h' 'getfattr -e hex'
 completes 'logs --lin' 'logs --lines='
