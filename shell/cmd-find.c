@@ -286,7 +286,7 @@ static int run_batches(struct find *fd, int rc)
 	struct domu_error kept;
 	int r2;
 
-	if (rc == -EINTR || rc == -EPIPE || rc == -ESHUTDOWN || rc == -ENOMEM || (rc != 0 && fd->f.changes))
+	if (domu_run_is_over(rc) || (rc != 0 && fd->f.changes))
 		return rc;
 	kept = domu_error_take(fd->r->ctx);
 	r2 = domu_find_batches_run(fd->r, &fd->batches);

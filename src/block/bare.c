@@ -51,22 +51,13 @@ static int add_home(const struct domu_seal *s, const struct domu_home *h, struct
 	return rc;
 }
 
-static int by_place(const void *a, const void *b)
-{
-	const struct domu_lv_part *x = a, *y = b;
-
-	if (x->disk != y->disk)
-		return x->disk < y->disk ? -1 : 1;
-	return x->at < y->at ? -1 : x->at > y->at;
-}
-
 /* What touches becomes one. */
 static void join(struct closed *c)
 {
 	size_t n = 0;
 
 	if (c->n > 1)
-		qsort(c->v, c->n, sizeof *c->v, by_place);
+		qsort(c->v, c->n, sizeof *c->v, domu_lv_part_order);
 	for (size_t i = 0; i < c->n; i++) {
 		struct domu_lv_part *last = n > 0 ? &c->v[n - 1] : NULL, *p = &c->v[i];
 

@@ -120,6 +120,7 @@ struct domu_lv_part {
 	unsigned disk;
 	uint64_t at, len; /* bytes */
 };
+int domu_lv_part_order(const void *a, const void *b); /* of two parts, for qsort(3): by disk and place */
 struct domu_lv_part *domu_lv_parts(const struct domu_lv_map *m);
 /*
  * As text between processes, in sectors of 512 bytes: LEN@DISK:AT for a

@@ -51,6 +51,7 @@ struct domu_home {
 	char *map; /* as domu_lv_format() */
 };
 #define DOMU_MAX_HOMES 1024
+void domu_homes_free(struct domu_home *v, size_t n);
 
 enum domu_commit_state {
 	DOMU_COMMIT_STAGED, /* a stage, not sealed */

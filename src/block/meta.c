@@ -10,13 +10,11 @@
 
 #include "block/commit-private.h"
 
-static void free_homes(struct domu_commit_info *ci)
+void domu_homes_free(struct domu_home *v, size_t n)
 {
-	for (size_t i = 0; i < ci->n_homes; i++)
-		free(ci->homes[i].map);
-	free(ci->homes);
-	ci->homes = NULL;
-	ci->n_homes = 0;
+	for (size_t i = 0; i < n; i++)
+		free(v[i].map);
+	free(v);
 }
 
 void domu_commit_info_free(struct domu_commit_info *ci)
@@ -32,7 +30,7 @@ void domu_commit_info_free(struct domu_commit_info *ci)
 		domu_identity_free(&ci->disks[i]);
 	free(ci->disks);
 	free(ci->supers);
-	free_homes(ci);
+	domu_homes_free(ci->homes, ci->n_homes);
 	memset(ci, 0, sizeof *ci);
 }
 
@@ -79,7 +77,8 @@ static int copy_supers(struct domu_commit_info *to, const struct domu_commit_inf
 
 int domu_homes_copy(struct domu_commit_info *to, const struct domu_home *from, size_t n)
 {
-	free_homes(to);
+	domu_homes_free(to->homes, to->n_homes);
+	to->n_homes = 0;
 	to->homes = calloc(n > 0 ? n : 1, sizeof *to->homes);
 	if (to->homes == NULL)
 		return -ENOMEM;

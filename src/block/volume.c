@@ -123,7 +123,7 @@ static struct domu_lv_part part_of(const struct domu_lv_map *m, const struct dom
 	return (struct domu_lv_part){ .disk = leg->disk, .at = leg->at, .len = p->len / p->legs };
 }
 
-static int by_place(const void *a, const void *b)
+int domu_lv_part_order(const void *a, const void *b)
 {
 	const struct domu_lv_part *x = a, *y = b;
 
@@ -141,7 +141,7 @@ struct domu_lv_part *domu_lv_parts(const struct domu_lv_map *m)
 		for (unsigned k = 0; k < m->pieces[i].legs; k++)
 			v[n++] = part_of(m, &m->pieces[i], k);
 	if (v != NULL)
-		qsort(v, n, sizeof *v, by_place);
+		qsort(v, n, sizeof *v, domu_lv_part_order);
 	return v;
 }
 

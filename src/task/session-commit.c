@@ -276,7 +276,7 @@ int domu_session_write_stage(struct domu_session *s, const struct domu_nodes *no
 	if (rc == 0)
 		rc = write_stage(s, disks, doors, n_doors, &o);
 	domu_session_close_rw(s, disks);
-	domu_session_homes_free(homes, o.n_homes);
+	domu_homes_free(homes, o.n_homes);
 	free(doors);
 	free(waived);
 	if (rc == 0)

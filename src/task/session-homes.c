@@ -8,13 +8,6 @@
 
 #include "task/session-impl.h"
 
-void domu_session_homes_free(struct domu_home *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(v[i].map);
-	free(v);
-}
-
 static int make(struct domu_session *s, const struct domu_node *n, struct domu_home *h)
 {
 	const struct domu_place place = domu_node_place(n);
@@ -43,7 +36,7 @@ int domu_session_homes(struct domu_session *s, const struct domu_nodes *nodes, s
 	free(touched);
 	/* Some would be taken for all. */
 	if (rc != 0 || !all) {
-		domu_session_homes_free(v, n);
+		domu_homes_free(v, n);
 		v = NULL;
 		n = 0;
 	}

@@ -125,10 +125,9 @@ int domu_session_still_free(struct domu_session *s);
 int domu_session_recheck(void *session);
 /*
  * Where all lies that the stage changes, by the nodes as it has them; none where
- * that cannot be told of each.  The caller frees.
+ * that cannot be told of each.  Freed by domu_homes_free().
  */
 int domu_session_homes(struct domu_session *s, const struct domu_nodes *nodes, struct domu_home **v, size_t *n);
-void domu_session_homes_free(struct domu_home *v, size_t n);
 /* O_RDWR descriptors of every disk that may be written. */
 int domu_session_open_rw(struct domu_session *s, struct domu_commit_disk *disks);
 void domu_session_close_rw(struct domu_session *s, struct domu_commit_disk *disks);

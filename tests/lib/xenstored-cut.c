@@ -67,11 +67,12 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	char made[sizeof at.sun_path];
-	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), answers;
 
 	if (argc != 4)
 		return 2;
 	disk = argv[2];
+	answers = atoi(argv[3]);
 	/* Whoever sees the name can connect to it. */
 	snprintf(made, sizeof made, "%.100s.new", argv[1]);
 	snprintf(at.sun_path, sizeof at.sun_path, "%s", made);
@@ -81,7 +82,7 @@ int main(int argc, char **argv)
 	for (;;) {
 		int fd = accept(listening, NULL, NULL), n = 0;
 
-		while (answer(fd, n + 1, n < atoi(argv[3])))
+		while (answer(fd, n + 1, n < answers))
 			n++;
 		close(fd);
 	}
